@@ -1,0 +1,146 @@
+"""The contract every connector keeps.
+
+    discover(window)  which deliveries speak for these days, and how to tell that one has changed
+    fetch(ref)        its payloads, byte for byte (telemetry: already projected to the allow-list)
+    parse(files)      pure: landed files → typed rows, or a description of files to scan in place
+    check()           is the source reachable, permitted and fresh; each failure with its cure
+
+A delivery replaces what an earlier delivery of the same scope (or window) said. Loading one twice
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+
+class Options(BaseModel):
+    """The keys a source may carry in trendbreak.yml, besides name and type. Each connector subclasses it."""
+
+    # An error about a secret, or about a secret under a misspelt key, must not repeat it.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """Half-open range of UTC days: `start` is in, `end` is not."""
+
+    start: date
+    end: date
+
+    def __post_init__(self) -> None:
+        if self.end <= self.start:
+            raise ValueError(f"window {self.start}..{self.end} is empty: end must be after start")
+
+    def days(self) -> Iterator[date]:
+        for offset in range((self.end - self.start).days):
+            yield self.start + timedelta(days=offset)
+
+    def __str__(self) -> str:
+        return f"{self.start.isoformat()}_{self.end.isoformat()}"
+
+
+@dataclass(frozen=True)
+class DeliveryRef:
+    """One unit that a source can deliver, before it is fetched.
+
+    `replaces`: with "scope", the delivery replaces all rows of (source_name, scope): a billing
+    period of an export, one file of a drop folder. With "window", it replaces all rows of
+    (source_name, charge_date in window): an API's answer for those days.
+    `identity` is a fingerprint known before the fetch (manifest id, size and mtime); a ref whose
+    identity is already loaded is skipped. None means that only the fetch can tell.
+    `detail` belongs to the connector that made it and travels from discover to fetch only.
+    """
+
+    source_name: str
+    scope: str
+    window: Window
+    replaces: Literal["scope", "window"]
+    identity: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Payload:
+    """One file of a delivery: a relative name ('page-0001.json', 'data/part-0.parquet') and its bytes."""
+
+    name: str
+    chunks: Iterable[bytes]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Typed rows, in memory: API pages and other small payloads."""
+
+    layout: Literal["charges", "metered_usage", "calls"]
+    table: pa.Table
+
+
+@dataclass(frozen=True)
+class FileScan:
+    """Files to be scanned in place by the warehouse; none of their rows passes through Python.
+
+    `layout` names the staging model ("focus", "calls", later "cur2", …). `columns` maps the layout's
+    canonical column name to the name in the files; a canonical column that is absent from the
+    map is absent from the files. All files of one scan have the same format and are read
+    union-by-name. `null_text` lists texts that mean null in a CSV.
+    """
+
+    layout: str
+    file_format: Literal["csv", "parquet"]
+    files: tuple[Path, ...]
+    columns: Mapping[str, str]
+    null_text: tuple[str, ...] = ("",)
+    constants: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What a delivery says. `notes` are shown to the user: unknown columns kept aside, and the like."""
+
+    parts: tuple[Rows | FileScan, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One line of `trendbreak check`."""
+
+    name: str
+    ok: bool
+    detail: str
+    cure: str = ""
+
+
+@runtime_checkable
+class Connector(Protocol):
+    """One configured source, constructed as `cls(name=…, options=cls.Options(…))` by `connectors.registry.connect`.
+
+    Constructing does no I/O. Secrets inside options are `pydantic.SecretStr`.
+    """
+
+    Options: ClassVar[type[Options]]
+    type: ClassVar[str]
+    kind: ClassVar[Literal["billing", "telemetry"]]
+    restates_days: ClassVar[int]  # how far back a finished day may still change, and so is re-read
+    settle_days: ClassVar[int]  # days after its end until a day counts as settled
+    name: str
+
+    def check(self) -> list[CheckResult]: ...
+    def discover(self, window: Window) -> Iterable[DeliveryRef]: ...
+    def fetch(self, ref: DeliveryRef) -> Iterator[Payload]: ...
+    def parse(self, files: Mapping[str, Path]) -> Parsed: ...
+
+
+def read_payload(path: Path) -> bytes:
+    """The bytes of a landed payload as they were sent; landing may have compressed them (`.gz`)."""
+    data = path.read_bytes()
+    return gzip.decompress(data) if path.suffix == ".gz" else data

@@ -1,0 +1,168 @@
+"""Asks OpenAI's organization API for one window of days and hands over its pages as sent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from threading import Lock
+from typing import TYPE_CHECKING, Literal
+
+from connectors.base import CheckResult, Payload, Window
+from connectors.bucketed_reports import check_requests, list_items, report_pages, split_days
+from connectors.documents import read_list
+from connectors.errors import ConfigError
+from connectors.http_api import (
+    Cures,
+    HttpApi,
+    NotFoundError,
+    Page,
+    Query,
+    RequestRefusedError,
+    RetryPolicy,
+    Session,
+)
+
+if TYPE_CHECKING:
+    from connectors.openai import OpenAIOptions
+
+UsageKind = Literal["completions", "embeddings", "moderations", "images", "audio_speeches", "audio_transcriptions"]
+
+# A request holds at most 31 daily buckets of usage (180 of costs), and refuses a higher limit.
+DAYS_PER_DELIVERY = 31
+# Costs grouped by API key are refused for a window that starts before this day (1764979200).
+KEYS_KNOWN_SINCE = date(2025, 12, 6)
+
+COSTS = "/organization/costs"
+PROJECTS = "/organization/projects"
+GROUP_BY: dict[UsageKind, tuple[str, ...]] = {
+    "completions": ("project_id", "api_key_id", "model", "batch", "service_tier"),
+    "embeddings": ("project_id", "api_key_id", "model"),
+    "moderations": ("project_id", "api_key_id", "model"),
+    "images": ("project_id", "api_key_id", "model"),
+    "audio_speeches": ("project_id", "api_key_id", "model"),
+    "audio_transcriptions": ("project_id", "api_key_id", "model"),
+}
+CURES = Cures(
+    credential="set admin_key to an organization admin key (sk-admin-…) that is neither revoked nor expired",
+    permission="give the admin key the scopes api.usage.read and api.management.read",
+    address="check base_url: https://api.openai.com/v1, or a gateway that passes /organization on",
+)
+
+
+def split_window(window: Window) -> list[Window]:
+    """Parts of at most 31 days, none of which straddles the day since when keys are known."""
+    return split_days(window, DAYS_PER_DELIVERY, cut=KEYS_KNOWN_SINCE)
+
+
+class Fetcher:
+    """The I/O of one configured source. Names of projects and keys are asked for once per run."""
+
+    def __init__(self, source_name: str, options: OpenAIOptions, retry: RetryPolicy | None) -> None:
+        self._options = options
+        self._api = HttpApi(
+            source_name=source_name,
+            base_url=options.base_url,
+            secret_headers={"Authorization": ("Bearer ", options.admin_key)},
+            headers={"OpenAI-Organization": options.organization} if options.organization else None,
+            cures=CURES,
+            retry=retry,
+        )
+        self._lock = Lock()
+        self._project_names: dict[str, str] | None = None
+        self._key_names: dict[str, dict[str, str]] = {}
+
+    def fetch(self, window: Window) -> Iterator[Payload]:
+        """Costs, each kind of usage, then names. Raises as `Session.get` and `Session.pages` do."""
+        keyed_projects: set[str] = set()
+        with self._api.session() as session:
+            pages = report_pages(session, COSTS, self._costs_query(window), window, day_field="start_time")
+            for number, page in enumerate(pages, 1):
+                keyed_projects |= _projects_with_keys(page)
+                yield Payload(f"costs-{number:04d}.json", [page.body])
+            for kind in self._options.usage:
+                yield from self._usage(session, kind, window)
+            yield Payload("names.json", [self._names(session, keyed_projects)])
+
+    def check(self) -> list[CheckResult]:
+        """Costs, usage and names, each asked for one day that is long settled."""
+        day = Window(KEYS_KNOWN_SINCE, KEYS_KNOWN_SINCE + timedelta(days=1))
+        asked = [("costs", COSTS, self._costs_query(day), True)]
+        for kind in self._options.usage:
+            asked.append((f"usage of {kind}", _usage_path(kind), self._usage_query(kind, day), False))
+        asked.append(("names of projects", PROJECTS, [("limit", "1")], False))
+        return check_requests(self._api, asked)
+
+    def _costs_query(self, window: Window) -> Query:
+        groups = ["project_id", "line_item"] + (["api_key_id"] if window.start >= KEYS_KNOWN_SINCE else [])
+        return [*self._days(window), *(("group_by[]", group) for group in groups)]
+
+    def _usage_query(self, kind: UsageKind, window: Window) -> Query:
+        return [*self._days(window), *(("group_by[]", group) for group in GROUP_BY[kind])]
+
+    def _days(self, window: Window) -> Query:
+        return [
+            ("start_time", str(_unix_seconds(window.start))),
+            ("end_time", str(_unix_seconds(window.end))),
+            ("bucket_width", "1d"),
+            ("limit", str((window.end - window.start).days)),
+            *(("project_ids[]", project) for project in self._options.project_ids),
+        ]
+
+    def _usage(self, session: Session, kind: UsageKind, window: Window) -> Iterator[Payload]:
+        query = self._usage_query(kind, window)
+        pages = report_pages(session, _usage_path(kind), query, window, day_field="start_time")
+        number = 0
+        try:
+            for number, page in enumerate(pages, 1):
+                yield Payload(f"usage-{kind}-{number:04d}.json", [page.body])
+        except (RequestRefusedError, NotFoundError) as error:
+            if number:
+                raise  # half an answer is no answer
+            # `reporting_lookback_exceeded` for old days, or a kind that a gateway does not pass on.
+            # The money is in the costs; that its meter is missing is landed too, and becomes a note.
+            refusal = json.dumps({"kind": kind, "refused": error.what}, sort_keys=True)
+            yield Payload(f"unavailable-{kind}.json", [refusal.encode()])
+
+    def _names(self, session: Session, keyed_projects: set[str]) -> bytes:
+        """Ids and names only: the provider's lists also hold people's e-mail addresses and pieces of keys."""
+        missing: list[str] = []
+        with self._lock:
+            if self._project_names is None:
+                try:
+                    self._project_names = self._list_names(session, PROJECTS, [("include_archived", "true")])
+                except ConfigError as error:
+                    self._project_names = {}
+                    missing.append(f"projects: {error.what}")
+            keys: dict[str, str] = {}
+            for project in sorted(keyed_projects) if self._options.api_key_names else []:
+                if project not in self._key_names:
+                    try:
+                        self._key_names[project] = self._list_names(session, f"{PROJECTS}/{project}/api_keys", [])
+                    except ConfigError as error:
+                        self._key_names[project] = {}
+                        missing.append(f"API keys of {project}: {error.what}")
+                keys |= self._key_names[project]
+            names = {"projects": self._project_names, "api_keys": keys, "missing": missing}
+            return json.dumps(names, sort_keys=True).encode()
+
+    def _list_names(self, session: Session, path: str, query: Query) -> dict[str, str]:
+        items = list_items(session, path, query, cursor_param="after")
+        return {item["id"]: item["name"] for item in items if item.get("name")}
+
+
+def _usage_path(kind: UsageKind) -> str:
+    return f"/organization/usage/{kind}"
+
+
+def _unix_seconds(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def _projects_with_keys(page: Page) -> set[str]:
+    return {
+        result["project_id"]
+        for bucket in read_list(page.document, "data", where=page.where)
+        for result in read_list(bucket, "results", where=page.where)
+        if isinstance(result.get("project_id"), str) and result.get("api_key_id")
+    }

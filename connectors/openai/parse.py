@@ -1,0 +1,264 @@
+"""OpenAI's landed pages → charges (one per day, project, line item, key) and metered usage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from connectors.base import Parsed, Rows
+from connectors.bucketed_reports import read_buckets
+from connectors.documents import (
+    UnknownFields,
+    read_count,
+    read_decimal,
+    read_document,
+    read_flag,
+    read_money,
+    read_object,
+    read_text,
+    to_scale,
+    wrong,
+)
+from connectors.errors import PayloadError
+from connectors.rows import Table, add_amounts, add_counts, tags_text
+from connectors.schema import CHARGES, METERED_USAGE
+
+BUCKET_FIELDS = frozenset({"object", "start_time", "end_time", "start_time_iso", "end_time_iso", "results"})
+COST_FIELDS = frozenset(
+    {
+        "object",
+        "amount",
+        "line_item",
+        "project_id",
+        "project_name",
+        "api_key_id",
+        "organization_id",
+        "organization_name",
+        "quantity",
+        "quantity_unit",
+    }
+)
+AMOUNT_FIELDS = frozenset({"value", "currency"})
+# Splits of totals that are read, and dimensions that were not asked for (always null).
+USAGE_FIELDS = frozenset(
+    {
+        "object",
+        "input_tokens",
+        "input_cached_tokens",
+        "input_cache_write_tokens",
+        "input_uncached_tokens",
+        "output_tokens",
+        "input_text_tokens",
+        "output_text_tokens",
+        "input_cached_text_tokens",
+        "input_audio_tokens",
+        "input_cached_audio_tokens",
+        "output_audio_tokens",
+        "input_image_tokens",
+        "input_cached_image_tokens",
+        "output_image_tokens",
+        "num_model_requests",
+        "images",
+        "size",
+        "source",
+        "characters",
+        "seconds",
+        "project_id",
+        "project_name",
+        "organization_id",
+        "organization_name",
+        "user_id",
+        "user_email",
+        "api_key_id",
+        "model",
+        "batch",
+        "service_tier",
+    }
+)
+SERVICE_TIERS = {
+    "auto": "standard",
+    "default": "standard",
+    "standard": "standard",
+    "flex": "flex",
+    "priority": "priority",
+    "scale": "provisioned",
+}
+# "gpt-5-nano, input_tokens"; older: "gpt-4o-2024-08-06, cached input".
+LINE_ITEM = re.compile(r"(?P<model>[^,|]+), (?P<kind>[^,|]+)")
+# What may stand beside the word that decides: modality and processing do not change the token type.
+BESIDE = frozenset(
+    {"token", "tokens", "text", "audio", "image", "batch", "flex", "priority", "standard", "default", "training"}
+)
+# OpenAI names no lifetime of a cache write: it counts with the shortest kind, as in the classification.
+TOKEN_TYPES = {
+    frozenset({"input"}): "input",
+    frozenset({"uncached", "input"}): "input",
+    frozenset({"cached", "input"}): "cache_read",
+    frozenset({"cache", "read"}): "cache_read",
+    frozenset({"cache", "read", "input"}): "cache_read",
+    frozenset({"cache", "write"}): "cache_write_5m",
+    frozenset({"cache", "write", "input"}): "cache_write_5m",
+    frozenset({"output"}): "output",
+    frozenset({"reasoning"}): "reasoning",
+    frozenset({"reasoning", "output"}): "reasoning",
+}
+
+
+def read_line_item(line_item: str | None) -> tuple[str | None, str | None]:
+    """(model, token_type) of a line item of the form "<model>, <kind>"; (None, None) of any other.
+
+    A line item of another form keeps its text as sku_meter, for the classification to read.
+    """
+    match = LINE_ITEM.fullmatch(line_item or "")
+    if match is None:
+        return None, None
+    words = frozenset(re.findall(r"[a-z]+", match["kind"].lower()))
+    token_type = TOKEN_TYPES.get(words - BESIDE)
+    return (match["model"].strip(), token_type) if token_type else (None, None)
+
+
+def parse_files(files: Mapping[str, Path], *, organization: str | None) -> Parsed:
+    """Rows of layout "charges" and "metered_usage", and notes.
+
+    Raises PayloadError naming page and field.
+    """
+    unknown = UnknownFields()
+    notes: list[str] = []
+    projects, keys = _read_names(files, notes)
+    charges = _read_charges(files, projects, keys, organization, unknown)
+    usage = _read_usage(files, unknown, notes)
+    notes.extend(unknown.notes())
+    return Parsed(parts=(Rows("charges", charges), Rows("metered_usage", usage)), notes=tuple(notes))
+
+
+def _read_names(files: Mapping[str, Path], notes: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Names of projects and of API keys, by id; empty where the delivery has none."""
+    if "names.json" not in files:
+        return {}, {}
+    document = read_document(files["names.json"], name="names.json")
+    notes.extend(f"no names of {reason}" for reason in document.get("missing", []))
+    return (
+        read_object(document, "projects", where="names.json"),
+        read_object(document, "api_keys", where="names.json"),
+    )
+
+
+def _read_charges(
+    files: Mapping[str, Path],
+    projects: Mapping[str, Any],
+    keys: Mapping[str, Any],
+    organization: str | None,
+    unknown: UnknownFields,
+) -> pa.Table:
+    table = Table(CHARGES, measures=("consumed_quantity", "billed_cost", "effective_cost"), add=add_amounts)
+    if not any(name.startswith("costs-") for name in files):
+        raise PayloadError("no page of costs in the delivery", where="costs-0001.json", cure="fetch the window again")
+    results = read_buckets(files, "costs-", unknown, day_field="start_time", bucket_fields=BUCKET_FIELDS)
+    for where, day, result in results:
+        unknown.look(result, COST_FIELDS, "costs")
+        amount = read_object(result, "amount", where=where)
+        unknown.look(amount, AMOUNT_FIELDS, "costs amount")
+        cost = to_scale(read_money(amount, "value", where=where))
+        currency = read_text(amount, "currency", where=where)
+        if currency is None or not re.fullmatch(r"[A-Za-z]{3}", currency):
+            raise wrong(where, "currency", "a currency code of three letters", currency)
+        line_item = read_text(result, "line_item", where=where)
+        project = read_text(result, "project_id", where=where)
+        key = read_text(result, "api_key_id", where=where)
+        model, token_type = read_line_item(line_item)
+        quantity = read_decimal(result, "quantity", where=where)
+        table.add(
+            {
+                "charge_date": day,
+                "billing_period_start": day.replace(day=1),
+                "billing_account_id": read_text(result, "organization_id", where=where) or organization,
+                "sub_account_id": project,
+                "sub_account_name": read_text(result, "project_name", where=where) or projects.get(project or ""),
+                "invoice_issuer_name": "OpenAI",
+                "provider_name": "OpenAI",
+                "service_name": "OpenAI API",
+                "service_category": "AI and Machine Learning",
+                "sku_meter": line_item,
+                "charge_category": "Usage",
+                "api_key_id": key,
+                "model": model,
+                "token_type": token_type,
+                "tags": tags_text({"api_key_name": keys.get(key or "")}),
+                "consumed_quantity": None if quantity is None else to_scale(quantity),
+                "consumed_unit": read_text(result, "quantity_unit", where=where),
+                # One amount is all OpenAI gives: what it invoices is what the usage cost.
+                "billed_cost": cost,
+                "effective_cost": cost,
+                "billing_currency": currency.upper(),
+                "basis": "reported",
+            }
+        )
+    return table.to_arrow()
+
+
+def _read_usage(files: Mapping[str, Path], unknown: UnknownFields, notes: list[str]) -> pa.Table:
+    measures = (
+        "requests",
+        "input_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "output_tokens",
+        "reasoning_tokens",
+    )
+    table = Table(METERED_USAGE, measures=measures, add=add_counts)
+    strange_tiers: set[str] = set()
+    results = read_buckets(files, "usage-", unknown, day_field="start_time", bucket_fields=BUCKET_FIELDS)
+    for where, day, result in results:
+        unknown.look(result, USAGE_FIELDS, "usage")
+        uncached, cached, written = split_input(result, where)
+        table.add(
+            {
+                "usage_date": day,
+                "sub_account_id": read_text(result, "project_id", where=where),
+                "api_key_id": read_text(result, "api_key_id", where=where),
+                "model": read_text(result, "model", where=where),
+                "pricing_tier": pricing_tier(result, where, strange_tiers),
+                "requests": read_count(result, "num_model_requests", where=where),
+                "input_tokens": uncached,
+                "cache_read_tokens": cached,
+                "cache_write_tokens": written,
+                "output_tokens": read_count(result, "output_tokens", where=where),
+            }
+        )
+    for name in sorted(files):
+        if name.startswith("unavailable-"):
+            document = read_document(files[name], name=name)
+            notes.append(f"usage of {document.get('kind')} is not available for these days: {document.get('refused')}")
+    notes.extend(f"unknown service tier {tier[:64]!r}: pricing tier left open" for tier in sorted(strange_tiers))
+    return table.to_arrow()
+
+
+def split_input(result: Mapping[str, Any], where: str) -> tuple[int | None, int | None, int | None]:
+    """(uncached, cache read, cache write): OpenAI's input_tokens holds all three."""
+    total = read_count(result, "input_tokens", where=where)
+    cached = read_count(result, "input_cached_tokens", where=where)
+    written = read_count(result, "input_cache_write_tokens", where=where)
+    uncached = read_count(result, "input_uncached_tokens", where=where)
+    if uncached is not None or total is None:
+        return uncached, cached, written
+    rest = total - (cached or 0) - (written or 0)
+    if rest < 0:
+        raise PayloadError(
+            f"field 'input_tokens': {total} is less than its cached part {cached or 0} + {written or 0}",
+            where=where,
+            cure="run again, and report it to the provider if it stays",
+        )
+    return rest, cached, written
+
+
+def pricing_tier(result: Mapping[str, Any], where: str, strange: set[str]) -> str | None:
+    if read_flag(result, "batch", where=where):
+        return "batch"
+    tier = read_text(result, "service_tier", where=where)
+    if tier is not None and tier.lower() not in SERVICE_TIERS:
+        strange.add(tier)
+    return SERVICE_TIERS.get((tier or "").lower())

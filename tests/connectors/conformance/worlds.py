@@ -1,0 +1,25 @@
+"""The world of every connector; a new connector adds its line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.connectors.anthropic.world import AnthropicWorld
+from tests.connectors.aws_cost_explorer.world import AwsCostExplorerWorld
+from tests.connectors.aws_data_exports.world import AwsDataExportsWorld
+from tests.connectors.conformance.world import World
+from tests.connectors.events.world import EventsWorld
+from tests.connectors.focus_files.world import FocusFilesWorld
+from tests.connectors.openai.world import OpenAIWorld
+from tests.connectors.openrouter.world import OpenRouterWorld
+
+WORLDS: dict[str, Callable[[int, Path], World]] = {
+    "anthropic": lambda seed, folder: AnthropicWorld(seed),
+    "aws_cost_explorer": lambda seed, folder: AwsCostExplorerWorld(seed),
+    "aws_data_exports": AwsDataExportsWorld,
+    "events": EventsWorld,
+    "focus_files": FocusFilesWorld,
+    "openai": lambda seed, folder: OpenAIWorld(seed),
+    "openrouter": lambda seed, folder: OpenRouterWorld(seed),
+}

@@ -1,0 +1,267 @@
+"""OpenAI's own rules: windows, line items, disjoint tokens, names, refusals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.base import Parsed, Rows, Window
+from connectors.errors import PayloadError, PermissionDenied
+from connectors.openai import OpenAI, OpenAIOptions
+from connectors.openai.fetch import DAYS_PER_DELIVERY, KEYS_KNOWN_SINCE, split_window
+from connectors.openai.parse import read_line_item
+from tests.connectors.conformance.ledger import Ledger
+from tests.connectors.conformance.world import FAST
+from tests.servers.json_api import Fault, serve
+from tests.servers.openai import Cost, OpenAIStub, Usage
+
+DAY = date(2026, 1, 4)
+
+
+@pytest.fixture
+def stub() -> Iterator[OpenAIStub]:
+    with serve(OpenAIStub(vary=False)) as api:
+        assert isinstance(api, OpenAIStub)
+        yield api
+
+
+def connect(stub: OpenAIStub, **options: Any) -> OpenAI:
+    settings = {"admin_key": stub.admin_key, "base_url": f"{stub.url}/v1", **options}
+    return OpenAI(name="oa", options=OpenAIOptions.model_validate(settings), retry=FAST)
+
+
+def parse(tmp_path: Path, **documents: Any) -> Parsed:
+    """Parses payloads given as `costs_0001=…`; costs default to an empty page."""
+    documents = {"costs_0001": {"data": [], "has_more": False}, **documents}
+    files: dict[str, Path] = {}
+    for name, document in documents.items():
+        path = tmp_path / f"{name.replace('_', '-')}.json"
+        path.write_text(document if isinstance(document, str) else json.dumps(document))
+        files[path.name] = path
+    connector = OpenAI(name="oa", options=OpenAIOptions.model_validate({"admin_key": "k"}))
+    return connector.parse(files)
+
+
+def page(*results: dict[str, Any], start_time: Any = 1767484800) -> dict[str, Any]:
+    return {"object": "page", "data": [{"start_time": start_time, "results": list(results)}], "has_more": False}
+
+
+def cost(value: Any = "1.5", **fields: Any) -> dict[str, Any]:
+    return {"amount": {"value": value, "currency": "usd"}, **fields}
+
+
+def table(parsed: Parsed, layout: str) -> pa.Table:
+    return next(part.table for part in parsed.parts if isinstance(part, Rows) and part.layout == layout)
+
+
+@given(st.dates(date(2025, 10, 1), date(2026, 3, 1)), st.integers(1, 150))
+def test_windows_are_cut_without_gap_and_never_straddle_the_key_date(start: date, length: int) -> None:
+    whole = Window(start, start + timedelta(days=length))
+    parts = list(split_window(whole))
+    assert [day for part in parts for day in part.days()] == list(whole.days())
+    for part in parts:
+        assert (part.end - part.start).days <= DAYS_PER_DELIVERY
+        assert not part.start < KEYS_KNOWN_SINCE < part.end
+
+
+def test_costs_are_grouped_by_key_only_where_the_provider_can(stub: OpenAIStub, tmp_path: Path) -> None:
+    stub.costs = [Cost(KEYS_KNOWN_SINCE + timedelta(days=n), Decimal(1), "x", "proj_a", "key_1") for n in (-1, 0)]
+    ledger = Ledger(tmp_path)
+    ledger.run(connect(stub), Window(KEYS_KNOWN_SINCE - timedelta(days=3), KEYS_KNOWN_SINCE + timedelta(days=3)))
+    keys = {row["charge_date"]: row["api_key_id"] for _, _, row in ledger.rows}
+    assert keys == {KEYS_KNOWN_SINCE - timedelta(days=1): None, KEYS_KNOWN_SINCE: "key_1"}
+
+
+def test_one_request_for_each_endpoint_of_a_window_and_names_once_a_run(stub: OpenAIStub, tmp_path: Path) -> None:
+    stub.costs = [Cost(DAY, Decimal(1), "x", "proj_a", "key_1"), Cost(DAY, Decimal(1), "x", "proj_b")]
+    connector = connect(stub, usage=["completions"])
+    Ledger(tmp_path).run(connector, Window(date(2025, 12, 6), date(2026, 2, 1)))
+    asked = [request.path.removeprefix("/v1/organization/") for request in stub.requests]
+    assert asked.count("costs") == 2
+    assert asked.count("usage/completions") == 2
+    assert asked.count("projects") == 1
+    assert asked.count("projects/proj_a/api_keys") == 1
+    assert asked.count("projects/proj_b/api_keys") == 0
+
+
+def test_names_come_along_and_personal_data_does_not(stub: OpenAIStub, tmp_path: Path) -> None:
+    stub.costs = [Cost(DAY, Decimal(1), "x", "proj_a", "key_1")]
+    stub.projects = {f"proj_{n}": f"Project {n}" for n in range(130)} | {"proj_a": "Support"}
+    stub.api_keys = {"proj_a": {"key_1": "support-prod"}}
+    ledger = Ledger(tmp_path)
+    ledger.run(connect(stub), Window(DAY, DAY + timedelta(days=1)))
+    [(_, _, row)] = ledger.rows
+    assert row["sub_account_name"] == "Support"
+    assert row["tags"] == '{"api_key_name": "support-prod"}'
+    assert not any("example.com" in path.read_text() for path in tmp_path.rglob("*.json"))
+
+
+def test_names_that_may_not_be_read_are_a_note(stub: OpenAIStub, tmp_path: Path) -> None:
+    stub.costs = [Cost(DAY, Decimal(1), "x", "proj_a", "key_1")]
+    stub.fault_paths, stub.fault_for_ever = "/projects", Fault(status=403)
+    ledger = Ledger(tmp_path)
+    ledger.run(connect(stub), Window(DAY, DAY + timedelta(days=1)))
+    assert [row["effective_cost"] for _, _, row in ledger.rows] == [Decimal(1)]
+    assert any("no names of projects: HTTP 403" in note for note in ledger.notes)
+
+
+def test_usage_refused_for_old_days_leaves_the_costs_and_a_note(stub: OpenAIStub, tmp_path: Path) -> None:
+    stub.costs = [Cost(DAY, Decimal(1), "x", "proj_a")]
+    stub.usage_lookback_exceeded = True
+    ledger = Ledger(tmp_path)
+    ledger.run(connect(stub), Window(DAY, DAY + timedelta(days=1)))
+    assert len(ledger.rows) == 1
+    assert any(
+        "usage of completions is not available" in n and "reporting_lookback_exceeded" in n for n in ledger.notes
+    )
+
+
+def test_usage_that_may_not_be_read_is_an_error(stub: OpenAIStub, tmp_path: Path) -> None:
+    stub.fault_paths, stub.fault_for_ever = "/usage", Fault(status=403)
+    with pytest.raises(PermissionDenied, match="usage/completions"):
+        Ledger(tmp_path).run(connect(stub), Window(DAY, DAY + timedelta(days=1)))
+
+
+def test_every_kind_of_usage_is_metered(stub: OpenAIStub, tmp_path: Path) -> None:
+    stub.usage = [
+        Usage(DAY, "gpt-5", "proj_a", None, 100, 40, 10, 7, 3),
+        Usage(DAY, "text-embedding-3-small", "proj_a", None, 500, num_model_requests=2, kind="embeddings"),
+        Usage(DAY, "gpt-image-1", "proj_a", None, num_model_requests=4, kind="images"),
+    ]
+    ledger = Ledger(tmp_path)
+    ledger.run(connect(stub), Window(DAY, DAY + timedelta(days=1)))
+    rows = {row["model"]: row for _, _, row in ledger.rows}
+    assert [rows["gpt-5"][f"{kind}_tokens"] for kind in ("input", "cache_read", "cache_write", "output")] == [
+        50,
+        40,
+        10,
+        7,
+    ]
+    assert rows["text-embedding-3-small"]["input_tokens"] == 500
+    assert rows["gpt-image-1"]["requests"] == 4
+
+
+def test_a_day_that_was_not_asked_for_is_an_error(stub: OpenAIStub, tmp_path: Path) -> None:
+    stub.faults = [Fault("garbage", body=json.dumps(page(cost(), start_time=1767398400)))]
+    with pytest.raises(PayloadError, match="2026-01-03 is outside the days asked for"):
+        Ledger(tmp_path).run(connect(stub), Window(DAY, DAY + timedelta(days=1)))
+
+
+def test_a_restated_day_replaces_what_stood(stub: OpenAIStub, tmp_path: Path) -> None:
+    stub.costs = [Cost(DAY, Decimal(10), "x", "proj_a"), Cost(DAY - timedelta(days=1), Decimal(1), "x", "proj_a")]
+    ledger = Ledger(tmp_path)
+    ledger.run(connect(stub), Window(DAY - timedelta(days=3), DAY + timedelta(days=1)))
+    stub.restate(DAY, Decimal("0.5"))
+    ledger.run(connect(stub), Window(DAY, DAY + timedelta(days=1)))
+    assert ledger.totals() == {DAY: Decimal(5), DAY - timedelta(days=1): Decimal(1)}
+
+
+@pytest.mark.parametrize(
+    ("line_item", "expected"),
+    [
+        ("gpt-5-nano, input_tokens", ("gpt-5-nano", "input")),
+        ("gpt-4o-2024-08-06, input", ("gpt-4o-2024-08-06", "input")),
+        ("gpt-4o-2024-08-06, cached input", ("gpt-4o-2024-08-06", "cache_read")),
+        ("gpt-5-nano, cached_input_tokens", ("gpt-5-nano", "cache_read")),
+        ("gpt-5.2, cache_write_tokens", ("gpt-5.2", "cache_write_5m")),
+        ("gpt-4o-2024-08-06, output", ("gpt-4o-2024-08-06", "output")),
+        ("o3, reasoning_tokens", ("o3", "reasoning")),
+        ("gpt-realtime, audio input tokens", ("gpt-realtime", "input")),
+        ("gpt-5, batch cached input", ("gpt-5", "cache_read")),
+        ("ft:gpt-4o:acme::x1, output", ("ft:gpt-4o:acme::x1", "output")),
+        ("assistants api | file search", (None, None)),
+        ("web search tool calls", (None, None)),
+        ("gpt-5, surprise", (None, None)),
+        ("a, b, input", (None, None)),
+        ("", (None, None)),
+        (None, (None, None)),
+    ],
+)
+def test_line_items(line_item: str | None, expected: tuple[str | None, str | None]) -> None:
+    assert read_line_item(line_item) == expected
+
+
+def test_duplicate_rows_are_added_exactly(tmp_path: Path) -> None:
+    results = [cost("0.1", quantity=1), cost("0.2", quantity="2"), cost("1E-7"), cost("-0.05", project_id="proj_a")]
+    charges = table(parse(tmp_path, costs_0001=page(*results), costs_0002=page(cost("0.3"))), "charges")
+    assert charges["billed_cost"].to_pylist() == [Decimal("-0.05"), Decimal("0.6000001")]
+    assert charges["consumed_quantity"].to_pylist() == [None, Decimal(3)]
+
+
+@given(values=st.lists(st.decimals(-(10**12), 10**12, allow_nan=False, allow_infinity=False, places=12), max_size=8))
+def test_no_digit_of_an_amount_is_lost(values: list[Decimal], tmp_path_factory: pytest.TempPathFactory) -> None:
+    text = json.dumps(page(*(cost("@", line_item=f"item {n}") for n in range(len(values)))))
+    for n, value in enumerate(values):
+        text = text.replace('"@"', format(value, "f") if n % 2 else f'"{value}"', 1)
+    charges = table(parse(tmp_path_factory.mktemp("parse"), costs_0001=text), "charges")
+    assert sum(charges["effective_cost"].to_pylist()) == sum(values)
+
+
+@pytest.mark.parametrize(
+    ("document", "complaint"),
+    [
+        ({"has_more": False}, "costs-0001.json: field 'data'"),
+        ({"data": [1]}, r"costs-0001.json data\[0\]"),
+        ({"data": [{"results": []}]}, "field 'start_time'"),
+        (page(start_time=1767484801), "UTC midnight"),
+        (page(cost("abc")), r"costs-0001.json data\[0\].results\[0\]: field 'value': expected a number.* abc"),
+        (page(cost("NaN")), "finite"),
+        (page(cost(True)), "field 'value'"),
+        (page(cost(None)), "field 'value'"),
+        (page({"amount": None}), "field 'amount'"),
+        (page({"amount": {"value": 1}}), "field 'currency'"),
+        (page({"amount": {"value": 1, "currency": "dollars"}}), "field 'currency'"),
+        (page(cost(project_id=7)), "field 'project_id'"),
+        ("[]", "expected a JSON object"),
+        ('{"data": [', "malformed JSON .line 1"),
+    ],
+)
+def test_a_malformed_page_is_an_error_that_names_page_and_field(tmp_path: Path, document: Any, complaint: str) -> None:
+    with pytest.raises(PayloadError, match=complaint):
+        parse(tmp_path, costs_0001=document)
+
+
+def test_usage_whose_parts_exceed_the_whole_is_an_error(tmp_path: Path) -> None:
+    usage = page({"input_tokens": 10, "input_cached_tokens": 11, "model": "gpt-5"})
+    with pytest.raises(PayloadError, match="less than its cached part"):
+        parse(tmp_path, usage_completions_0001=usage)
+
+
+@pytest.mark.parametrize(
+    ("fields", "tier"),
+    [
+        ({"batch": True, "service_tier": "default"}, "batch"),
+        ({"service_tier": "default"}, "standard"),
+        ({"service_tier": "flex"}, "flex"),
+        ({"service_tier": "priority"}, "priority"),
+        ({"service_tier": "scale"}, "provisioned"),
+        ({"batch": False, "service_tier": None}, None),
+    ],
+)
+def test_pricing_tiers(tmp_path: Path, fields: dict[str, Any], tier: str | None) -> None:
+    parsed = parse(tmp_path, usage_completions_0001=page({"input_tokens": 1, **fields}))
+    assert table(parsed, "metered_usage")["pricing_tier"].to_pylist() == [tier]
+    assert parsed.notes == ()
+
+
+def test_an_unknown_tier_is_reported(tmp_path: Path) -> None:
+    parsed = parse(tmp_path, usage_completions_0001=page({"input_tokens": 1, "service_tier": "turbo"}))
+    assert any("turbo" in note for note in parsed.notes)
+
+
+def test_the_organization_is_the_billing_account(stub: OpenAIStub, tmp_path: Path) -> None:
+    stub.costs = [Cost(DAY, Decimal(1), "x", "proj_a")]
+    ledger = Ledger(tmp_path)
+    ledger.run(connect(stub, organization="org-1", project_ids=["proj_a"]), Window(DAY, DAY + timedelta(days=1)))
+    assert ledger.rows[0][2]["billing_account_id"] == "org-1"
+    assert stub.requests[0].headers["openai-organization"] == "org-1"
+    assert stub.requests[0].query["project_ids[]"] == ["proj_a"]
