@@ -1,0 +1,140 @@
+"""Sums in core.charges are the sums of what stands in the files, digit for digit."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.warehouse.bills import Home, focus_row, one, sums
+from warehouse.errors import LoadError
+from warehouse.store import Warehouse
+
+COSTS = ["0.1", "0.2", "1E-7", "-3.5e-05", "0.00000080000", "123456.789012345678", "-0.00000000603", "4500.0000001"]
+
+
+def exact(costs: list[str]) -> Decimal:
+    return sum((Decimal(cost).quantize(Decimal("1e-12")) for cost in costs), Decimal(0))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "text.parquet"])
+def test_text_costs_are_exact(home: Home, wh: Warehouse, name: str) -> None:
+    home.load_focus(wh, [focus_row(1 + i % 28, cost) for i, cost in enumerate(COSTS)], name)
+    assert sums(wh) == (exact(COSTS), exact(COSTS))
+
+
+@pytest.mark.parametrize("kind", [pa.float64(), pa.decimal128(20, 8), pa.decimal128(38, 12), pa.decimal128(38, 18)])
+def test_parquet_types_are_exact(home: Home, wh: Warehouse, kind: pa.DataType) -> None:
+    costs = ["0.1", "0.2", "-3.50000001", "9000.12345678", "123456.78901234"] * 3
+    types = dict.fromkeys(("BilledCost", "EffectiveCost", "ListCost"), kind)
+    home.load_focus(wh, [focus_row(1, cost) for cost in costs], "a.parquet", types=types)
+    assert sums(wh) == (exact(costs), exact(costs))
+
+
+def test_decimals_that_would_be_misread_are_refused(home: Home, wh: Warehouse) -> None:
+    with pytest.raises(LoadError, match=r"a\.parquet, column BilledCost: .* 50 digits"):
+        home.load_focus(wh, [focus_row(1, "0.1")], "a.parquet", types={"BilledCost": pa.decimal256(50, 12)})
+
+
+def test_single_precision_means_its_shortest_text(home: Home, wh: Warehouse) -> None:
+    types = {"BilledCost": pa.float32(), "EffectiveCost": pa.float32()}
+    home.load_focus(wh, [focus_row(1, "0.1"), focus_row(1, "0.2")], "a.parquet", types=types)
+    assert sums(wh)[0] == Decimal("0.3")
+
+
+def test_whole_numbers(home: Home, wh: Warehouse) -> None:
+    types = {"BilledCost": pa.int64(), "EffectiveCost": pa.int32()}
+    home.load_focus(wh, [focus_row(1, "7"), focus_row(2, "-2")], "a.parquet", types=types)
+    assert sums(wh) == (Decimal(5), Decimal(5))
+
+
+def test_files_of_one_delivery_may_differ_in_type(home: Home, wh: Warehouse) -> None:
+    """An integer column in the first file must not make 1.5 in the second one 2, nor drop its new column."""
+    from tests.warehouse.bills import focus_scan, parquet_bytes
+    from warehouse.load import load_delivery
+
+    first = focus_row(1, "1")
+    del first["SkuMeter"]
+    second = focus_row(2, "1.5", ServiceName="Amazon Bedrock", SkuMeter="USE1-Claude4.6Sonnet-input-tokens")
+    delivery = home.land(
+        {
+            "1.parquet": parquet_bytes([first], dict.fromkeys(("BilledCost", "EffectiveCost"), pa.int64())),
+            "2.parquet": parquet_bytes([second], dict.fromkeys(("BilledCost", "EffectiveCost"), pa.float64())),
+        },
+        scope="both",
+    )
+    load_delivery(wh, delivery, (focus_scan(delivery.files.values(), second),), now=home.clock)
+    assert sums(wh)[0] == Decimal("2.5")
+    assert one(wh, "SELECT sku_meter FROM core.charges WHERE charge_date = '2026-01-02'") == second["SkuMeter"]
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.timestamp("us"), pa.timestamp("us", tz="UTC"), pa.timestamp("ns", tz="America/New_York"), pa.string()]
+)
+def test_a_charge_belongs_to_the_utc_day_on_which_it_starts(home: Home, wh: Warehouse, kind: pa.DataType) -> None:
+    row = focus_row(5, hour=23)
+    types = {"ChargePeriodStart": kind, "ChargePeriodEnd": kind, "BillingPeriodStart": kind}
+    home.load_focus(wh, [row], "a.parquet", types=types)
+    assert str(one(wh, "SELECT charge_date FROM core.charges")) == "2026-01-05"
+    assert str(one(wh, "SELECT billing_period_start FROM core.charges")) == "2026-01-01"
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("2026-01-05", "2026-01-05"),
+        ("2026-01-05 23:00:00", "2026-01-05"),
+        ("2026-01-05T23:00:00", "2026-01-05"),
+        ("2026-01-05T23:00:00Z", "2026-01-05"),
+        ("2026-01-05T23:00:00.000Z", "2026-01-05"),
+        ("2026-01-05T23:00Z", "2026-01-05"),
+        ("2026-01-05T23:00:00-05:00", "2026-01-06"),
+        ("2026-01-05 23:00:00 UTC", "2026-01-05"),
+    ],
+)
+def test_points_in_time_as_text(home: Home, wh: Warehouse, text: str, day: str) -> None:
+    home.load_focus(wh, [focus_row(1, ChargePeriodStart=text)])
+    assert str(one(wh, "SELECT charge_date FROM core.charges")) == day
+
+
+def test_unknown_list_cost_stays_unknown(home: Home, wh: Warehouse) -> None:
+    home.load_focus(wh, [focus_row(1, ListCost=None), focus_row(1), focus_row(2)])
+    assert one(wh, "SELECT list_cost FROM core.charges WHERE charge_date = '2026-01-01'") is None
+    assert one(wh, "SELECT list_cost FROM core.charges WHERE charge_date = '2026-01-02'") == Decimal("1.5")
+
+
+amounts = st.decimals(min_value=-10_000_000, max_value=10_000_000, places=12, allow_nan=False).map(
+    lambda amount: f"{amount:.12f}"
+)
+scientific = st.tuples(st.integers(-9999, 9999), st.integers(-12, 5)).map(lambda pair: f"{pair[0]}E{pair[1]}")
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    costs=st.lists(st.one_of(amounts, scientific), min_size=1, max_size=12),
+    seed=st.randoms(use_true_random=False),
+    form=st.sampled_from(["csv", "text.parquet", "decimal.parquet"]),
+)
+def test_any_costs_add_up_whatever_their_order(
+    home: Home, wh: Warehouse, costs: list[str], seed: Any, form: str
+) -> None:
+    services = ["Amazon Bedrock", "Amazon Simple Storage Service", None]
+    rows = [
+        focus_row(1 + i % 3, cost, ServiceName=services[i % 3], Tags=[None, "{}", '{"a": "1"}'][i % 3])
+        for i, cost in enumerate(costs)
+    ]
+    types = dict.fromkeys(("BilledCost", "EffectiveCost", "ListCost"), pa.decimal128(38, 12))
+    name = "a.csv" if form == "csv" else f"{form}"
+    home.load_focus(wh, rows, name, scope="any", types=types if form == "decimal.parquet" else None)
+    by_day = wh.con.execute(
+        "SELECT charge_date, sum(effective_cost) FROM core.charges GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    assert sum(cost for _, cost in by_day) == exact(costs)
+    seed.shuffle(rows)
+    home.load_focus(wh, rows, name, scope="any", types=types if form == "decimal.parquet" else None)
+    again = wh.con.execute("SELECT charge_date, sum(effective_cost) FROM core.charges GROUP BY 1 ORDER BY 1").fetchall()
+    assert again == by_day

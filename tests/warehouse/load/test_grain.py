@@ -1,0 +1,205 @@
+"""What keeps its own row in core.charges, what is added up, and in which form tags stand there."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tests.warehouse.bills import Home, bedrock_row, charge_rows, focus_row, gpu_row, one, rows_of, usage_rows
+from warehouse import classification
+from warehouse.store import Warehouse
+from warehouse.tags import canonical_tags
+
+
+def test_what_is_no_ai_is_added_up_per_day_account_service_and_tags(home: Home, wh: Warehouse) -> None:
+    rows = [focus_row(1, "1", hour=hour, SkuMeter=f"m{hour}", ResourceId=f"r{hour}") for hour in range(20)]
+    rows += [focus_row(1, "1", Tags=None), focus_row(1, "1", SubAccountId="other"), focus_row(2, "1")]
+    result = home.load_focus(wh, rows)
+    assert result.charge_rows == 4
+    assert rows_of(
+        wh, "SELECT billed_cost, source_rows, sku_meter, resource_id, region_id, consumed_quantity FROM core.charges "
+        "WHERE tags IS NOT NULL AND sub_account_id = '444455556666' AND charge_date = '2026-01-01'"
+    ) == [(Decimal(20), 20, None, None, None, None)]  # fmt: skip
+
+
+def test_ai_keeps_sku_region_and_resource(home: Home, wh: Warehouse) -> None:
+    rows = [bedrock_row(1, "0.003", ResourceId=f"profile/{n % 2}") for n in range(10)]
+    home.load_focus(wh, [*rows, focus_row(1)])
+    found = rows_of(
+        wh,
+        "SELECT resource_id, sku_meter, region_id, model, token_type, pricing_tier, tokens, consumed_quantity, "
+        "consumed_unit, billed_cost FROM core.charges WHERE ai_kind = 'llm_api' ORDER BY 1",
+    )
+    expected = (
+        "USE1-Claude4.6Sonnet-input-tokens", "us-east-1", "claude-sonnet-4-6", "input", "standard",
+        Decimal(5000), Decimal(5), "1K tokens", Decimal("0.015"),
+    )  # fmt: skip
+    assert found == [("profile/0", *expected), ("profile/1", *expected)]
+
+
+def test_a_node_with_a_gpu_keeps_all_its_charges_that_day(home: Home, wh: Warehouse) -> None:
+    node = {"ServiceName": "Amazon Elastic Compute Cloud", "ResourceId": "i-0gpu"}
+    disk = {**node, "SkuMeter": "USE1-EBS:VolumeUsage.gp3"}
+    plain = {**node, "SkuMeter": "USE1-BoxUsage:m5.large", "ResourceId": "i-0web"}
+    home.load_focus(
+        wh,
+        [
+            gpu_row(1),
+            gpu_row(1, hour=1),
+            focus_row(1, "0.7", **disk),
+            focus_row(2, "0.7", **disk),  # the GPU did not run that day
+            focus_row(1, "0.1", **plain),
+        ],
+    )
+    found = rows_of(
+        wh,
+        "SELECT charge_date::VARCHAR, ai_kind, resource_id, sku_meter, gpu_type, gpu_hours, billed_cost "
+        "FROM core.charges ORDER BY ALL",
+    )
+    assert found == [
+        ("2026-01-01", "gpu", "i-0gpu", "USE1-BoxUsage:p5.48xlarge", "H100", Decimal(16), Decimal("196.64")),
+        ("2026-01-01", "other", "i-0gpu", "USE1-EBS:VolumeUsage.gp3", None, None, Decimal("0.7")),
+        ("2026-01-01", "other", None, None, None, None, Decimal("0.1")),
+        ("2026-01-02", "other", None, None, None, None, Decimal("0.7")),
+    ]
+
+
+def test_purchases_and_credits_are_no_usage(home: Home, wh: Warehouse) -> None:
+    """An upfront fee for GPU hours is not an hour that ran."""
+    home.load_focus(wh, [gpu_row(1, ChargeCategory="Purchase"), bedrock_row(1, "-1", ChargeCategory="Credit")])
+    assert one(wh, "SELECT count(*) FROM core.charges WHERE ai_kind IN ('gpu', 'llm_api')") == 2
+    assert one(wh, "SELECT count(gpu_hours) + count(tokens) FROM core.charges") == 0
+
+
+def test_looks_like_ai_and_fits_nothing(home: Home, wh: Warehouse) -> None:
+    row = focus_row(
+        1, "2", ProviderName="Acme Cloud", InvoiceIssuerName="Acme", ServiceName="LLM Gateway", SkuMeter="x"
+    )
+    result = home.load_focus(wh, [row])
+    assert rows_of(wh, "SELECT ai_kind, provider, billed_cost FROM core.charges") == [
+        ("unclassified", "acme_cloud", Decimal(2))
+    ]
+    assert "unclassified" in result.notes[-1]
+
+
+def test_api_rows(home: Home, wh: Warehouse) -> None:
+    result = home.load_rows(
+        wh,
+        charge_rows(
+            {"api_key_id": "key_1", "tags": '{"b": "2", "a": "1"}'},
+            {
+                "model": "claude-sonnet-4-5-20250929",
+                "token_type": "uncached_input_tokens",
+                "provider_name": "Anthropic",
+            },
+            {"sku_meter": "web search tool calls", "model": None, "token_type": None, "consumed_unit": None},
+        ),
+        usage_rows({"api_key_id": "key_1"}),
+    )
+    assert (result.source_rows, result.charge_rows) == (3, 3)
+    assert rows_of(
+        wh, "SELECT provider, model, token_type, tokens, api_key_id, tags, ai_kind FROM core.charges ORDER BY ALL"
+    ) == [
+        ("anthropic", "claude-sonnet-4-5", "input", Decimal(1000), None, None, "llm_api"),
+        ("openai", "gpt-5-mini", "input", Decimal(1000), "key_1", '{"a":"1","b":"2"}', "llm_api"),
+        ("openai", None, None, None, None, None, "llm_api"),
+    ]
+    assert rows_of(wh, "SELECT provider, model, input_tokens FROM core.metered_usage") == [
+        ("openai", "gpt-5-mini", 1000)
+    ]
+
+
+MAP = pa.map_(pa.string(), pa.string())
+PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
+
+
+@pytest.mark.parametrize(
+    ("tags", "kind", "expected"),
+    [
+        ('{"b": "2", "a": "1"}', pa.string(), {"a": "1", "b": "2"}),
+        ('{"user:Feature": "x"}', pa.string(), {"Feature": "x"}),
+        ('{"resourceTags/user:feature": "x", "costCategory/Team": "y"}', pa.string(), {"Team": "y", "feature": "x"}),
+        ('{"aws:createdBy": "x"}', pa.string(), {"aws:createdBy": "x"}),
+        ('{"n": 1, "t": true, "z": null, "e": ""}', pa.string(), {"e": "", "n": "1", "t": "true"}),
+        ('{"user:a": "1", "a": "2"}', pa.string(), {"a": "2", "user:a": "1"}),
+        ('{"costCategory/a": "1", "user:a": "2"}', pa.string(), {"a": "2", "costCategory/a": "1"}),
+        ('"team": "x", "env": "prod"', pa.string(), {"env": "prod", "team": "x"}),
+        ('[{"key": "k", "value": "v"}]', pa.string(), {"k": "v"}),
+        ("not json", pa.string(), {"_unread": "not json"}),
+        ("{}", pa.string(), None),
+        (None, pa.string(), None),
+        ([("b", "2"), ("user:a", "1")], MAP, {"a": "1", "b": "2"}),
+        ([], MAP, None),
+        ([{"key": "b", "value": "2"}, {"key": "a", "value": "1"}], PAIRS, {"a": "1", "b": "2"}),
+        ([{"key": "a", "value": "1"}, {"key": "a", "value": "2"}], PAIRS, {"a": "2"}),
+        ({"b": "2", "user:a": None}, pa.struct([("b", pa.string()), ("user:a", pa.string())]), {"b": "2"}),
+    ],
+)
+def test_tags_in_one_form(home: Home, wh: Warehouse, tags: object, kind: pa.DataType, expected: object) -> None:
+    result = home.load_focus(wh, [focus_row(1, "1", Tags=tags)], "a.parquet", types={"Tags": kind})
+    text = one(wh, "SELECT tags FROM core.charges")
+    assert (json.loads(text) if text else None) == expected
+    if expected is not None:
+        assert list(json.loads(text)) == sorted(json.loads(text))
+    assert any("no JSON object" in note for note in result.notes) == (tags == "not json")
+
+
+@pytest.mark.parametrize(
+    "raw", ['{"b": "2", "a": "1"}', '{"user:x": "ü \\" \\\\ \\n"}', '{"n": 1.50, "l": [1, {"a": null}]}', "{}"]
+)
+def test_sql_and_python_agree_on_tags(home: Home, wh: Warehouse, raw: str) -> None:
+    home.load_focus(wh, [focus_row(1, "1", Tags=raw)])
+    text, again = one(wh, "SELECT tags FROM core.charges"), canonical_tags(raw)
+    assert (json.loads(text) if text else None) == (json.loads(again) if again else None)
+
+
+def test_two_texts_of_the_same_tags_are_one_row(home: Home, wh: Warehouse) -> None:
+    tags = ['{"a":"1","b":"2"}', '{"b": "2", "a": "1"}', '{"user:a": "1", "user:b": "2"}', "{}", None]
+    home.load_focus(wh, [focus_row(1, "1", Tags=text) for text in tags])
+    assert rows_of(wh, "SELECT tags, billed_cost FROM core.charges ORDER BY ALL") == [
+        ('{"a":"1","b":"2"}', Decimal(3)),
+        (None, Decimal(2)),
+    ]
+
+
+def test_the_columns_that_tell_groups_apart_are_found(
+    home: Home, wh: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look-up by few columns, which only large deliveries use, gives the rows that all columns give."""
+    rows = [
+        factory(day, "0.25", SubAccountId=str(account), hour=hour, ChargeDescription=f"{factory.__name__} {account}")
+        for factory in (focus_row, gpu_row, bedrock_row)
+        for day in (1, 2)
+        for account in (1, 2)
+        for hour in (0, 1)
+    ]
+    select = "SELECT * EXCLUDE (delivery_id, scope) FROM core.charges WHERE scope = ? ORDER BY ALL"
+    home.load_focus(wh, rows, "plain.csv")
+    plain = rows_of(wh, select, "plain.csv")
+    monkeypatch.setattr("warehouse.load.FEWEST_ROWS_TO_REDUCE", 0)
+    home.load_focus(wh, [{**row, "BillingAccountId": "b"} for row in rows], "reduced.csv")
+    reduced = rows_of(wh, select.replace("delivery_id, scope", "delivery_id, scope, billing_account_id"), "reduced.csv")
+    index = [column[0] for column in wh.con.execute("DESCRIBE core.charges").fetchall()].index("billing_account_id") - 2
+    assert reduced == [row[:index] + row[index + 1 :] for row in plain]
+    assert len(reduced) == 12
+
+
+def test_a_pattern_that_begins_within_the_bill(
+    home: Home, wh: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One SKU, two spans of days: each day's charge is what its SKU was on that day."""
+    for path in classification.FOLDER.glob("*.csv"):
+        (tmp_path / path.name).write_text(path.read_text())
+    rows = (tmp_path / "kinds.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "kinds.csv").write_text(rows[0] + "aws,simple storage,,,ai_platform,unknown,2026-01-02,2026-01-03,\n")
+    monkeypatch.setattr(classification, "FOLDER", tmp_path)
+    home.load_focus(wh, [focus_row(day, "1") for day in (1, 2, 3)])
+    assert rows_of(wh, "SELECT ai_kind, resource_id FROM core.charges ORDER BY charge_date") == [
+        ("other", None),
+        ("ai_platform", "bucket-1"),
+        ("other", None),
+    ]

@@ -1,0 +1,289 @@
+"""A delivery replaces what it replaces, once; what it changes of the past is recorded."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import pytest
+
+from connectors.base import Window
+from tests.warehouse.bills import (
+    Home,
+    call_rows,
+    charge_rows,
+    csv_bytes,
+    everything,
+    focus_row,
+    one,
+    rows_of,
+    sums,
+    usage_rows,
+)
+from warehouse.errors import LoadError, OverlapError
+from warehouse.load import loaded_identities
+from warehouse.store import Warehouse
+
+
+def test_the_same_delivery_again_changes_nothing(home: Home, wh: Warehouse) -> None:
+    rows = [focus_row(day, "0.1") for day in range(1, 20)]
+    first = home.load_focus(wh, rows)
+    before = everything(wh)
+    again = home.load_focus(wh, rows)
+    assert (first.was_loaded, again.was_loaded, again.restatements) == (True, False, 0)
+    assert (again.source_rows, again.charge_rows, again.billed_cost) == (19, first.charge_rows, Decimal("1.9"))
+    assert everything(wh) == before
+
+
+def test_equal_rows_in_other_bytes_restate_nothing(home: Home, wh: Warehouse) -> None:
+    rows = [focus_row(day, "0.1") for day in range(1, 20)]
+    home.load_focus(wh, rows)
+    again = home.load_focus(wh, list(reversed(rows)))
+    assert (again.was_loaded, again.restatements) == (True, 0)
+    assert sums(wh)[0] == Decimal("1.9")
+    assert one(wh, "SELECT count(*) FROM ops.deliveries WHERE is_current") == 1
+
+
+def test_a_new_delivery_of_a_scope_replaces_the_old_one(home: Home, wh: Warehouse) -> None:
+    home.load_focus(wh, [focus_row(1, "1"), focus_row(2, "2"), focus_row(3, "3")])
+    result = home.load_focus(wh, [focus_row(1, "1"), focus_row(2, "2.5"), focus_row(4, "4")])
+    assert sums(wh)[0] == Decimal("7.5")
+    assert result.restatements == 2
+    found = rows_of(
+        wh,
+        "SELECT charge_date, old_effective_cost, new_effective_cost, delta_effective_cost, billing_account_id, "
+        "billing_period_start, source_name, delivery_id FROM ops.restatements ORDER BY charge_date",
+    )
+    account = ("111122223333", date(2026, 1, 1), "drop", result.delivery_id)
+    assert found == [
+        (date(2026, 1, 2), Decimal(2), Decimal("2.5"), Decimal("0.5"), *account),
+        (date(2026, 1, 3), Decimal(3), Decimal(0), Decimal(-3), *account),
+    ]
+
+
+def test_a_charge_that_comes_late_restates_its_empty_day(home: Home, wh: Warehouse) -> None:
+    home.load_focus(wh, [focus_row(1, "1"), focus_row(3, "3")])
+    result = home.load_focus(wh, [focus_row(1, "1"), focus_row(2, "2"), focus_row(3, "3"), focus_row(4, "4")])
+    assert result.restatements == 1
+    assert rows_of(wh, "SELECT charge_date, old_effective_cost FROM ops.restatements") == [
+        (date(2026, 1, 2), Decimal(0))
+    ]
+
+
+def test_a_bill_that_goes_back_to_what_it_said_before(home: Home, wh: Warehouse) -> None:
+    first, second = [focus_row(1, "1")], [focus_row(1, "2")]
+    for rows, expected in ((first, 1), (second, 2), (first, 1), (second, 2)):
+        result = home.load_focus(wh, rows)
+        assert result.was_loaded
+        assert sums(wh)[0] == expected
+    deltas = rows_of(wh, "SELECT delta_effective_cost FROM ops.restatements ORDER BY recorded_at")
+    assert deltas == [(Decimal(1),), (Decimal(-1),), (Decimal(1),)]
+    newest = home.landing.deliveries("drop")[-1]
+    assert newest.delivery_id == one(wh, "SELECT delivery_id FROM ops.deliveries WHERE is_current")
+
+
+def test_other_scopes_stay(home: Home, wh: Warehouse) -> None:
+    home.load_focus(wh, [focus_row(1, "1", BillingAccountId="a")], "a.csv")
+    home.load_focus(wh, [focus_row(1, "2", BillingAccountId="b")], "b.csv")
+    home.load_focus(wh, [focus_row(1, "4", BillingAccountId="a")], "a.csv")
+    assert sums(wh)[0] == 6
+
+
+def test_a_scope_restated_to_empty_is_empty(home: Home, wh: Warehouse) -> None:
+    home.load_focus(wh, [focus_row(1, "1")])
+    result = home.load_files(wh, {"a.csv": csv_bytes([], columns=list(focus_row()))}, focus_row())
+    assert sums(wh)[0] == 0
+    assert (result.was_loaded, result.restatements, result.source_rows) == (True, 1, 0)
+
+
+DAYS = [date(2026, 1, 1) + timedelta(days=n) for n in range(8)]
+
+
+def test_a_window_replaces_its_days_and_no_others(home: Home, wh: Warehouse) -> None:
+    home.load_rows(
+        wh,
+        charge_rows(*({"charge_date": day, "billed_cost": Decimal(1)} for day in DAYS[:5])),
+        window=Window(DAYS[0], DAYS[5]),
+    )
+    result = home.load_rows(
+        wh,
+        charge_rows(
+            *({"charge_date": day, "billed_cost": Decimal(2), "effective_cost": Decimal(2)} for day in DAYS[3:7])
+        ),
+        window=Window(DAYS[3], DAYS[7]),
+    )
+    assert rows_of(wh, "SELECT billed_cost FROM core.charges ORDER BY charge_date") == [
+        (Decimal(cost),) for cost in (1, 1, 1, 2, 2, 2, 2)
+    ]
+    assert result.restatements == 2
+
+
+def test_a_window_restated_to_empty_is_empty(home: Home, wh: Warehouse) -> None:
+    window = Window(DAYS[0], DAYS[2])
+    home.load_rows(wh, charge_rows({"charge_date": DAYS[0]}), usage_rows({}), window=window)
+    result = home.load_rows(wh, charge_rows(), usage_rows(), window=window)
+    assert result.restatements == 1
+    assert one(wh, "SELECT count(*) FROM core.charges") == 0
+    assert one(wh, "SELECT count(*) FROM core.metered_usage") == 0
+
+
+def test_a_window_in_two_parts_says_the_same_as_whole(home: Home, wh: Warehouse) -> None:
+    def charges(days: list[date]) -> object:
+        return charge_rows(*({"charge_date": day, "billed_cost": Decimal(day.day)} for day in days))
+
+    home.load_rows(wh, charges(DAYS[:4]), window=Window(DAYS[0], DAYS[4]))  # type: ignore[arg-type]
+    whole = rows_of(wh, "SELECT * EXCLUDE (delivery_id) FROM core.charges ORDER BY ALL")
+    home.load_rows(wh, charges(DAYS[:2]), window=Window(DAYS[0], DAYS[2]))  # type: ignore[arg-type]
+    home.load_rows(wh, charges(DAYS[2:4]), window=Window(DAYS[2], DAYS[4]))  # type: ignore[arg-type]
+    assert rows_of(wh, "SELECT * EXCLUDE (delivery_id) FROM core.charges ORDER BY ALL") == whole
+    assert one(wh, "SELECT count(*) FROM ops.restatements") == 0
+
+
+def test_an_older_answer_that_returns_speaks_again(home: Home, wh: Warehouse) -> None:
+    """Content that is loaded, but of which a newer window has the say over some days, is news."""
+    whole, part = Window(DAYS[0], DAYS[4]), Window(DAYS[2], DAYS[6])
+    first = charge_rows(*({"charge_date": day} for day in DAYS[:4]))
+    home.load_rows(wh, first, window=whole)
+    home.load_rows(wh, charge_rows({"charge_date": DAYS[2], "billed_cost": Decimal(9)}), window=part)
+    assert home.load_rows(wh, first, window=whole).was_loaded
+    assert sums(wh)[0] == Decimal(6)
+
+
+def test_a_row_outside_its_window_is_refused(home: Home, wh: Warehouse) -> None:
+    with pytest.raises(LoadError, match=r"a row of 2026-01-03 in a delivery for 2026-01-01 to 2026-01-03"):
+        home.load_rows(wh, charge_rows({"charge_date": DAYS[2]}), window=Window(DAYS[0], DAYS[2]))
+    assert everything(wh)["ops.deliveries"] == []
+
+
+def test_sources_do_not_touch_each_other(home: Home, wh: Warehouse) -> None:
+    window = Window(DAYS[0], DAYS[2])
+    home.load_rows(wh, charge_rows({}), window=window, source="one")
+    home.load_rows(wh, charge_rows({}), window=window, source="two")
+    home.load_rows(wh, charge_rows(), window=window, source="one", content="empty")
+    assert rows_of(wh, "SELECT source_name FROM core.charges") == [("two",)]
+
+
+def test_identities_of_what_speaks(home: Home, wh: Warehouse) -> None:
+    home.load_focus(wh, [focus_row(1)], "a.csv", identity="v1")
+    assert loaded_identities(wh, "drop") == {("a.csv", "v1")}
+    home.load_focus(wh, [focus_row(2)], "a.csv", identity="v2")
+    assert loaded_identities(wh, "drop") == {("a.csv", "v2")}
+    home.load_focus(wh, [focus_row(2)], "a.csv", identity="v3")  # the same bytes under a new time stamp
+    assert loaded_identities(wh, "drop") == {("a.csv", "v3")}
+    assert loaded_identities(wh, "other") == set()
+
+
+def test_control_totals_of_superseded_deliveries_stay_90_days(home: Home, wh: Warehouse) -> None:
+    home.load_focus(wh, [focus_row(1, "1")])
+    home.load_focus(wh, [focus_row(1, "2")])
+    assert rows_of(wh, "SELECT is_current, effective_cost FROM ops.delivery_days ORDER BY load_number") == [
+        (False, Decimal(1)),
+        (True, Decimal(2)),
+    ]
+    home.clock += timedelta(days=91)
+    home.load_focus(wh, [focus_row(1, "3")])
+    assert rows_of(wh, "SELECT is_current, effective_cost FROM ops.delivery_days ORDER BY load_number") == [
+        (False, Decimal(2)),
+        (True, Decimal(3)),
+    ]
+
+
+# ------------------------------------------------------------------------------------------ overlap
+
+
+def test_two_sources_of_one_account_and_period_are_refused(home: Home, wh: Warehouse) -> None:
+    home.load_focus(wh, [focus_row(1, "1")], source="aws-export")
+    before = everything(wh)
+    with pytest.raises(OverlapError) as caught:
+        home.load_focus(wh, [focus_row(2, "5", InvoiceIssuerName="AWS")], source="aws-copy")
+    assert "'aws-export'" in str(caught.value)
+    assert "'aws-copy'" in str(caught.value)
+    assert "111122223333 in 2026-01" in str(caught.value)
+    assert everything(wh) == before
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"BillingAccountId": "999999999999"},
+        {"BillingPeriodStart": "2026-02-01T00:00:00Z"},
+        {"InvoiceIssuerName": "Anthropic, PBC", "ProviderName": "Anthropic"},
+    ],
+)
+def test_two_sources_that_share_no_bill(home: Home, wh: Warehouse, other: dict[str, str]) -> None:
+    home.load_focus(wh, [focus_row(1, "1")], source="one")
+    home.load_focus(wh, [focus_row(1, "1", **other)], source="two")
+    assert sums(wh)[0] == 2
+
+
+def hourly(days: range, cost: str = "1") -> list[dict[str, object]]:
+    return [focus_row(day, cost, hour=hour) for day in days for hour in (0, 6, 12, 18)]
+
+
+def test_parts_of_one_bill_load_side_by_side(home: Home, wh: Warehouse) -> None:
+    """They share account and period, and even look alike once they are added up per day."""
+    rows = hourly(range(1, 10))
+    home.load_focus(wh, rows[0::2], "part-1.csv")
+    home.load_focus(wh, rows[1::2], "part-2.csv")
+    assert sums(wh)[0] == 36
+
+
+@pytest.mark.parametrize("days", [range(1, 15), range(4, 8), range(5, 14)])
+def test_one_bill_under_two_names_is_refused(home: Home, wh: Warehouse, days: range) -> None:
+    home.load_focus(wh, hourly(range(1, 10)), "january.csv")
+    before = everything(wh)
+    with pytest.raises(OverlapError) as caught:
+        home.load_focus(wh, hourly(days), "january (1).csv")
+    assert "'january.csv'" in str(caught.value)
+    assert "'january (1).csv'" in str(caught.value)
+    assert everything(wh) == before
+
+
+def test_a_few_rows_in_common_are_no_overlap(home: Home, wh: Warehouse) -> None:
+    home.load_focus(wh, hourly(range(1, 10)), "a.csv")
+    home.load_focus(wh, hourly(range(9, 14)), "b.csv")
+    assert sums(wh)[0] == 36 + 20
+
+
+def test_the_same_bill_as_csv_and_as_parquet_is_refused(home: Home, wh: Warehouse) -> None:
+    home.load_focus(wh, hourly(range(1, 10)), "a.csv")
+    with pytest.raises(OverlapError):
+        home.load_focus(wh, hourly(range(1, 10)), "a.parquet")
+
+
+def test_a_copy_is_loaded_once_and_steps_in_when_its_original_changes(home: Home, wh: Warehouse) -> None:
+    rows = hourly(range(1, 10))
+    home.load_focus(wh, rows, "a.csv")
+    copy = home.load_focus(wh, rows, "copy of a.csv", identity="c")
+    assert (copy.was_loaded, copy.source_rows) == (False, 0)
+    assert copy.notes == ("copy of a.csv: the same bytes as a.csv, which is loaded; a copy is loaded once",)
+    assert loaded_identities(wh, "drop") == set()
+    home.load_focus(wh, hourly(range(20, 22)), "a.csv")
+    assert home.load_focus(wh, rows, "copy of a.csv", identity="c").was_loaded
+    assert sums(wh)[0] == 36 + 8
+
+
+# ---------------------------------------------------------------------------------------- telemetry
+
+
+def test_calls_are_replaced_per_scope(home: Home, wh: Warehouse) -> None:
+    options = {"source": "calls", "source_type": "events", "replaces": "scope"}
+    first = home.load_rows(wh, call_rows({}, {"task_id": "t2"}), scope="a.jsonl", identity="1", **options)
+    home.load_rows(wh, call_rows({"task_id": "t3"}), scope="b.jsonl", **options)
+    assert (first.source_rows, first.charge_rows, first.billed_cost) == (2, 0, None)
+    home.load_rows(wh, call_rows({"task_id": "t4"}), scope="a.jsonl", identity="2", **options)
+    assert rows_of(wh, "SELECT task_id FROM staging.stg_calls ORDER BY 1") == [("t3",), ("t4",)]
+    assert loaded_identities(wh, "calls") == {("a.jsonl", "2")}
+
+
+def test_telemetry_that_staging_lost_is_not_loaded(home: Home) -> None:
+    options = {"source": "calls", "source_type": "events", "replaces": "scope", "scope": "a.jsonl", "identity": "1"}
+    with home.open() as wh:
+        home.load_rows(wh, call_rows({}), **options)
+        assert loaded_identities(wh, "calls") == {("a.jsonl", "1")}
+    (home.root / "warehouse" / "staging.duckdb").unlink()
+    with home.open() as wh:
+        assert loaded_identities(wh, "calls") == set()
+        assert home.load_rows(wh, call_rows({}), **options).was_loaded
+        assert one(wh, "SELECT count(*) FROM staging.stg_calls") == 1
+        assert one(wh, "SELECT count(*) FROM ops.deliveries WHERE is_current") == 1

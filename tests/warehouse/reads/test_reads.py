@@ -1,0 +1,132 @@
+from collections.abc import Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.warehouse.ledger import NOW
+from tests.warehouse.published import FIRST, HOSTILE, LAST, make_home
+from warehouse.query import QueryError
+from warehouse.reads import (
+    open_snapshot,
+    rank_by_cost,
+    rank_by_unit_cost,
+    read_coverage,
+    read_daily_costs,
+    read_features,
+    read_freshness,
+    read_month,
+    read_monthly_costs,
+    read_published_at,
+    read_unallocated,
+    read_unclassified_usd,
+)
+
+D = Decimal
+
+
+@pytest.fixture(scope="module")
+def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+    published = make_home(tmp_path_factory.mktemp("home"))
+    with open_snapshot(published) as opened:
+        yield opened
+
+
+def chat(first: int, last: int) -> Decimal:
+    """What the chat project cost from the n-th to the m-th day, both included."""
+    return sum((D(20 + n % 7) for n in range(first, last + 1)), D(0))
+
+
+def by_name(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {row["feature"]: row for row in rows}
+
+
+def test_features_with_two_periods_and_the_month(con: duckdb.DuckDBPyConnection) -> None:
+    rows = by_name(read_features(con, through=LAST))
+    assert set(rows) == {"chat", "search", "train", "unallocated", "shared: tax"}
+    row = rows["chat"]
+    assert (row["owner"], row["unit"], row["kind"], row["monthly_budget_usd"]) == ("@maya", "answer", "feature", 1000)
+    assert (row["cost_usd"], row["previous_cost_usd"]) == (chat(40, 69), chat(10, 39))
+    assert row["month_to_date_usd"] == chat(69 - LAST.day + 1, 69)
+    assert (rows["unallocated"]["kind"], rows["unallocated"]["cost_usd"], rows["unallocated"]["previous_cost_usd"]) == (
+        "unallocated",
+        120,
+        None,
+    )
+    assert (rows["shared: tax"]["kind"], rows["train"]["cost_usd"]) == ("shared", 300)
+
+
+def test_unit_cost_of_the_days_whose_outcomes_have_settled(con: duckdb.DuckDBPyConnection) -> None:
+    row = by_name(read_features(con, through=LAST, unit_days=7, unit_baseline_days=14))["chat"]
+    # Outcomes settle a day later: the newest of the seven days is the one before the last.
+    assert (row["successful_tasks"], row["tasks_with_outcome"]) == (21, 28)
+    assert row["success_rate"] == row["previous_success_rate"] == D("0.75")
+    assert row["cost_per_success_usd"] == (chat(62, 68) / 21).quantize(D("1e-9"))
+    assert row["previous_cost_per_success_usd"] == (chat(48, 61) / 42).quantize(D("1e-9"))
+    assert by_name(read_features(con, through=LAST))["search"]["cost_per_success_usd"] is None
+
+
+def test_ranks(con: duckdb.DuckDBPyConnection) -> None:
+    rows = read_features(con, through=LAST)
+    assert [row["feature"] for row in rank_by_cost(rows)] == ["chat", "train", "search", "unallocated", "shared: tax"]
+    assert [row["feature"] for row in rank_by_unit_cost(rows)] == ["chat"]
+
+
+def test_daily_costs_are_of_one_length_and_unknown_before_the_first_day(con: duckdb.DuckDBPyConnection) -> None:
+    rows = by_name(read_daily_costs(con, through=LAST, days=72))
+    assert {len(row["cost_usd"]) for row in rows.values()} == {72}
+    assert rows["chat"]["cost_usd"][:4] == [None, None, 20, 21]
+    assert rows["unallocated"]["cost_usd"][-5:] == [None, 30, 30, 30, 30]
+    assert rows["chat"]["cost_per_success_usd"][2] == (D(20) / 3).quantize(D("1e-9"))
+    assert rows["chat"]["cost_per_success_usd"][-1] is None  # outcomes may still come
+    assert set(rows["search"]["cost_per_success_usd"]) == {None}
+
+
+def test_coverage_and_what_nobody_owns(con: duckdb.DuckDBPyConnection) -> None:
+    (row,) = read_coverage(con, through=LAST, days=4)
+    assert row["source_name"] == "bill"
+    assert row["unallocated_usd"] == 120
+    assert row["tagged_usd"] == chat(66, 69) + 4 * 15
+    assert row["effective_cost_before_credits_usd"] == row["tagged_usd"] + row["shared_usd"] + row["unallocated_usd"]
+    (stray,) = read_unallocated(con, through=LAST)
+    assert (stray["api_key_id"], stray["effective_cost_before_credits_usd"]) == (HOSTILE, 120)
+    assert read_unallocated(con, through=LAST, limit=0) == []
+    assert read_unclassified_usd(con, through=LAST) == 0
+
+
+def test_the_month_beside_the_same_days_of_the_month_before(con: duckdb.DuckDBPyConnection) -> None:
+    through = date(LAST.year, LAST.month, 10)
+    month = read_month(con, through=through)
+    assert month["month"] == date(LAST.year, LAST.month, 1)
+    assert len(month["daily_cost_usd"]) == 10
+    offset = (month["month"] - FIRST).days
+    assert month["month_to_date_usd"] == chat(offset, offset + 9) + 10 * 15 + 3
+    before = (date(LAST.year, LAST.month - 1, 1) - FIRST).days
+    assert month["previous_to_date_usd"] == chat(before, before + 9) + 10 * 15 + 3
+    assert read_month(con, through=FIRST)["previous_to_date_usd"] is None
+
+
+def test_freshness_and_months(con: duckdb.DuckDBPyConnection) -> None:
+    (row,) = read_freshness(con)
+    assert (row["source_name"], row["last_charge_date"], row["settled_through"]) == ("bill", LAST, LAST)
+    months = read_monthly_costs(con)
+    assert sum(m["effective_cost_before_credits_usd"] for m in months if m["feature"] == "chat") == chat(0, 69)
+    assert read_published_at(con) == NOW
+
+
+def test_days_beyond_the_data_are_told_as_unknown(con: duckdb.DuckDBPyConnection) -> None:
+    later = by_name(read_daily_costs(con, through=LAST + timedelta(days=2), days=3))
+    assert later["chat"]["cost_usd"] == [20 + 69 % 7, None, None]
+
+
+def test_a_snapshot_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(QueryError, match="nothing is published yet"), open_snapshot(tmp_path / "x.duckdb"):
+        pass
+
+
+def test_a_snapshot_takes_no_writes(con: duckdb.DuckDBPyConnection) -> None:
+    with pytest.raises(duckdb.InvalidInputException, match="read-only"):
+        con.execute("DELETE FROM core.charges")

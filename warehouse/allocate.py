@@ -1,0 +1,454 @@
+"""core.charges × features.yml → core.allocations: every charge belongs to someone, to the last digit.
+
+    charges ─ distinct combinations of the dimensions the rules ask about ─ rules (warehouse.matching)
+            ─ grouped to the grain of allocations ─ splits (warehouse.splits) ─▶ core.allocations
+
+Σ allocations = Σ charges for billed, effective and list cost (and tokens and GPU hours), per source,
+day and currency. What no rule takes is the feature `unallocated`. Taxes, support and unused commitments
+go to `shared: tax`, `shared: support` and `shared: unused commitments`, unless a rule that matches asks
+about a dimension that tells the pool (POOLS), so that `{provider: aws}` does not swallow the tax line.
+
+A rule's valid_from and valid_to are compared with charge_date. History is allocated anew at every
+build, by the rules as the file states them now.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from warehouse.errors import WarehouseError
+from warehouse.features import (
+    DIMENSIONS,
+    K8S_LABEL_PREFIX,
+    K8S_NAMESPACE,
+    TAG_PREFIX,
+    UNALLOCATED,
+    EvenSplit,
+    Features,
+    FixedSplit,
+    ProportionalSplit,
+    Rule,
+    TelemetrySplit,
+)
+from warehouse.matching import NO_RULE, Codes, Column, Flags, first_rules
+from warehouse.splits import (
+    KIND_WEIGHTS,
+    SHARE_PLACES,
+    ZERO,
+    Shares,
+    even_shares,
+    model_key,
+    proportional_shares,
+    telemetry_shares,
+    weigh_tokens,
+    weighted_shares,
+)
+from warehouse.statements import quote_literal, render
+from warehouse.tags import PREFIX
+
+
+class AllocationError(WarehouseError):
+    """The charges cannot be allocated; the text says why."""
+
+
+class HasConnection(Protocol):
+    """What allocation needs of a warehouse."""
+
+    @property
+    def con(self) -> duckdb.DuckDBPyConnection: ...
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Charges that are nobody's own: the feature they go to, the SQL that tells them, and the dimensions
+    by which a rule says that it means them."""
+
+    feature: str
+    condition: str
+    told_by: frozenset[str]
+
+
+# Support is known by its service's name only: FOCUS has no category for it.
+_SUPPORT = (
+    r"^\s*((aws|amazon|google|gcp|cloud|azure|microsoft|oci|oracle|premium|developer|business|enterprise"
+    r"|unified|standard|enhanced|basic|customer)\s*)*support\b(\s*\(.*\))?\s*$|^aws(premium)?support"
+)
+POOLS = (
+    Pool("shared: tax", "charge_category = 'Tax'", frozenset({"charge_category"})),
+    Pool(
+        "shared: support",
+        f"regexp_matches(service_name, {quote_literal(_SUPPORT)}, 'i')",
+        frozenset({"service_name", "service_category", "sku_id", "sku_meter", "charge_description"}),
+    ),
+    Pool(
+        "shared: unused commitments",
+        "commitment_discount_status = 'Unused'",
+        frozenset({"commitment_discount_status", "charge_description", "sku_id", "sku_meter"}),
+    ),
+)
+
+# What is conserved to the last digit, with the type each part is rounded to.
+MEASURES: Mapping[str, str] = {
+    "billed_cost": "DECIMAL(38, 12)",
+    "effective_cost": "DECIMAL(38, 12)",
+    "list_cost": "DECIMAL(38, 12)",
+    "billed_cost_usd": "DECIMAL(38, 12)",
+    "effective_cost_usd": "DECIMAL(38, 12)",
+    "list_cost_usd": "DECIMAL(38, 12)",
+    "gpu_hours": "DECIMAL(38, 12)",
+    "tokens": "DECIMAL(38, 6)",
+}
+GRAIN = (
+    "source_name",
+    "charge_date",
+    "billing_period_start",
+    "provider",
+    "service_name",
+    "ai_kind",
+    "workload",
+    "model",
+    "token_type",
+    "gpu_type",
+    "sub_account_id",
+    "api_key_id",
+    "resource_id",
+    "region_id",
+    "sku_meter",
+    "charge_category",
+    "basis",
+    "billing_currency",
+)
+
+# Where exports put the namespace and the labels of a pod; the first that is there counts.
+_NAMESPACE_SPELLINGS = ("k8s.namespace", "k8s-namespace", "aws:eks:namespace", "kubernetes_namespace")
+_LABEL_SPELLINGS = ("k8s.label.{}", "k8s-label/{}", "kubernetes_label_{}")
+
+
+def allocate(wh: HasConnection, features: Features) -> None:
+    """Replace core.allocations (and core.features, core.feature_success) by what `features` says.
+
+    Runs inside the caller's transaction, if there is one. Reads core.charges and, for telemetry
+    splits, core.usage and core.metered_usage where they exist.
+    """
+    con = wh.con
+    features.apply_tables(con)
+    rules = features.rules_in_order()
+    keys = _match_charges(con, rules)
+    terms = {
+        "keys": keys,
+        "boundaries": _boundaries(rules),
+        "pools": POOLS,
+        "grain": GRAIN,
+        "measures": MEASURES.items(),
+    }
+    try:
+        con.execute(render("allocate/direct.sql", **terms, targets=("rule", "feature"), divided=False))
+        if any(rule.split for rule in rules):
+            con.execute(render("allocate/divided.sql", **terms, targets=("rule", "split"), divided=True))
+            _share_splits(con, features)
+            con.execute(render("allocate/parts.sql", **terms))
+    except duckdb.OutOfRangeException as error:
+        raise AllocationError(
+            f"an amount is too large to be divided or added: {error}",
+            where="core.charges",
+            cure="correct the bill's row",
+        ) from error
+    for name in ("_matched", "_divided", "_shares"):
+        con.execute(f"DROP TABLE IF EXISTS temp.main.{name}")
+    con.execute(
+        "COMMENT ON TABLE core.allocations IS 'Every charge, given to features by rules and splits. "
+        "Σ per source, day and currency equals core.charges for every measure.'"
+    )
+
+
+def tag_spellings(dimension: str) -> list[str]:
+    """The tag keys that are looked up for `tag.<key>`, `k8s.namespace` or `k8s.label.<key>`, in order."""
+    if dimension == K8S_NAMESPACE:
+        return list(_NAMESPACE_SPELLINGS)
+    if dimension.startswith(K8S_LABEL_PREFIX):
+        return [spelling.format(dimension.removeprefix(K8S_LABEL_PREFIX)) for spelling in _LABEL_SPELLINGS]
+    # Tags are loaded without the prefixes that exports give them; a rule may be written with them.
+    key = dimension.removeprefix(TAG_PREFIX)
+    return list(dict.fromkeys((key, re.sub(PREFIX, "", key))))
+
+
+def _match_charges(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> list[str]:
+    """Make temp table _matched: distinct combination → rule, and the feature or the split it goes to.
+
+    Returns the columns of core.charges that make up a combination, besides _epoch and _pool.
+    """
+    asked = {dimension for rule in rules for dimension in rule.when}
+    plain = [dimension for dimension in DIMENSIONS if dimension in asked]
+    tagged = sorted(asked - set(plain))
+    keys = [*plain, "tags"] if tagged else plain
+    boundaries = _boundaries(rules)
+    combinations = con.execute(
+        render("allocate/combinations.sql", keys=keys, boundaries=boundaries, pools=POOLS)
+    ).to_arrow_table()
+    columns = {name: Column(combinations[name]) for name in plain}
+    if tagged:
+        columns |= _tag_columns(con, Column(combinations["tags"]), tagged)
+    pools = _codes(combinations["_pool"])
+    taken = first_rules(
+        rules,
+        columns,
+        epochs=_codes(combinations["_epoch"]),
+        holds=[_holding(rule, boundaries) for rule in rules],
+        pools=pools,
+        may_take=[_may_take(rule) for rule in rules],
+    )
+    # Where no rule takes a combination, its pool does; pool 0 is nobody's.
+    targets = pa.table(
+        {
+            "rule": pa.array([*(rule.name for rule in rules), *(None for _ in range(len(POOLS) + 1))], pa.string()),
+            "feature": pa.array(
+                [*(rule.feature for rule in rules), UNALLOCATED, *(pool.feature for pool in POOLS)], pa.string()
+            ),
+            "split": pa.array([*(rule.split for rule in rules), *(None for _ in range(len(POOLS) + 1))], pa.string()),
+        }
+    ).take(pa.array(np.where(taken == NO_RULE, len(rules) + pools, taken)))
+    for name in targets.column_names:
+        combinations = combinations.append_column(name, targets[name])
+    _create_from_arrow(con, "_matched", combinations)
+    return keys
+
+
+def _share_splits(con: duckdb.DuckDBPyConnection, features: Features) -> None:
+    """Make temp table _shares: split × charge_date × provider × model → target, share, is_remainder."""
+    wanted: dict[str, list[_Wanted]] = defaultdict(list)
+    for split, *rest in con.execute(render("allocate/to_be_split.sql")).fetchall():
+        wanted[split].append(_Wanted(*rest))
+    direct: Mapping[date, Mapping[str, Decimal]] | None = None
+    rows: list[tuple[str, date, str | None, str | None, str, Decimal, bool]] = []
+    for name, parts in wanted.items():
+        split = features.splits[name]
+        if isinstance(split, FixedSplit):
+            answers = [weighted_shares(split.weights)] * len(parts)
+        elif isinstance(split, EvenSplit):
+            answers = [even_shares(split.features)] * len(parts)
+        elif isinstance(split, ProportionalSplit):
+            direct = _direct_costs(con) if direct is None else direct
+            names = list(features.features if split.features is None else split.features)
+            by_day = {day: proportional_shares(direct, day, names) for day in {part.charge_date for part in parts}}
+            answers = [by_day[part.charge_date] for part in parts]
+        else:
+            names = list(features.features if split.features is None else split.features)
+            answers = _by_telemetry(con, name, split, names, parts)
+        for part, answer in zip(parts, answers, strict=True):
+            for target, share in answer.parts.items():
+                is_remainder = target == answer.remainder
+                rows.append((name, part.charge_date, part.provider, part.model, target, share, is_remainder))
+    schema = pa.schema(
+        [
+            ("split", pa.string()),
+            ("charge_date", pa.date32()),
+            ("provider", pa.string()),
+            ("model", pa.string()),
+            ("feature", pa.string()),
+            ("share", pa.decimal128(SHARE_PLACES + 1, SHARE_PLACES)),
+            ("is_remainder", pa.bool_()),
+        ]
+    )
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    _create_from_arrow(con, "_shares", pa.table(arrays, schema=schema))
+
+
+def _direct_costs(con: duckdb.DuckDBPyConnection) -> dict[date, dict[str, Decimal]]:
+    """Day → feature → effective cost in US dollars, credits left out, that rules gave it directly."""
+    direct: dict[date, dict[str, Decimal]] = defaultdict(dict)
+    for day, feature, cost_usd in con.execute(render("allocate/direct_costs.sql")).fetchall():
+        direct[day][feature] = cost_usd
+    return direct
+
+
+_Series = tuple[str | None, str | None]  # provider, model key
+_Sizes = dict[_Series, dict[date, dict[str, Decimal]]]  # series → day → feature → size of its traffic
+
+
+class _Wanted(NamedTuple):
+    """Shared charges of one day, provider and model, as the bill writes the model."""
+
+    charge_date: date
+    provider: str | None
+    model: str | None
+    billed_usd: Decimal
+
+
+def _by_telemetry(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    split: TelemetrySplit,
+    features: Sequence[str],
+    wanted: Sequence[_Wanted],
+) -> list[Shares]:
+    """Shares for each of `wanted`.
+
+    Charges that name a model follow that model's traffic. Charges of the same provider without a
+    model follow the dollars of those that have one, or, where none has, all the provider's traffic.
+    """
+    tokens, dollars = _traffic(con, features)
+    metered = _metered(con, name)
+    billed: dict[_Series, dict[date, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
+    for part in wanted:
+        billed[part.provider, _key(part.model)][part.charge_date] += part.billed_usd
+    shares: dict[_Series, dict[date, Shares]] = {}
+    for (provider, model), days in billed.items():
+        if model is None:
+            continue
+        series = (provider, model)
+        shares[series] = telemetry_shares(
+            billed_usd=days,
+            estimates=dollars.get(series) or tokens.get(series, {}),
+            metered={
+                day: (total, tokens.get(series, {}).get(day, {})) for day, total in metered.get(series, {}).items()
+            },
+            trailing_days=split.trailing_days,
+        )
+    for provider in {series[0] for series in billed if series[1] is None}:
+        shares[provider, None] = _without_model(provider, billed, shares, tokens, dollars, split.trailing_days)
+    return [shares[part.provider, _key(part.model)][part.charge_date] for part in wanted]
+
+
+def _without_model(
+    provider: str | None,
+    billed: Mapping[_Series, Mapping[date, Decimal]],
+    shares: Mapping[_Series, Mapping[date, Shares]],
+    tokens: _Sizes,
+    dollars: _Sizes,
+    trailing_days: int,
+) -> dict[date, Shares]:
+    """Shares, per day, of the provider's charges that name no model."""
+    named = [series for series in billed if series[0] == provider and series[1] is not None]
+    days = billed[provider, None]
+    by_dollars: dict[date, Shares] = {}
+    for day in days:
+        given: dict[str, Decimal] = defaultdict(lambda: ZERO)
+        for series in named:
+            if billed[series].get(day, ZERO) > 0:
+                for target, share in shares[series][day].parts.items():
+                    given[target] += share * billed[series][day]
+        if given:
+            by_dollars[day] = weighted_shares(given)
+    traffic: dict[date, dict[str, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
+    seen = [series for series in tokens if series[0] == provider]
+    priced = all(dollars.get(series) for series in seen)
+    for series in seen:
+        for day, sizes in (dollars if priced else tokens)[series].items():
+            for feature, size in sizes.items():
+                traffic[day][feature] += size
+    rest = telemetry_shares(billed_usd=days, estimates=traffic, metered={}, trailing_days=trailing_days)
+    return {day: by_dollars.get(day) or rest[day] for day in days}
+
+
+def _traffic(con: duckdb.DuckDBPyConnection, features: Sequence[str]) -> tuple[_Sizes, _Sizes]:
+    """What telemetry saw of `features`: in weighted tokens; and in dollars, for the series of which every
+    row has an estimate."""
+    tokens, dollars = _no_sizes(), _no_sizes()
+    unpriced: set[_Series] = set()
+    if not _has_table(con, "usage"):
+        return tokens, dollars
+    found = con.execute(render("allocate/traffic.sql", kinds=KIND_WEIGHTS), [list(features)]).fetchall()
+    for provider, model, day, feature, cost_usd, *counts in found:
+        series = (provider, _key(model))
+        tokens[series][day][feature] += weigh_tokens(dict(zip(KIND_WEIGHTS, counts, strict=True)))
+        if cost_usd is None:
+            unpriced.add(series)
+        else:
+            dollars[series][day][feature] += cost_usd
+    return tokens, {series: days for series, days in dollars.items() if series not in unpriced}
+
+
+def _no_sizes() -> _Sizes:
+    return defaultdict(lambda: defaultdict(lambda: defaultdict(lambda: ZERO)))
+
+
+def _metered(con: duckdb.DuckDBPyConnection, split: str) -> dict[_Series, dict[date, Decimal]]:
+    """Series → day → weighted tokens that the provider metered, in the accounts whose charges the split divides."""
+    found: dict[_Series, dict[date, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
+    rows = con.execute(render("allocate/metered.sql", kinds=KIND_WEIGHTS), [split]).fetchall()
+    for provider, model, day, *counts in rows:
+        size = weigh_tokens(dict(zip(KIND_WEIGHTS, counts, strict=True)))
+        if size > 0:
+            found[provider, _key(model)][day] += size
+    return found
+
+
+def _key(model: str | None) -> str | None:
+    return None if model is None else model_key(model)
+
+
+def _boundaries(rules: Iterable[Rule]) -> list[date]:
+    """The days on which any rule's validity changes."""
+    days = {rule.valid_from for rule in rules if rule.valid_from}
+    days |= {rule.valid_to + timedelta(days=1) for rule in rules if rule.valid_to and rule.valid_to < date.max}
+    return sorted(days)
+
+
+def _holding(rule: Rule, boundaries: Sequence[date]) -> Flags:
+    """Per epoch whether the rule is valid in it."""
+    holds = np.zeros(len(boundaries) + 1, dtype=np.bool_)
+    first = bisect_right(boundaries, rule.valid_from) if rule.valid_from else 0
+    last = bisect_right(boundaries, rule.valid_to) if rule.valid_to else len(boundaries)
+    holds[first : last + 1] = True
+    return holds
+
+
+def _may_take(rule: Rule) -> Flags:
+    """Per pool (0: no pool) whether the rule may take its charges."""
+    return np.array([True, *(bool(pool.told_by & rule.when.keys()) for pool in POOLS)], dtype=np.bool_)
+
+
+def _tag_columns(con: duckdb.DuckDBPyConnection, tags: Column, dimensions: Sequence[str]) -> dict[str, Column]:
+    """The tag dimensions, read once per distinct tags text. Keys travel as JSON pointers in bound parameters."""
+    con.register("_distinct_tags", pa.table({"place": np.arange(len(tags.texts)), "tags": tags.texts}))
+    try:
+        columns: dict[str, Column] = {}
+        for dimension in dimensions:
+            spellings = tag_spellings(dimension)
+            found = con.execute(
+                render("allocate/tag_values.sql", spellings=spellings), [_json_pointer(key) for key in spellings]
+            ).to_arrow_table()
+            columns[dimension] = Column(found["tag"]).taken_at(tags.codes)
+        return columns
+    finally:
+        con.unregister("_distinct_tags")
+
+
+def _json_pointer(key: str) -> str:
+    return "/" + key.replace("~", "~0").replace("/", "~1")
+
+
+def _codes(column: pa.ChunkedArray) -> Codes:
+    codes: Codes = column.to_numpy().astype(np.int32)
+    return codes
+
+
+def _create_from_arrow(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    con.register("_arrow", table)
+    try:
+        con.execute(render("allocate/from_arrow.sql", table=name))
+    finally:
+        con.unregister("_arrow")
+
+
+def _has_table(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    found = con.execute(
+        """
+        SELECT 1 FROM duckdb_tables()
+        WHERE database_name = current_database() AND schema_name = 'core' AND table_name = ?
+        """,
+        [name],
+    ).fetchone()
+    return found is not None

@@ -1,0 +1,147 @@
+"""From loaded charges to marts that add up: one transaction, and nothing of it stays when it fails.
+
+    settled days, features → models before allocation → allocate → models → checks → reconcile
+
+Σ source = Σ core.charges = Σ core.allocations = Σ marts, per source, currency and day, to the last
+digit. A mismatch raises and says where; readers keep what was published before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from warehouse.allocate import allocate
+from warehouse.errors import ReconciliationError
+from warehouse.model_runner import CheckResult, downstream, order_models, read_models, run_checks, run_models
+from warehouse.statements import render
+from warehouse.store import Warehouse
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from warehouse.features import Features
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """One comparison of two layers: `expected` is what the layer before adds up to."""
+
+    step: str  # load | allocate | mart
+    source_name: str | None
+    billing_currency: str | None
+    measure: str
+    expected: Decimal | None
+    actual: Decimal | None
+
+    @property
+    def is_equal(self) -> bool:
+        return self.expected == self.actual
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build did. `changed`: whether any table that readers see differs from the one before."""
+
+    reconciliations: tuple[Reconciliation, ...]
+    check_results: tuple[CheckResult, ...]
+    changed: bool
+
+
+def build(
+    wh: Warehouse,
+    *,
+    features: Features,
+    run_id: str,
+    now: datetime,
+    as_of: date,
+    settled_through: Mapping[str, date],
+) -> BuildResult:
+    """Rebuild allocations and models from core, check and reconcile them.
+
+    `settled_through`: source name → its last settled day, which models read for is_settled; a day
+    after `as_of` never counts. Raises ReconciliationError, CheckError or ModelError; the warehouse
+    then stands as before.
+    """
+    con = wh.con
+    with wh.transaction():
+        before = _fingerprint(con)
+        _write_settled(con, settled_through, as_of)
+        features.apply_tables(con)
+        models = order_models(con, read_models())
+        late = downstream(con, models, "core.allocations")
+        # Splits by telemetry read core.usage: what does not need allocations is built before them.
+        run_models(con, [model for model in models if model.table not in late])
+        allocate(wh, features)
+        run_models(con, [model for model in models if model.table in late])
+        check_results = run_checks(con, models)
+        reconciliations = reconcile(con)
+        _record(con, reconciliations, run_id, now)
+        changed = before != _fingerprint(con)
+    return BuildResult(tuple(reconciliations), tuple(check_results), changed)
+
+
+def reconcile(con: duckdb.DuckDBPyConnection) -> list[Reconciliation]:
+    """Compare the layers. Raises ReconciliationError for the first day that differs, naming the step."""
+    for step in ("load", "allocate", "mart"):
+        row = con.execute(render(f"build/reconcile_{step}.sql", grain="day")).fetchone()
+        if row is not None:
+            source, currency, day, measure, expected, actual = row
+            raise ReconciliationError(
+                f"{measure} is {actual}, it must be {expected}",
+                where=", ".join(str(part) for part in (_STEPS[step], source, currency, day) if part is not None),
+                cure="nothing was built; report it with this line"
+                if step != "load"
+                else "load the source's deliveries anew",
+            )
+    return [
+        Reconciliation(step, source, currency, measure, expected, actual)
+        for step in ("load", "allocate", "mart")
+        for source, currency, _, measure, expected, actual in con.execute(
+            render(f"build/reconcile_{step}.sql", grain="total")
+        ).fetchall()
+    ]
+
+
+_STEPS = {
+    "load": "source → core.charges",
+    "allocate": "core.charges → core.allocations",
+    "mart": "core.allocations → marts.feature_cost_daily",
+}
+
+
+def _write_settled(con: duckdb.DuckDBPyConnection, settled_through: Mapping[str, date], as_of: date) -> None:
+    con.execute("DELETE FROM ops.settled")
+    for source_name, day in sorted(settled_through.items()):
+        con.execute("INSERT INTO ops.settled VALUES (?, ?)", [source_name, min(day, as_of)])
+
+
+def _record(con: duckdb.DuckDBPyConnection, reconciliations: list[Reconciliation], run_id: str, now: datetime) -> None:
+    for one in reconciliations:
+        con.execute(
+            "INSERT INTO ops.reconciliations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                run_id,
+                now,
+                one.step,
+                one.source_name,
+                one.billing_currency,
+                one.measure,
+                one.expected,
+                one.actual,
+                one.is_equal,
+            ],
+        )
+
+
+def _fingerprint(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[int, int]]:
+    """Table → (rows, a sum of their hashes): equal when the tables hold the same rows in any order."""
+    tables = con.execute(render("build/reader_tables.sql")).fetchall()
+    found = {}
+    for schema, table in tables:
+        row = con.execute(render("build/fingerprint.sql", schema=schema, table=table)).fetchone()
+        found[f"{schema}.{table}"] = (int(row[0]), int(row[1] or 0)) if row else (0, 0)
+    return found

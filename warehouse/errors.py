@@ -1,0 +1,60 @@
+"""What can go wrong in the warehouse. Each text says what happened, where, and the cure.
+
+WarehouseError
+├── LandingError            a landed delivery is not what its manifest says
+├── StoreError              the warehouse's own files cannot be used
+│   └── WarehouseLocked     another run holds the writer's lock; the text says which
+├── LoadError               a delivery cannot be loaded; the warehouse stands as before
+│   ├── OverlapError        it covers charges that another source or file covers already
+│   └── CurrencyError       amounts in a currency without a dated rate
+├── ModelError              a SQL model does not run, or its names make a circle
+│   └── CheckError          a `-- fail:` check found rows
+└── ReconciliationError     Σ differs between two layers; nothing of the build is kept
+"""
+
+from __future__ import annotations
+
+
+class WarehouseError(Exception):
+    """The root: `str(error)` is fit to show to a person."""
+
+    def __init__(self, what: str, *, where: str = "", cure: str = "") -> None:
+        self.what, self.where, self.cure = what, where, cure
+        text = f"{where}: {what}" if where else what
+        super().__init__(f"{text} — {cure}" if cure else text)
+
+
+class LandingError(WarehouseError):
+    """A landed delivery is damaged or incomplete."""
+
+
+class StoreError(WarehouseError):
+    """The warehouse's own files cannot be opened or brought to this version."""
+
+
+class WarehouseLocked(StoreError):  # noqa: N818 - a state, not a fault
+    """Another process writes to this warehouse; the text names its pid, host and since when."""
+
+
+class LoadError(WarehouseError):
+    """A delivery cannot be loaded. `where` names file, row and column where one value is at fault."""
+
+
+class OverlapError(LoadError):
+    """Two sources, or two files of one source, cover the same charges."""
+
+
+class CurrencyError(LoadError):
+    """Amounts in a currency that no dated rate turns into US dollars."""
+
+
+class ModelError(WarehouseError):
+    """A SQL model cannot be read, ordered or run."""
+
+
+class CheckError(ModelError):
+    """A check beside a model that must hold does not."""
+
+
+class ReconciliationError(WarehouseError):
+    """The sums of two layers differ; `where` names step, source, day, currency and measure."""

@@ -1,0 +1,124 @@
+-- What telemetry saw, per day, feature, provider, model and task type: calls, tasks, outcomes, tokens.
+--
+-- Grain: one row per usage_date, feature, provider, model and task_type.
+-- Calendar: only days with calls. Absence means that no call was reported, which is no proof of none.
+-- Units: counts and tokens; gpu_seconds in seconds; estimated_cost_usd in US dollars, null until priced.
+-- Why a filter: a call that two sources report (same provider and response id, or same task, attempt and
+--   moment) counts once. A task counts once, in the row of its first call and on that call's UTC day;
+--   calls and tokens count on their own day. A call without a task id is no task.
+-- Columns:
+--   usage_date: UTC day.
+--   feature: the feature that the call names; 'unallocated' where it names none.
+--   retries: calls whose attempt is above 1.
+--   tasks: tasks whose first call is in this row.
+--   successful_tasks: of these, tasks whose last known outcome is in the feature's success list; null where no outcome is known or the feature has no list.
+--   tasks_with_outcome: of these, tasks whose outcome is known.
+--   input_tokens: uncached input only; the five kinds of tokens are disjoint.
+WITH calls AS (
+    SELECT
+        *,
+        CASE
+            WHEN response_id IS NOT NULL THEN concat_ws('|', 'r', provider, response_id)
+            WHEN task_id IS NOT NULL THEN concat_ws('|', 't', feature, task_id, attempt, called_at, provider, model)
+        END AS call_key
+    FROM staging.stg_calls
+),
+numbered AS (
+    SELECT
+        *,
+        -- Which of two reports counts does not depend on the order of loading.
+        row_number() OVER (
+            PARTITION BY call_key ORDER BY called_at, source_name, input_tokens DESC NULLS LAST, delivery_id
+        ) AS report
+    FROM calls
+    WHERE call_key IS NOT NULL
+),
+unique_calls AS (
+    SELECT * EXCLUDE (call_key, report) FROM numbered WHERE report = 1
+    UNION ALL BY NAME
+    -- Nothing tells such calls apart: two that look alike are two.
+    SELECT * EXCLUDE (call_key) FROM calls WHERE call_key IS NULL
+),
+-- An outcome may come late, in another report of the call or from another source: all reports count.
+outcomes AS (
+    SELECT task_id, arg_max(outcome, called_at) AS outcome
+    FROM staging.stg_calls
+    WHERE task_id IS NOT NULL AND outcome IS NOT NULL
+    GROUP BY task_id
+),
+first_calls AS (
+    SELECT
+        task_id,
+        min_by(
+            {'day': called_at::DATE, 'feature': feature, 'provider': provider, 'model': model, 'task_type': task_type},
+            (called_at, coalesce(attempt, 1), coalesce(response_id, ''), coalesce(model, ''))
+        ) AS first
+    FROM unique_calls
+    WHERE task_id IS NOT NULL
+    GROUP BY task_id
+),
+tasks AS (
+    SELECT
+        t.first.day AS usage_date,
+        coalesce(t.first.feature, 'unallocated') AS feature,
+        t.first.provider AS provider,
+        t.first.model AS model,
+        t.first.task_type AS task_type,
+        count(*) AS tasks,
+        count(o.outcome) AS tasks_with_outcome,
+        count(*) FILTER (WHERE s.outcome IS NOT NULL) AS successful_tasks,
+        bool_or(l.feature IS NOT NULL) AS has_success_list
+    FROM first_calls AS t
+    LEFT JOIN outcomes AS o ON o.task_id = t.task_id
+    LEFT JOIN core.feature_success AS s ON s.feature = t.first.feature AND s.outcome = o.outcome
+    LEFT JOIN (SELECT DISTINCT feature FROM core.feature_success) AS l ON l.feature = t.first.feature
+    GROUP BY ALL
+),
+traffic AS (
+    SELECT
+        called_at::DATE AS usage_date,
+        coalesce(feature, 'unallocated') AS feature,
+        provider,
+        model,
+        task_type,
+        count(*) AS calls,
+        count(*) FILTER (WHERE status = 'error') AS failed_calls,
+        count(*) FILTER (WHERE attempt > 1) AS retries,
+        sum(input_tokens)::BIGINT AS input_tokens,
+        sum(cache_read_tokens)::BIGINT AS cache_read_tokens,
+        sum(cache_write_tokens)::BIGINT AS cache_write_tokens,
+        sum(output_tokens)::BIGINT AS output_tokens,
+        sum(reasoning_tokens)::BIGINT AS reasoning_tokens,
+        sum(tool_calls)::BIGINT AS tool_calls,
+        -- A sum of doubles depends on the order of rows; thousandths of a second do not.
+        sum(gpu_seconds::DECIMAL(18, 3))::DOUBLE AS gpu_seconds
+    FROM unique_calls
+    GROUP BY ALL
+)
+SELECT
+    c.usage_date,
+    c.feature,
+    c.provider,
+    c.model,
+    c.task_type,
+    c.calls,
+    c.failed_calls,
+    c.retries,
+    coalesce(t.tasks, 0) AS tasks,
+    CASE WHEN t.tasks_with_outcome > 0 AND t.has_success_list THEN t.successful_tasks END AS successful_tasks,
+    coalesce(t.tasks_with_outcome, 0) AS tasks_with_outcome,
+    c.input_tokens,
+    c.cache_read_tokens,
+    c.cache_write_tokens,
+    c.output_tokens,
+    c.reasoning_tokens,
+    c.tool_calls,
+    c.gpu_seconds,
+    NULL::DECIMAL(38, 12) AS estimated_cost_usd
+FROM traffic AS c
+LEFT JOIN tasks AS t
+    ON t.usage_date = c.usage_date
+    AND t.feature = c.feature
+    AND t.provider IS NOT DISTINCT FROM c.provider
+    AND t.model IS NOT DISTINCT FROM c.model
+    AND t.task_type IS NOT DISTINCT FROM c.task_type

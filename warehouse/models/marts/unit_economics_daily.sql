@@ -1,0 +1,111 @@
+-- What one call, one task and one successful task of a feature costs, per day.
+--
+-- Grain: one row per feature and usage_date, for features with telemetry or with a cost.
+-- Calendar: complete from the feature's first day in bill or telemetry to the last day of either. A day
+--   without telemetry is unknown (null), not zero: no call seen is not the same as no call made.
+-- Units: counts; US dollars. Unit costs divide effective_cost_before_credits_usd and are rounded to 9 decimals.
+--   The five token kinds are disjoint. A task belongs to the UTC day of its first call.
+-- Success: a task counts when its outcome is in the feature's success list; no outcome is unknown, never a
+--   failure. successful_tasks is null where no outcome is known or the feature has no success rule.
+--   Cost with no success at all has no cost per success: it is null and is_zero_success is true.
+--   Outcomes of a day may still come while is_outcome_settled is false.
+-- Columns:
+--   usage_date: UTC day.
+--   calls: requests to a model, failed ones and retries included.
+--   failed_calls: calls that ended in an error.
+--   retries: calls whose attempt is above 1.
+--   tasks: tasks whose first call was on this day.
+--   successful_tasks: of these, tasks whose outcome is in the feature's success list.
+--   tasks_with_outcome: of these, tasks whose outcome is known.
+--   input_tokens: uncached input.
+--   estimated_cost_usd: tokens × dated price; null until priced.
+--   effective_cost_usd: amortised, credits included.
+--   effective_cost_before_credits_usd: amortised, credits left out; the numerator of the unit costs.
+--   cost_per_call_usd: per call.
+--   cost_per_task_usd: per task.
+--   cost_per_successful_task_usd: per successful task; all of the day's cost is in it, failures included.
+--   is_zero_success: outcomes are known, none is a success, and the day cost something.
+--   is_outcome_settled: no more outcomes are to be expected for the day's tasks.
+--   is_settled: the day's cost is final as far as the feature's sources promise.
+WITH usage AS (
+    SELECT
+        feature,
+        usage_date,
+        sum(calls) AS calls,
+        sum(failed_calls) AS failed_calls,
+        sum(retries) AS retries,
+        sum(tasks) AS tasks,
+        sum(successful_tasks) AS successful_tasks,
+        sum(tasks_with_outcome) AS tasks_with_outcome,
+        sum(input_tokens) AS input_tokens,
+        sum(cache_read_tokens) AS cache_read_tokens,
+        sum(cache_write_tokens) AS cache_write_tokens,
+        sum(output_tokens) AS output_tokens,
+        sum(reasoning_tokens) AS reasoning_tokens,
+        sum(tool_calls) AS tool_calls,
+        sum(gpu_seconds) AS gpu_seconds,
+        CASE WHEN count(*) = count(estimated_cost_usd) THEN sum(estimated_cost_usd) END AS estimated_cost_usd
+    FROM core.usage
+    GROUP BY feature, usage_date
+),
+telemetry_end AS (
+    SELECT max(usage_date) AS usage_date FROM core.usage
+),
+known_days AS (
+    SELECT feature, charge_date AS usage_date FROM marts.feature_cost_daily
+    UNION ALL
+    SELECT feature, usage_date FROM usage
+),
+calendar AS (
+    SELECT
+        first.feature,
+        unnest(generate_series(first.usage_date, last_day.usage_date, INTERVAL 1 DAY))::DATE AS usage_date
+    FROM (SELECT feature, min(usage_date) AS usage_date FROM known_days GROUP BY feature) AS first
+    CROSS JOIN (SELECT max(usage_date) AS usage_date FROM known_days) AS last_day
+),
+joined AS (
+    SELECT
+        d.usage_date,
+        d.feature,
+        u.* EXCLUDE (feature, usage_date),
+        c.effective_cost_usd,
+        c.effective_cost_before_credits_usd,
+        coalesce(c.basis, 'reported') AS basis,
+        coalesce(d.usage_date + f.outcome_settles_days <= t.usage_date, FALSE) AS is_outcome_settled,
+        coalesce(c.is_settled, FALSE) AS is_settled
+    FROM calendar AS d
+    LEFT JOIN usage AS u ON u.feature = d.feature AND u.usage_date = d.usage_date
+    LEFT JOIN marts.feature_cost_daily AS c ON c.feature = d.feature AND c.charge_date = d.usage_date
+    LEFT JOIN core.features AS f ON f.feature = d.feature
+    CROSS JOIN telemetry_end AS t
+)
+SELECT
+    usage_date,
+    feature,
+    calls::BIGINT AS calls,
+    failed_calls::BIGINT AS failed_calls,
+    retries::BIGINT AS retries,
+    tasks::BIGINT AS tasks,
+    successful_tasks::BIGINT AS successful_tasks,
+    tasks_with_outcome::BIGINT AS tasks_with_outcome,
+    input_tokens::BIGINT AS input_tokens,
+    cache_read_tokens::BIGINT AS cache_read_tokens,
+    cache_write_tokens::BIGINT AS cache_write_tokens,
+    output_tokens::BIGINT AS output_tokens,
+    reasoning_tokens::BIGINT AS reasoning_tokens,
+    tool_calls::BIGINT AS tool_calls,
+    gpu_seconds,
+    estimated_cost_usd::DECIMAL(38, 12) AS estimated_cost_usd,
+    effective_cost_usd,
+    effective_cost_before_credits_usd,
+    (effective_cost_before_credits_usd / nullif(calls, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_call_usd,
+    (effective_cost_before_credits_usd / nullif(tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_task_usd,
+    (effective_cost_before_credits_usd / nullif(successful_tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12)
+        AS cost_per_successful_task_usd,
+    coalesce(successful_tasks = 0 AND tasks_with_outcome > 0 AND effective_cost_before_credits_usd > 0, FALSE)
+        AS is_zero_success,
+    basis,
+    is_outcome_settled,
+    is_settled
+FROM joined
+ORDER BY feature, usage_date

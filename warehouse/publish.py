@@ -1,0 +1,132 @@
+"""The read-only snapshot that everyone but the writer reads: `published/trendbreak.duckdb`.
+
+The state store's tables are copied into ops.*, the writer's file is checkpointed, copied beside the
+published file, forced to disk, looked at, and put in its place by one rename. A reader that is open keeps the
+snapshot it opened; a new one gets the whole new file. Telemetry by call (staging) is in another
+file and never leaves the writer.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import duckdb
+
+from warehouse.allocate import HasConnection
+from warehouse.errors import WarehouseError
+from warehouse.statements import render
+from warehouse.store import roll_back
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# DuckDB holds its file by a POSIX lock, which this process would lose by closing any other handle of
+# the same file: another process must do the copying.
+_COPY = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
+
+
+class PublishError(WarehouseError):
+    """The snapshot could not be made; the one published before still stands."""
+
+
+class HasExport(Protocol):
+    """What publishing needs of the state store."""
+
+    def export(self) -> dict[str, pa.Table]: ...
+
+
+def publish(wh: HasConnection, state: HasExport, *, published: Path, now: datetime) -> Path:
+    """Publish what the warehouse holds now, outside any transaction; returns `published`.
+
+    Publishing again when nothing has changed is harmless. Raises PublishError, the old snapshot
+    untouched, when the copy cannot be written or does not open.
+    """
+    temporary = published.with_name(f".{published.name}.publishing")
+    try:
+        published.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)
+        _copy_state(wh.con, state, now)
+        source = _checkpoint(wh.con)
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _COPY, str(source), str(temporary)],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            said = done.stderr.strip().splitlines()
+            raise OSError(said[-1] if said else f"the copy ended with {done.returncode}")
+        _sync(temporary)
+        _look_at(temporary, now)
+        os.replace(temporary, published)
+        _sync(published.parent)
+    except (OSError, duckdb.Error) as error:
+        _discard(temporary)
+        raise PublishError(
+            f"{error}".strip(),
+            where=str(published),
+            cure="is the disk full, or may nobody write there? readers keep the snapshot published before",
+        ) from error
+    except BaseException:
+        _discard(temporary)
+        raise
+    return published
+
+
+def _copy_state(con: duckdb.DuckDBPyConnection, state: HasExport, now: datetime) -> None:
+    """Replace ops.<table> by the state store's tables, in one transaction."""
+    tables = state.export()
+    con.execute("BEGIN TRANSACTION")
+    try:
+        for name, table in tables.items():
+            con.register("_state", table)
+            con.execute(render("publish/copy_state.sql", table=name))
+            con.unregister("_state")
+        con.execute(render("publish/stamp.sql"), [now])
+        con.execute("COMMENT ON TABLE ops.publication IS 'When this snapshot was published.'")
+        con.execute("COMMIT")
+    except BaseException:
+        roll_back(con)
+        raise
+
+
+def _checkpoint(con: duckdb.DuckDBPyConnection) -> Path:
+    """Write everything into the database file itself; returns the file."""
+    con.execute("CHECKPOINT")
+    row = con.execute("SELECT path FROM duckdb_databases() WHERE database_name = current_database()").fetchone()
+    if row is None or row[0] is None:
+        raise PublishError("the warehouse is in memory: there is no file to publish")
+    return Path(row[0])
+
+
+def _look_at(path: Path, now: datetime) -> None:
+    """Open the copy as a reader will. Raises PublishError when it is not what was just written."""
+    with duckdb.connect(str(path), read_only=True) as con:
+        row = con.execute("SELECT epoch_us(published_at) FROM ops.publication").fetchone()
+    if row is None or row[0] != round(now.timestamp() * 1_000_000):
+        raise PublishError("the copy is not of this moment", where=str(path))
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(path: Path) -> None:
+    for stale in (path, path.with_name(path.name + ".wal")):
+        stale.unlink(missing_ok=True)
+
+
+def _discard(path: Path) -> None:
+    """Remove what a failed publication has written; the failure itself is what must be told."""
+    with suppress(OSError):
+        _remove(path)

@@ -1,0 +1,33 @@
+-- What one successful task of each feature costs: the last 30 settled days against the 30 before.
+WITH newest AS (
+    SELECT max(usage_date) AS usage_date FROM marts.unit_economics_daily WHERE is_settled AND is_outcome_settled
+),
+periods AS (
+    SELECT
+        e.feature,
+        e.usage_date > n.usage_date - 30 AS is_recent,
+        sum(e.effective_cost_before_credits_usd) AS cost_usd,
+        sum(e.tasks) AS tasks,
+        sum(e.tasks_with_outcome) AS tasks_with_outcome,
+        sum(e.successful_tasks) AS successful_tasks
+    FROM marts.unit_economics_daily AS e
+    CROSS JOIN newest AS n
+    WHERE e.usage_date BETWEEN n.usage_date - 59 AND n.usage_date
+      AND e.successful_tasks IS NOT NULL AND e.effective_cost_before_credits_usd IS NOT NULL
+    GROUP BY ALL
+)
+SELECT
+    r.feature,
+    r.cost_usd::DECIMAL(38, 2) AS cost_usd,
+    r.tasks::BIGINT AS tasks,
+    r.successful_tasks::BIGINT AS successful_tasks,
+    round(100 * r.successful_tasks / nullif(r.tasks_with_outcome, 0), 1) AS success_percent,
+    (r.cost_usd / nullif(r.successful_tasks, 0))::DECIMAL(38, 4) AS cost_per_successful_task_usd,
+    (b.cost_usd / nullif(b.successful_tasks, 0))::DECIMAL(38, 4) AS previous_cost_per_successful_task_usd,
+    round(
+        100 * ((r.cost_usd / nullif(r.successful_tasks, 0)) / nullif(b.cost_usd / nullif(b.successful_tasks, 0), 0) - 1), 1
+    ) AS change_percent
+FROM periods AS r
+LEFT JOIN periods AS b ON b.feature = r.feature AND NOT b.is_recent
+WHERE r.is_recent
+ORDER BY cost_per_successful_task_usd DESC NULLS LAST, r.feature

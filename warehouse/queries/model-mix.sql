@@ -1,0 +1,29 @@
+-- Dollars, tokens and dollars per million tokens of each model, last 30 days, with its share and its change.
+WITH newest AS (
+    SELECT max(charge_date) AS charge_date FROM marts.feature_cost_daily WHERE is_settled
+),
+models AS (
+    SELECT
+        m.provider,
+        m.model,
+        sum(m.effective_cost_before_credits_usd) FILTER (WHERE m.charge_date > n.charge_date - 30) AS cost_usd,
+        sum(m.effective_cost_before_credits_usd) FILTER (WHERE m.charge_date <= n.charge_date - 30) AS previous_cost_usd,
+        sum(m.tokens) FILTER (WHERE m.charge_date > n.charge_date - 30) AS tokens,
+        sum(m.effective_cost_before_credits_usd) FILTER (WHERE m.charge_date > n.charge_date - 30 AND m.tokens > 0)
+            AS token_cost_usd
+    FROM marts.model_cost_daily AS m
+    CROSS JOIN newest AS n
+    WHERE m.charge_date BETWEEN n.charge_date - 59 AND n.charge_date
+    GROUP BY m.provider, m.model
+)
+SELECT
+    provider,
+    model,
+    coalesce(cost_usd, 0)::DECIMAL(38, 2) AS cost_usd,
+    round(100 * cost_usd / nullif(sum(cost_usd) OVER (), 0), 1) AS share_percent,
+    previous_cost_usd::DECIMAL(38, 2) AS previous_cost_usd,
+    round(100 * (cost_usd / nullif(previous_cost_usd, 0) - 1), 1) AS change_percent,
+    (tokens / 1000000)::DECIMAL(38, 3) AS million_tokens,
+    (token_cost_usd / nullif(tokens, 0) * 1000000)::DECIMAL(38, 4) AS cost_per_million_tokens_usd
+FROM models
+ORDER BY cost_usd DESC, provider, model

@@ -1,0 +1,47 @@
+-- Which features cost more or less than a week ago, and the model, key, resource or SKU that moved most in each.
+WITH newest AS (
+    SELECT max(charge_date) AS charge_date FROM marts.feature_cost_daily WHERE is_settled
+),
+features AS (
+    SELECT
+        c.feature,
+        sum(c.effective_cost_before_credits_usd) FILTER (WHERE c.charge_date > n.charge_date - 7) AS cost_usd,
+        sum(c.effective_cost_before_credits_usd) FILTER (WHERE c.charge_date <= n.charge_date - 7) AS previous_cost_usd
+    FROM marts.feature_cost_daily AS c
+    CROSS JOIN newest AS n
+    WHERE c.charge_date BETWEEN n.charge_date - 13 AND n.charge_date
+    GROUP BY c.feature
+),
+members AS (
+    SELECT
+        m.feature,
+        m.dimension,
+        m.member,
+        sum(CASE WHEN m.charge_date > n.charge_date - 7 THEN 1 ELSE -1 END * m.effective_cost_before_credits_usd) AS change_usd
+    FROM marts.feature_member_daily AS m
+    CROSS JOIN newest AS n
+    WHERE m.charge_date BETWEEN n.charge_date - 13 AND n.charge_date
+      AND m.dimension IN ('model', 'api_key_id', 'resource_id', 'sku_meter')
+    GROUP BY ALL
+),
+largest AS (
+    SELECT
+        feature,
+        arg_max(dimension, abs(change_usd)) AS dimension,
+        arg_max(member, abs(change_usd)) AS member,
+        arg_max(change_usd, abs(change_usd)) AS change_usd
+    FROM members
+    GROUP BY feature
+)
+SELECT
+    f.feature,
+    coalesce(f.cost_usd, 0)::DECIMAL(38, 2) AS last_7_days_usd,
+    coalesce(f.previous_cost_usd, 0)::DECIMAL(38, 2) AS previous_7_days_usd,
+    (coalesce(f.cost_usd, 0) - coalesce(f.previous_cost_usd, 0))::DECIMAL(38, 2) AS change_usd,
+    round(100 * (f.cost_usd / nullif(f.previous_cost_usd, 0) - 1), 1) AS change_percent,
+    l.dimension AS moved_most,
+    l.member,
+    l.change_usd::DECIMAL(38, 2) AS member_change_usd
+FROM features AS f
+LEFT JOIN largest AS l ON l.feature = f.feature
+ORDER BY abs(coalesce(f.cost_usd, 0) - coalesce(f.previous_cost_usd, 0)) DESC, f.feature

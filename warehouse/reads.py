@@ -1,0 +1,129 @@
+"""What the terminal summary and the HTML report show, read from the published snapshot.
+
+Every function takes a connection from `open_snapshot` and returns plain dicts: money as Decimal in US
+dollars (effective cost before credits), days as date, unknown as None. `through` is the last day to show,
+normally the newest settled one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from warehouse.query import QueryError
+from warehouse.statements import render
+
+
+@contextmanager
+def open_snapshot(published: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The published snapshot, read-only; it stays this one while it is open. Raises QueryError where none is."""
+    if not published.is_file():
+        raise QueryError("nothing is published yet", where=str(published), cure="`trendbreak run` publishes")
+    with duckdb.connect(str(published), read_only=True, config={"threads": 2}) as con:
+        con.execute("SET TimeZone = 'UTC'")
+        yield con
+
+
+def read_published_at(con: duckdb.DuckDBPyConnection) -> datetime:
+    """When the snapshot was published, UTC."""
+    published_at: datetime = _rows(con, "published_at")[0]["published_at"]
+    return published_at
+
+
+def read_features(
+    con: duckdb.DuckDBPyConnection,
+    *,
+    through: date,
+    days: int = 30,
+    unit_days: int = 7,
+    unit_baseline_days: int = 28,
+) -> list[dict[str, Any]]:
+    """Features, shared pools and the unallocated rest, the dearest first.
+
+    Keys: feature, kind (feature | unallocated | shared), owner, unit, monthly_budget_usd, cost_usd of the
+    last `days` days, previous_cost_usd of as many before them, month_to_date_usd; of the feature's last
+    `unit_days` days whose outcomes have settled: tasks_with_outcome, successful_tasks,
+    cost_per_success_usd, success_rate (0 to 1); and previous_cost_per_success_usd and
+    previous_success_rate of the `unit_baseline_days` such days before them.
+    """
+    return _rows(
+        con, "features", through=through, days=days, unit_days=unit_days, unit_baseline_days=unit_baseline_days
+    )
+
+
+def rank_by_cost(features: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Features, then unallocated, then shared pools; each by cost."""
+    order = {"feature": 0, "unallocated": 1, "shared": 2}
+    return sorted(features, key=lambda row: (order[row["kind"]], -row["cost_usd"], row["feature"]))
+
+
+def rank_by_unit_cost(features: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The features whose cost per successful task is known, the dearest first."""
+    known = [row for row in features if row["kind"] == "feature" and row["cost_per_success_usd"] is not None]
+    return sorted(known, key=lambda row: (-row["cost_per_success_usd"], row["feature"]))
+
+
+def read_daily_costs(con: duckdb.DuckDBPyConnection, *, through: date, days: int = 90) -> list[dict[str, Any]]:
+    """One dict per feature, pool and the unallocated rest, by name: feature, cost_usd and cost_per_success_usd, each
+    a list of `days` Decimals, oldest first; None before the feature's first day and where unknown."""
+    return _rows(con, "daily_costs", through=through, days=days)
+
+
+def read_coverage(con: duckdb.DuckDBPyConnection, *, through: date, days: int = 30) -> list[dict[str, Any]]:
+    """Per source, over the last `days` days: effective_cost_before_credits_usd, tagged_usd, shared_usd,
+    unallocated_usd, ai_tagged_usd, ai_unallocated_usd, tagged_share (0 to 1)."""
+    return _rows(con, "coverage", through=through, days=days)
+
+
+def read_unallocated(
+    con: duckdb.DuckDBPyConnection, *, through: date, days: int = 30, limit: int = 10
+) -> list[dict[str, Any]]:
+    """The largest of what nobody owns: provider, service_name, sub_account_id, api_key_id, model, ai_kind,
+    effective_cost_before_credits_usd."""
+    return _rows(con, "unallocated", through=through, days=days, limit=limit)
+
+
+def read_unclassified_usd(con: duckdb.DuckDBPyConnection, *, through: date, days: int = 30) -> Decimal:
+    """Dollars of charges that look like AI and fit no known kind."""
+    unclassified_usd: Decimal = _rows(con, "unclassified", through=through, days=days)[0]["unclassified_usd"]
+    return unclassified_usd
+
+
+def read_freshness(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """marts.freshness: how far each source has come."""
+    return _rows(con, "freshness")
+
+
+def read_monthly_costs(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """marts.feature_cost_monthly: feature × month."""
+    return _rows(con, "monthly")
+
+
+def read_month(con: duckdb.DuckDBPyConnection, *, through: date) -> dict[str, Any]:
+    """Everybody's month: `month` (its first day), `daily_cost_usd` (list of Decimals from the 1st to
+    `through`, None where unknown), `month_to_date_usd`, and `previous_to_date_usd`, the same days of the
+    month before (None where there are none)."""
+    first = through.replace(day=1)
+    costs = {
+        row["charge_date"]: row["effective_cost_before_credits_usd"] for row in _rows(con, "month", through=through)
+    }
+    daily = [costs.get(first.replace(day=day)) for day in range(1, through.day + 1)]
+    before = [cost for day, cost in costs.items() if day < first and day.day <= through.day and cost is not None]
+    return {
+        "month": first,
+        "daily_cost_usd": daily,
+        "month_to_date_usd": sum((cost for cost in daily if cost is not None), Decimal(0)),
+        "previous_to_date_usd": sum(before, Decimal(0)) if before else None,
+    }
+
+
+def _rows(con: duckdb.DuckDBPyConnection, name: str, **parameters: Any) -> list[dict[str, Any]]:
+    result = con.execute(render(f"reads/{name}.sql"), parameters)
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

@@ -1,0 +1,106 @@
+"""The daily series that forecasts and detection read, from the marts, in one pass each.
+
+Money becomes float64 here, and only here: these arrays are for statistics. Row i of every array
+belongs to features[i], column t to start + t days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from warehouse.features import POOL_PREFIX
+
+Floats = NDArray[np.float64]
+_TELEMETRY = ("calls", "retries", "failed_calls", "tasks", "successful_tasks")
+
+
+def read_feature_panel(con: duckdb.DuckDBPyConnection, *, through: date, days: int = 400) -> dict[str, Any]:
+    """Series of every feature with a cost or a call in the `days` days up to and including `through`.
+
+    Keys: `features` (tuple of names, sorted), `start` (date of column 0), and float64 arrays [n, T]:
+    `cost_usd` (effective cost before credits: NaN before the feature's first day, on days that its
+    sources have not settled, and where an amount has no US dollars; 0 on days without a charge),
+    `calls`, `retries`, `failed_calls`, `tasks` (NaN on days without telemetry) and `successful_tasks`
+    (NaN also until the day's outcomes have settled: later than `through` minus the feature's
+    outcome_settles_days). T is the number of days from the first cost or call to `through`, at
+    most `days`. Shared pools are left out; 'unallocated' is in.
+    """
+    table = con.execute(
+        """
+        SELECT
+            u.feature,
+            date_diff('day', ?::DATE, u.usage_date) AS place,
+            CASE WHEN u.is_settled THEN u.effective_cost_before_credits_usd END::DOUBLE AS cost_usd,
+            u.calls::DOUBLE AS calls,
+            u.retries::DOUBLE AS retries,
+            u.failed_calls::DOUBLE AS failed_calls,
+            u.tasks::DOUBLE AS tasks,
+            CASE WHEN u.usage_date + coalesce(f.outcome_settles_days, 0) <= ?::DATE THEN u.successful_tasks END::DOUBLE
+                AS successful_tasks
+        FROM marts.unit_economics_daily AS u
+        LEFT JOIN core.features AS f ON f.feature = u.feature
+        WHERE u.usage_date BETWEEN ?::DATE AND ?::DATE AND NOT starts_with(u.feature, ?)
+        """,
+        [through, through, through - timedelta(days=days - 1), through, POOL_PREFIX],
+    ).to_arrow_table()
+    return _panel(table, through)
+
+
+def _panel(table: pa.Table, through: date) -> dict[str, Any]:
+    names = table["feature"].combine_chunks().dictionary_encode()
+    if isinstance(names, pa.ChunkedArray):
+        names = names.combine_chunks()
+    found = names.dictionary.to_pylist()
+    features = tuple(sorted(found))
+    rank = np.argsort(np.argsort(np.array(found, dtype=object))) if found else np.array([], dtype=np.int64)
+    rows = rank[names.indices.to_numpy()] if found else np.array([], dtype=np.int64)
+    places = table["place"].to_numpy().astype(np.int64)  # 0 is `through`, -1 the day before
+    length = int(1 - places.min()) if len(places) else 0
+    panel: dict[str, Any] = {"features": features, "start": through - timedelta(days=max(length - 1, 0))}
+    for name in ("cost_usd", *_TELEMETRY):
+        values = np.full((len(features), length), np.nan)
+        values[rows, places + length - 1] = table[name].to_numpy()
+        panel[name] = values
+    return panel
+
+
+def read_members(
+    con: duckdb.DuckDBPyConnection, *, features: Sequence[str], start: date, through: date
+) -> list[dict[str, Any]]:
+    """What the cost of `features` is made of: one dict per feature, dimension and member, sorted.
+
+    Keys: `feature`, `dimension`, `member`, `cost_usd` (float64 [T], T days from `start` to and
+    including `through`; 0 where the member cost nothing). The members of one dimension add up to the
+    feature's cost, as far as its charges have that dimension.
+    """
+    days = (through - start).days + 1
+    table = con.execute(
+        """
+        SELECT
+            dense_rank() OVER (ORDER BY feature, dimension, member) - 1 AS series,
+            feature,
+            dimension,
+            member,
+            date_diff('day', ?::DATE, charge_date) AS place,
+            effective_cost_before_credits_usd::DOUBLE AS cost_usd
+        FROM marts.feature_member_daily
+        WHERE charge_date BETWEEN ?::DATE AND ?::DATE AND list_contains(?::VARCHAR[], feature)
+        ORDER BY series, place
+        """,
+        [start, start, through, list(features)],
+    ).to_arrow_table()
+    series = table["series"].to_numpy().astype(np.int64)
+    if not len(series):
+        return []
+    values: Floats = np.zeros((int(series[-1]) + 1, days))
+    values[series, table["place"].to_numpy()] = table["cost_usd"].to_numpy()
+    firsts = np.flatnonzero(np.diff(series, prepend=-1))
+    heads = table.select(["feature", "dimension", "member"]).take(firsts).to_pylist()
+    return [{**head, "cost_usd": row} for head, row in zip(heads, values, strict=True)]

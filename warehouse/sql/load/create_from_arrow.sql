@@ -1,0 +1,1 @@
+CREATE OR REPLACE TEMP TABLE {{ table | name }} AS SELECT * FROM _arrow

@@ -1,0 +1,1 @@
+DELETE FROM {{ table }} WHERE source_name = $source_name AND {{ replaced }}

@@ -1,0 +1,7 @@
+SELECT DISTINCT
+    invoice_issuer_name,
+    billing_account_id,
+    coalesce(billing_period_start, date_trunc('month', charge_date)::DATE) AS billing_period_start
+FROM staged_days
+WHERE billing_account_id IS NOT NULL AND basis = 'reported'
+ORDER BY ALL

@@ -1,0 +1,13 @@
+-- What other scopes cover, of this source and of others.
+SELECT DISTINCT
+    source_name,
+    scope,
+    invoice_issuer_name,
+    billing_account_id,
+    coalesce(billing_period_start, date_trunc('month', charge_date)::DATE) AS billing_period_start
+FROM ops.delivery_days
+WHERE is_current
+    AND billing_account_id IS NOT NULL
+    AND NOT (source_name = $source_name AND scope = $scope)
+    AND billing_account_id IN (SELECT billing_account_id FROM staged_days)
+ORDER BY ALL

@@ -1,0 +1,1 @@
+CREATE OR REPLACE TABLE ops.publication AS SELECT ?::TIMESTAMPTZ AS published_at

@@ -1,0 +1,1 @@
+SELECT * FROM marts.freshness ORDER BY source_name

@@ -1,0 +1,1 @@
+SELECT * FROM marts.feature_cost_monthly ORDER BY month, feature

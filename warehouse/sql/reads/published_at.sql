@@ -1,0 +1,1 @@
+SELECT published_at FROM ops.publication

@@ -1,0 +1,580 @@
+"""The state store: what people, Slack and the flows write, and no rebuild of the warehouse may lose.
+
+SQLite in WAL mode by default, PostgreSQL by URL (`postgresql+psycopg://…`, driver installed beside).
+Rows go in and come out as dicts with Decimal, date and timezone-aware datetime, exactly as they were.
+Every write is idempotent: the same call a second time changes nothing. Several processes may write
+at once; a writer waits for another up to BUSY_SECONDS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.types import TypeDecorator
+
+from warehouse.errors import WarehouseError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from sqlalchemy.engine import Dialect
+
+MIGRATIONS = Path(__file__).parent / "state_migrations"
+BUSY_SECONDS = 30.0
+_MIGRATION_LOCK = 7_261_996_310  # PostgreSQL advisory lock: one process brings the schema up to date
+
+
+class StateError(WarehouseError):
+    """The state store cannot be opened, or is of another version."""
+
+
+class DecimalText(TypeDecorator[Decimal]):
+    """A Decimal as its digits: comes back equal, with the same number of places."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        if not isinstance(value, Decimal) or not value.is_finite():
+            raise TypeError(f"expected a finite Decimal, got {value!r}")
+        return str(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)
+
+
+class DateText(TypeDecorator[date]):
+    """A date in ISO 8601."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: date | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        if not isinstance(value, date) or isinstance(value, datetime):
+            raise TypeError(f"expected a date, got {value!r}")
+        return value.isoformat()
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> date | None:
+        return None if value is None else date.fromisoformat(value)
+
+
+class InstantText(TypeDecorator[datetime]):
+    """A timezone-aware instant, in UTC with microseconds: the texts sort in time's order."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> str | None:
+        return None if value is None else _instant_text(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else _read_instant(value)
+
+
+class JsonText(TypeDecorator[Any]):
+    """Nested data as JSON; Decimal, date and datetime inside come back as such, tuples as lists."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+        return json.dumps(_tagged(value), sort_keys=True, ensure_ascii=False)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        return None if value is None else json.loads(value, object_hook=_untagged)
+
+
+_METADATA = sa.MetaData()
+
+
+def _table(name: str, *columns: sa.Column[Any]) -> sa.Table:
+    return sa.Table(name, _METADATA, *columns)
+
+
+def _key(name: str, kind: Any = sa.Text) -> sa.Column[Any]:
+    return sa.Column(name, kind, primary_key=True)
+
+
+INCIDENTS = _table(
+    "incidents",
+    _key("id"),
+    *(sa.Column(name, sa.Text) for name in ("node", "direction")),
+    sa.Column("episode", sa.BigInteger),
+    *(sa.Column(name, sa.Text) for name in ("kind", "label", "severity", "status")),
+    *(sa.Column(name, DateText) for name in ("onset", "last_day")),
+    *(sa.Column(name, InstantText) for name in ("opened_at", "updated_at", "resolved_at")),
+    *(sa.Column(name, DecimalText) for name in ("excess_usd_per_day", "excess_usd_total", "excess_percent")),
+    *(sa.Column(name, sa.Text) for name in ("channel", "owner")),
+    sa.Column("details", JsonText),
+)
+INCIDENT_EVENTS = _table(
+    "incident_events",
+    _key("event_key"),
+    *(sa.Column(name, sa.Text) for name in ("incident_id", "kind")),
+    sa.Column("at", InstantText),
+    *(sa.Column(name, sa.Text) for name in ("who", "text")),
+)
+OUTBOX = _table(
+    "outbox",
+    _key("key"),
+    sa.Column("position", sa.BigInteger),  # the order of enqueuing
+    *(sa.Column(name, sa.Text) for name in ("incident_id", "channel", "thread_of", "kind")),
+    sa.Column("payload", JsonText),
+    sa.Column("created_at", InstantText),
+    sa.Column("status", sa.Text),
+    sa.Column("attempts", sa.BigInteger),
+    *(sa.Column(name, InstantText) for name in ("sending_at", "sent_at")),
+    *(sa.Column(name, sa.Text) for name in ("channel_id", "ts")),
+    sa.Column("failed_at", InstantText),
+    sa.Column("error", sa.Text),
+)
+_INTERVAL = ("lower_80_usd", "upper_80_usd", "lower_95_usd", "upper_95_usd")
+FORECASTS = _table(
+    "forecasts",
+    _key("as_of", DateText),
+    _key("feature"),
+    _key("forecast_date", DateText),
+    sa.Column("issued_at", InstantText),
+    sa.Column("model", sa.Text),
+    *(sa.Column(name, DecimalText) for name in ("mean_usd", *_INTERVAL)),
+)
+MONTH_END_FORECASTS = _table(
+    "month_end_forecasts",
+    _key("as_of", DateText),
+    _key("feature"),
+    _key("month", DateText),
+    sa.Column("issued_at", InstantText),
+    *(sa.Column(name, DecimalText) for name in ("month_to_date_usd", "mean_usd", *_INTERVAL, "monthly_budget_usd")),
+    sa.Column("breach_probability", sa.Double),
+    sa.Column("breach_date", DateText),
+)
+RUNS = _table(
+    "runs",
+    _key("run_id"),
+    sa.Column("as_of", DateText),
+    *(sa.Column(name, InstantText) for name in ("started_at", "finished_at")),
+    sa.Column("status", sa.Text),
+    sa.Column("details", JsonText),
+)
+WATERMARKS = _table("watermarks", _key("name"), sa.Column("position", sa.Text), sa.Column("updated_at", InstantText))
+FEEDBACK = _table(
+    "feedback",
+    _key("key"),
+    *(sa.Column(name, sa.Text) for name in ("incident_id", "kind", "who")),
+    *(sa.Column(name, InstantText) for name in ("at", "until")),
+    sa.Column("text", sa.Text),
+)
+INVOICES = _table(
+    "invoices",
+    _key("source_name"),
+    _key("billing_account_id"),
+    _key("month", DateText),
+    sa.Column("billed_cost", DecimalText),
+    sa.Column("billing_currency", sa.Text),
+    sa.Column("recorded_at", InstantText),
+    sa.Column("who", sa.Text),
+)
+BACKTESTS = _table(
+    "backtests",
+    _key("run_at", InstantText),
+    _key("feature"),
+    _key("model"),
+    _key("horizon_days", sa.BigInteger),
+    sa.Column("details", JsonText),
+)
+
+
+class StateStore:
+    """One store. Constructing it does no I/O; `create()` brings its schema up to date."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is SQLAlchemy's: `sqlite:////abs/state.sqlite` or `postgresql+psycopg://user@host/db`."""
+        try:
+            self._url = sa.make_url(url)
+        except SQLAlchemyError:
+            raise StateError(
+                "is not a database URL", where="state", cure="write sqlite:///path or postgresql+psycopg://user@host/db"
+            ) from None
+
+    @cached_property
+    def _engine(self) -> Engine:
+        if self._url.get_backend_name() != "sqlite":
+            try:
+                return sa.create_engine(self._url, pool_pre_ping=True)
+            except ModuleNotFoundError as error:
+                raise StateError(
+                    f"the database driver {error.name!r} is not installed", where="state", cure=f"install {error.name}"
+                ) from None
+        # A connection per operation: nothing is shared with a forked child, nothing stays open.
+        engine = sa.create_engine(self._url, poolclass=sa.NullPool, connect_args={"timeout": BUSY_SECONDS})
+
+        @sa.event.listens_for(engine, "connect")
+        def _connected(connection: Any, _record: Any) -> None:
+            connection.isolation_level = None  # transactions begin where `_begin` says, not at the first write
+
+        @sa.event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            # A transaction that will write takes its lock at once: an upgrade later could fail.
+            writes = connection.get_execution_options().get("writes")
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+        _ = (_connected, _begin)
+        return engine
+
+    @contextmanager
+    def _connect(self, *, writes: bool) -> Iterator[Connection]:
+        try:
+            with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
+                yield connection
+        except OperationalError as error:
+            raise StateError(f"{error.orig}", where=f"state store {self._url.render_as_string()}") from error
+
+    def create(self) -> None:
+        """Make the store, or bring it to this version. Raises StateError when a newer program made it."""
+        if self._url.get_backend_name() == "sqlite" and self._url.database:
+            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+            self._switch_to_wal()
+        known = {int(path.name[:4]): path for path in sorted(MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))}
+        with self._connect(writes=True) as connection:
+            if self._url.get_backend_name() == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            connection.execute(sa.text("CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY)"))
+            applied = set(connection.execute(sa.text("SELECT version FROM migrations")).scalars())
+            if applied - known.keys():
+                raise StateError(
+                    f"it is at version {max(applied)}, this program knows {max(known)}",
+                    where="state store",
+                    cure="run the newer program",
+                )
+            for version in sorted(known.keys() - applied):
+                for statement in _statements(known[version].read_text(encoding="utf-8")):
+                    connection.exec_driver_sql(statement)
+                connection.execute(sa.text("INSERT INTO migrations VALUES (:version)"), {"version": version})
+
+    def _switch_to_wal(self) -> None:
+        """WAL stays set in the file. SQLite does not wait for a lock here, so two first runs at once need the loop."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            raw = self._engine.raw_connection()
+            try:
+                cursor = raw.cursor()
+                cursor.execute("PRAGMA journal_mode = WAL")
+                cursor.close()
+                return
+            except Exception as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise StateError(str(error), where=f"state store {self._url.database}") from error
+                time.sleep(0.02)
+            finally:
+                raw.close()
+
+    def close(self) -> None:
+        """Close pooled connections."""
+        self._engine.dispose()
+
+    # Incidents
+
+    def list_incidents(self) -> list[dict[str, Any]]:
+        """All incidents, oldest first; keys are the fields of alerts.model.Incident."""
+        return self._rows(INCIDENTS, INCIDENTS.c.opened_at, INCIDENTS.c.id)
+
+    def save_incident(self, incident: Mapping[str, Any]) -> None:
+        """Insert the incident or replace the one with its id. Keys: the fields of alerts.model.Incident."""
+        self._save(INCIDENTS, [incident])
+
+    def add_event(self, incident_id: str, kind: str, at: datetime, who: str, text: str) -> None:
+        """Add to the incident's history; the same event again is not added twice."""
+        key = hashlib.sha256(json.dumps([incident_id, kind, _instant_text(at), who, text]).encode()).hexdigest()
+        row = {"event_key": key, "incident_id": incident_id, "kind": kind, "at": at, "who": who, "text": text}
+        self._save(INCIDENT_EVENTS, [row])
+
+    def list_events(self, incident_id: str | None = None) -> list[dict[str, Any]]:
+        """The history of one incident, or of all, oldest first."""
+        where = [] if incident_id is None else [INCIDENT_EVENTS.c.incident_id == incident_id]
+        rows = self._rows(INCIDENT_EVENTS, INCIDENT_EVENTS.c.at, INCIDENT_EVENTS.c.event_key, where=where)
+        return [{name: value for name, value in row.items() if name != "event_key"} for row in rows]
+
+    # Outbox
+
+    def enqueue(
+        self,
+        key: str,
+        incident_id: str,
+        channel: str,
+        thread_of: str | None,
+        kind: str,
+        payload: Mapping[str, Any],
+        created_at: datetime,
+    ) -> bool:
+        """Note a message to be sent. False, and nothing changes, where `key` is there already."""
+        row = {
+            "key": key,
+            "position": sa.select(sa.func.coalesce(sa.func.max(OUTBOX.c.position), 0) + 1).scalar_subquery(),
+            "incident_id": incident_id,
+            "channel": channel,
+            "thread_of": thread_of,
+            "kind": kind,
+            "payload": dict(payload),
+            "created_at": created_at,
+            "status": "pending",
+            "attempts": 0,
+        }
+        return self._insert_new(OUTBOX, row)
+
+    def pending(self) -> list[dict[str, Any]]:
+        """What has no receipt yet, in the order it was enqueued: status pending, sending (a send was begun
+        and nobody knows whether it arrived) or failed (it did not arrive)."""
+        return self._rows(OUTBOX, OUTBOX.c.position, OUTBOX.c.key, where=[OUTBOX.c.status != "sent"])
+
+    def outbox(self) -> list[dict[str, Any]]:
+        """Every message, sent ones included, in the order it was enqueued."""
+        return self._rows(OUTBOX, OUTBOX.c.position, OUTBOX.c.key)
+
+    def message(self, key: str) -> dict[str, Any] | None:
+        """One message, with its receipt (channel_id, ts) once it is sent; None for an unknown key."""
+        rows = self._rows(OUTBOX, where=[OUTBOX.c.key == key])
+        return rows[0] if rows else None
+
+    def thread(self, incident_id: str) -> tuple[str, str] | None:
+        """(channel_id, ts) of the message that opened the incident's thread; None before it is sent."""
+        rows = self._rows(
+            OUTBOX,
+            OUTBOX.c.position,
+            where=[OUTBOX.c.incident_id == incident_id, OUTBOX.c.status == "sent", OUTBOX.c.thread_of.is_(None)],
+        )
+        return (rows[0]["channel_id"], rows[0]["ts"]) if rows else None
+
+    def mark_sending(self, key: str, at: datetime) -> bool:
+        """Note the intent before the send. False where the message is sent already, or unknown."""
+        return self._mark(key, status="sending", sending_at=at, attempts=OUTBOX.c.attempts + 1)
+
+    def mark_sent(self, key: str, at: datetime, channel_id: str, ts: str) -> bool:
+        """Note the receipt. A message that has one keeps its first."""
+        return self._mark(key, status="sent", sent_at=at, channel_id=channel_id, ts=ts, error=None)
+
+    def mark_failed(self, key: str, at: datetime, error: str) -> bool:
+        """Note that the message did not arrive; it stays in `pending()` for the next try."""
+        return self._mark(key, status="failed", failed_at=at, error=error)
+
+    def _mark(self, key: str, **values: Any) -> bool:
+        with self._connect(writes=True) as connection:
+            update = OUTBOX.update().where(OUTBOX.c.key == key, OUTBOX.c.status != "sent").values(**values)
+            return connection.execute(update).rowcount == 1
+
+    # Forecasts, runs, and what people record
+
+    def save_forecasts(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Daily forecasts as issued: as_of, feature, forecast_date, issued_at, model, mean_usd and, where
+        known, lower_80_usd, upper_80_usd, lower_95_usd, upper_95_usd. One per as_of, feature and day: the last."""
+        self._save(FORECASTS, rows)
+
+    def list_forecasts(self, *, as_of: date | None = None) -> list[dict[str, Any]]:
+        """Daily forecasts, all or those of one as_of."""
+        where = [] if as_of is None else [FORECASTS.c.as_of == as_of]
+        return self._rows(FORECASTS, *FORECASTS.primary_key.columns, where=where)
+
+    def save_month_ends(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Forecasts of a calendar month's total: as_of, feature, month (its first day), issued_at,
+        month_to_date_usd, mean_usd, the interval as in save_forecasts, monthly_budget_usd,
+        breach_probability (0 to 1), breach_date."""
+        self._save(MONTH_END_FORECASTS, rows)
+
+    def list_month_ends(self, *, as_of: date | None = None) -> list[dict[str, Any]]:
+        """Month-end forecasts, all or those of one as_of."""
+        where = [] if as_of is None else [MONTH_END_FORECASTS.c.as_of == as_of]
+        return self._rows(MONTH_END_FORECASTS, *MONTH_END_FORECASTS.primary_key.columns, where=where)
+
+    def save_run(self, run: Mapping[str, Any]) -> None:
+        """Insert or replace a run: run_id, as_of, started_at, finished_at, status, details."""
+        self._save(RUNS, [run])
+
+    def list_runs(self) -> list[dict[str, Any]]:
+        """Runs, oldest first."""
+        return self._rows(RUNS, RUNS.c.started_at, RUNS.c.run_id)
+
+    def set_watermark(self, name: str, position: str, updated_at: datetime) -> None:
+        """Remember how far something has come."""
+        self._save(WATERMARKS, [{"name": name, "position": position, "updated_at": updated_at}])
+
+    def watermarks(self) -> dict[str, str]:
+        """Name → position."""
+        return {row["name"]: row["position"] for row in self._rows(WATERMARKS, WATERMARKS.c.name)}
+
+    def add_feedback(
+        self,
+        key: str,
+        incident_id: str,
+        kind: str,
+        who: str,
+        at: datetime,
+        *,
+        until: datetime | None = None,
+        text: str = "",
+    ) -> bool:
+        """Record what a person said about an incident. `key` is the event's own id (Slack's envelope_id): a
+        redelivered event returns False and changes nothing."""
+        row = {"key": key, "incident_id": incident_id, "kind": kind, "who": who, "at": at, "until": until, "text": text}
+        return self._insert_new(FEEDBACK, row)
+
+    def list_feedback(self, incident_id: str | None = None) -> list[dict[str, Any]]:
+        """What people said, oldest first."""
+        where = [] if incident_id is None else [FEEDBACK.c.incident_id == incident_id]
+        return self._rows(FEEDBACK, FEEDBACK.c.at, FEEDBACK.c.key, where=where)
+
+    def save_invoice(self, invoice: Mapping[str, Any]) -> None:
+        """Insert or replace an invoice's total: source_name, billing_account_id, month (its first day),
+        billed_cost, billing_currency, recorded_at, who."""
+        self._save(INVOICES, [invoice])
+
+    def list_invoices(self) -> list[dict[str, Any]]:
+        """Invoice totals."""
+        return self._rows(INVOICES, *INVOICES.primary_key.columns)
+
+    def save_backtests(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Scores of a backtest: run_at, feature, model, horizon_days, details."""
+        self._save(BACKTESTS, rows)
+
+    def list_backtests(self) -> list[dict[str, Any]]:
+        """Scores of all backtests."""
+        return self._rows(BACKTESTS, *BACKTESTS.primary_key.columns)
+
+    def export(self) -> dict[str, pa.Table]:
+        """Every table as Arrow, with dates, UTC timestamps and DECIMAL(38, 12), for `ops.*` of the snapshot.
+        All are read in one transaction."""
+        with self._connect(writes=False) as connection:
+            return {table.name: _to_arrow(table, _select(connection, table)) for table in _METADATA.sorted_tables}
+
+    # One row in, one row out
+
+    def _insert(self, table: sa.Table) -> Any:
+        if self._url.get_backend_name() == "postgresql":
+            from sqlalchemy.dialects.postgresql import insert as insert_postgresql
+
+            return insert_postgresql(table)
+        from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+
+        return insert_sqlite(table)
+
+    def _insert_new(self, table: sa.Table, row: Mapping[str, Any]) -> bool:
+        """Insert the row; False, and nothing changes, where its key is there already."""
+        insert = self._insert(table).values(**row).on_conflict_do_nothing(index_elements=[table.c.key])
+        with self._connect(writes=True) as connection:
+            return connection.execute(insert.returning(table.c.key)).first() is not None
+
+    def _save(self, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Insert, or replace the row with the same key. A key that is not a column is an error."""
+        names = [column.name for column in table.columns]
+        prepared = []
+        for row in rows:
+            unknown = row.keys() - set(names)
+            if unknown:
+                raise StateError(f"{table.name} has no {', '.join(sorted(unknown))}; it has {', '.join(names)}")
+            prepared.append({name: row.get(name) for name in names})
+        if not prepared:
+            return
+        keys = [column.name for column in table.primary_key.columns]
+        insert = self._insert(table)
+        statement = insert.on_conflict_do_update(
+            index_elements=keys, set_={name: insert.excluded[name] for name in names if name not in keys}
+        )
+        with self._connect(writes=True) as connection:
+            connection.execute(statement, prepared)
+
+    def _rows(self, table: sa.Table, *order: Any, where: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        with self._connect(writes=False) as connection:
+            return _select(connection, table, *order, where=where)
+
+
+def _select(connection: Connection, table: sa.Table, *order: Any, where: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    statement = sa.select(table).where(*where).order_by(*(order or table.primary_key.columns))
+    return [dict(row) for row in connection.execute(statement).mappings()]
+
+
+def _statements(text: str) -> list[str]:
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("--")]
+    return [statement for statement in "\n".join(lines).split(";") if statement.strip()]
+
+
+def _instant_text(value: datetime) -> str:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise TypeError(f"expected a datetime with a timezone, got {value!r}")
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _read_instant(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+
+
+def _tagged(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return {"$decimal": str(value)}
+    if isinstance(value, datetime):
+        return {"$instant": _instant_text(value)}
+    if isinstance(value, date):
+        return {"$date": value.isoformat()}
+    if isinstance(value, Mapping):
+        return {str(key): _tagged(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tagged(item) for item in value]
+    return value
+
+
+def _untagged(found: dict[str, Any]) -> Any:
+    match found:
+        case {"$decimal": str(digits), **rest} if not rest:
+            return Decimal(digits)
+        case {"$instant": str(text), **rest} if not rest:
+            return _read_instant(text)
+        case {"$date": str(text), **rest} if not rest:
+            return date.fromisoformat(text)
+    return found
+
+
+def _plain_json(value: Any) -> str:
+    """The JSON that a reader of ops.* sees: decimals and dates as plain texts."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> str:
+    return _instant_text(value) if isinstance(value, datetime) else str(value)
+
+
+def _to_arrow(table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    arrays: dict[str, pa.Array] = {}
+    for column in table.columns:
+        values = [row[column.name] for row in rows]
+        if isinstance(column.type, DecimalText):
+            place = Decimal(1).scaleb(-12)
+            arrays[column.name] = pa.array(
+                [None if value is None else value.quantize(place) for value in values], pa.decimal128(38, 12)
+            )
+        elif isinstance(column.type, DateText):
+            arrays[column.name] = pa.array(values, pa.date32())
+        elif isinstance(column.type, InstantText):
+            arrays[column.name] = pa.array(values, pa.timestamp("us", tz="UTC"))
+        elif isinstance(column.type, JsonText):
+            arrays[column.name] = pa.array([_plain_json(value) for value in values], pa.string())
+        elif isinstance(column.type, sa.BigInteger):
+            arrays[column.name] = pa.array(values, pa.int64())
+        elif isinstance(column.type, sa.Double):
+            arrays[column.name] = pa.array(values, pa.float64())
+        else:
+            arrays[column.name] = pa.array(values, pa.string())
+    return pa.table(arrays)

@@ -1,0 +1,181 @@
+"""The writer's warehouse: one process at a time, one DuckDB file, one attached file for staging.
+
+<home>/warehouse/trendbreak.duckdb   core, marts, focus, ops
+<home>/warehouse/staging.duckdb      catalog `staging`: telemetry call by call; never published
+<home>/warehouse/.lock               held with flock; its text says who holds it
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from warehouse.errors import StoreError, WarehouseLocked
+from warehouse.statements import render
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+# A load of ten million rows stays under 1 GB in all: the process itself needs about 150 MB, and
+# what exceeds the limit spills to `<home>/warehouse/spill`.
+MEMORY_LIMIT = "640MB"
+POLL_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """An open warehouse. `con` may write to core, marts, focus and ops, and to `staging.*`.
+
+    One transaction writes to one file: either to the warehouse or to staging.
+    """
+
+    con: duckdb.DuckDBPyConnection
+    home: Path
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing: commits at the end of the block, rolls back when it raises."""
+        self.con.execute("BEGIN TRANSACTION")
+        try:
+            yield
+            self.con.execute("COMMIT")
+        except BaseException:
+            roll_back(self.con)
+            raise
+
+
+def roll_back(con: duckdb.DuckDBPyConnection) -> None:
+    """Undo the open transaction, if one is open."""
+    # An error while committing has already ended the transaction: nothing is left to undo.
+    try:
+        con.execute("ROLLBACK")
+    except duckdb.TransactionException:
+        return
+
+
+@contextmanager
+def open_warehouse(
+    home: Path, *, wait_seconds: float = 0, memory_limit: str = MEMORY_LIMIT, threads: int | None = None
+) -> Iterator[Warehouse]:
+    """Take the writer's lock, open the files, bring them to this version.
+
+    Raises WarehouseLocked, naming the holder, when the lock is not free within `wait_seconds`.
+    """
+    folder = Path(home) / "warehouse"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _lock(folder / ".lock", wait_seconds):
+        con = _connect(folder, memory_limit, threads)
+        try:
+            _migrate(con)
+            yield Warehouse(con, Path(home))
+        finally:
+            con.close()
+
+
+def _connect(folder: Path, memory_limit: str, threads: int | None) -> duckdb.DuckDBPyConnection:
+    config: dict[str, Any] = {
+        "memory_limit": memory_limit,
+        "temp_directory": str(folder / "spill"),
+        # The order of rows means nothing here, and keeping it costs memory.
+        "preserve_insertion_order": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+    }
+    if threads is not None:
+        config["threads"] = threads
+    shutil.rmtree(folder / "spill", ignore_errors=True)  # what a killed run left there
+    path = folder / "trendbreak.duckdb"
+    try:
+        con = duckdb.connect(str(path), config=config)
+    except duckdb.Error as error:
+        raise StoreError(
+            f"DuckDB cannot open it: {error}", where=str(path), cure="`trendbreak rebuild` makes it anew from landing"
+        ) from error
+    try:
+        con.execute("SET TimeZone = 'UTC'")
+        con.execute(render("store/attach_staging.sql", path=str(folder / "staging.duckdb")))
+        con.execute(render("store/staging_tables.sql"))
+    except duckdb.Error as error:
+        con.close()
+        raise StoreError(
+            f"DuckDB cannot attach it: {error}",
+            where=str(folder / "staging.duckdb"),
+            cure="remove this file: telemetry is loaded anew from landing",
+        ) from error
+    return con
+
+
+def _migrate(con: duckdb.DuckDBPyConnection) -> None:
+    """Apply the numbered migrations that this file has not seen, each in its own transaction."""
+    con.execute(render("store/migrations_table.sql"))
+    applied = {row[0]: row[1:] for row in con.execute("SELECT version, name, sha256 FROM ops.migrations").fetchall()}
+    known = sorted(MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))
+    newest = max(applied, default=0)
+    if newest > int(known[-1].name[:4]):
+        raise StoreError(
+            f"the warehouse is at version {newest}, this program knows {known[-1].name[:4]}",
+            cure="run the newer program, or rebuild from landing with this one",
+        )
+    for path in known:
+        version, sql = int(path.name[:4]), path.read_text(encoding="utf-8")
+        digest = hashlib.sha256(sql.encode()).hexdigest()
+        if version in applied:
+            if applied[version][1] != digest:
+                raise StoreError(
+                    f"migration {path.name} is not the one that made this warehouse",
+                    cure="migrations are append-only: add a new one; or rebuild from landing",
+                )
+            continue
+        con.execute("BEGIN TRANSACTION")
+        try:
+            con.execute(sql)
+            con.execute("INSERT INTO ops.migrations VALUES (?, ?, ?)", [version, path.stem, digest])
+            con.execute("COMMIT")
+        except duckdb.Error as error:
+            roll_back(con)
+            raise StoreError(f"it does not run: {error}", where=path.name) from error
+
+
+@contextmanager
+def _lock(path: Path, wait_seconds: float) -> Iterator[None]:
+    """Hold the writer's lock. The kernel frees it with its process, so a killed run leaves none behind."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise WarehouseLocked(
+                        f"another run is writing to it: {_holder(path)}",
+                        where=str(path.parent),
+                        cure="wait for it to end, or stop it; a crashed run holds no lock",
+                    ) from None
+                time.sleep(POLL_SECONDS)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"pid {os.getpid()}\nhost {socket.gethostname()}\n".encode(), 0)
+        yield
+        os.ftruncate(handle, 0)
+    finally:
+        os.close(handle)
+
+
+def _holder(path: Path) -> str:
+    """Who holds the lock, as its own text says; since when, by the time of that text."""
+    found = dict(re.findall(r"^(pid|host) (.+)$", path.read_text(errors="replace"), re.MULTILINE))
+    started_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return f"pid {found.get('pid', '?')} on {found.get('host', '?')}, since {started_at:%Y-%m-%d %H:%M:%S} UTC"
