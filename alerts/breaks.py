@@ -1,0 +1,443 @@
+"""What is worth posting now: breaks of features, from scores, gates and looking back.
+
+1. Cost and unit cost of every feature are scored by alerts.detect, causally, each day from its past.
+2. A day is an alarm when its score survives a false-discovery control over all series of that day
+   (alerts.significance): what is posted in error stays within the team's budget per month however many
+   series there are.
+3. Each alarm is read back once more (alerts.onset): onset, size, and the expectation without the break.
+   It must pass the gates on dollars and percent as it stood on the alarm's own day, so that a break does
+   not come and go from run to run.
+4. Cost and unit cost of one feature in one direction are one break; the one with more dollars gives the
+   kind (alerts.describe). Drivers and label come from alerts.explain.
+
+Read upstream, not here: `cost_usd` is effective cost before promotional credits under the current
+rules, without tax and support (shared pools), and up-front purchases are amortised: so a credit, a tax
+line, a purchase, or a change of features.yml makes no step in these series.
+
+A series younger than 28 days is judged by a gross rule only: two days running above three times its
+median and 1.5 times its maximum so far. A key, account, service or model that no rule takes and that
+was never seen before is a break of what is unallocated by itself, from 28 days of the panel on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import date, timedelta
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.describe import ALL_FEATURES, MOST_PERCENT, Found, describe_break, describe_common_cause
+from alerts.detect import POINT_LIMIT, PanelScores, score_panel
+from alerts.explain import compare_days
+from alerts.model import UNALLOCATED, Break, BreakKind, FeaturePanel, Floats, MemberSeries
+from alerts.onset import Shift, find_last_day, fit_shift, soft_shift
+from alerts.significance import find_episodes, flag_days
+from alerts.unit_costs import NO_FLOOR, UnitCosts, measure_unit_costs, steady_unit_costs
+
+__all__ = ["ALL_FEATURES", "DetectionSettings", "find_breaks"]
+
+Bools = NDArray[np.bool_]
+Signs = NDArray[np.int8]
+
+_COST_FLOOR_USD = Decimal("0.50")
+_MIN_T = 4.0  # of the shift, on the alarm's own day
+_MIN_T_NOW = 2.0  # of today's reading, to take its onset and figures
+_GAP_DAYS = 7
+_LEVEL_CHANGE_DAYS = 3  # alarm days of an older episode from which it counts as a change of level
+_NEW_MEMBER_DIMENSIONS = ("api_key_id", "sub_account_id", "service_name", "model")
+_NEW_MEMBER_DAYS = 7  # so long what is new is new
+_EXPECTED_CHANGE_DAYS = 3
+_EXCEEDANCE = 3.0  # deviations, for the common-cause guard
+_PARENT_DAYS = 1
+
+
+@dataclass(frozen=True)
+class DetectionSettings:
+    """What a team wants to hear about.
+
+    `min_usd_per_day`: smallest excess; half of it is enough once the total reaches three times it.
+    `min_percent`: of the expected. `false_alerts_per_month`: posted in error, per team, at most.
+    `recent_days`: a break over for longer is not returned. `remember_days`: how far back alarms still make a
+    break, for those that go on. `min_history_days`: see the gross rule. `common_cause_*`: from this many
+    series, and this many of them over 3 deviations on one day, one parent break stands for all.
+    `limit_factors`: node → factor (at least 1) on its limit, after false alarms. `expected_changes`: node →
+    days of announced or accepted changes; a break that begins within 3 days of one is not returned.
+    """
+
+    min_usd_per_day: Decimal = Decimal("20")
+    min_percent: Decimal = Decimal("15")
+    false_alerts_per_month: Decimal = Decimal("2")
+    recent_days: int = 7
+    remember_days: int = 42
+    min_history_days: int = 28
+    chart_days: int = 90
+    common_cause_series: int = 20
+    common_cause_exceedances: int = 5
+    limit_factors: Mapping[str, float] = field(default_factory=dict[str, float])
+    expected_changes: Mapping[str, Sequence[date]] = field(default_factory=dict[str, Sequence[date]])
+
+
+@dataclass(frozen=True)
+class _Metric:
+    """One scored series and how its excess becomes dollars."""
+
+    kind: BreakKind
+    series: Floats
+    precision: Floats | None
+    floor: float
+    alarms: Bools
+    score: Floats
+    direction: Signs
+    excess_of: Callable[[Floats], Floats]  # expected [T] → dollars [T]
+    signs: tuple[int, ...]
+
+    @property
+    def newest(self) -> int:
+        return _find_newest(self.series)
+
+
+def find_breaks(
+    panel: FeaturePanel, members: Sequence[MemberSeries], settings: DetectionSettings | None = None
+) -> list[Break]:
+    """Breaks that were over their limit within the last `settings.recent_days` of the panel.
+
+    `panel`: settled days; its last column is the newest. `members`: on the panel's days, of any features of
+    it; without them breaks have no drivers. Returns at most one break per (node, direction), unless two of
+    them are more than a week apart, the largest excess first. Pure: the clock is the panel's last day.
+    """
+    settings = settings or DetectionSettings()
+    n, days = panel.cost_usd.shape
+    if n == 0 or days == 0:
+        return []
+    cost = _fill_unallocated(panel)
+    units = measure_unit_costs(panel, cost)
+    scores = _stack(
+        score_panel(cost, start=panel.start, unit_floor=float(_COST_FLOOR_USD)),
+        score_panel(steady_unit_costs(units, panel.start), start=panel.start, unit_floor=NO_FLOOR),
+    )
+    factors = np.array([max(1.0, settings.limit_factors.get(name, 1.0)) for name in panel.features])
+    alarms = flag_days(
+        scores,
+        np.concatenate([factors, factors]),
+        _measure_ages(np.vstack([cost, units.usd])) >= settings.min_history_days,
+        false_alerts_per_month=float(settings.false_alerts_per_month),
+        days_back=settings.remember_days,
+    )
+    by_feature: dict[str, list[MemberSeries]] = {}
+    for member in members:
+        by_feature.setdefault(member.feature, []).append(member)
+
+    breaks: list[Break] = []
+    for row, name in enumerate(panel.features):
+        own = by_feature.get(name, [])
+        found: list[Found] = []
+        for metric in _list_metrics(row, cost[row], units, alarms, scores):
+            found += _read_back(metric, panel.start, settings)
+        found += _find_zero_success(cost[row], units, row, settings)
+        found += _find_gross_breaks(cost[row], settings)
+        if name == UNALLOCATED:
+            found += _find_new_members(cost[row], own, settings)
+        for group in _merge(found):
+            made = describe_break(group, panel, row, cost[row], units, own, chart_days=settings.chart_days)
+            if not _is_expected(made, settings):
+                breaks.append(made)
+    breaks = _fold_common_cause(breaks, panel, cost, scores, settings)
+    return sorted(breaks, key=lambda b: (-abs(b.excess_usd_per_day), b.node, b.onset))
+
+
+def _fill_unallocated(panel: FeaturePanel) -> Floats:
+    """The costs to score. Nothing unallocated before the first unallocated cost is a known zero; a feature
+    that does not exist yet is unknown."""
+    cost = np.array(panel.cost_usd, dtype=np.float64)
+    for row, name in enumerate(panel.features):
+        if name == UNALLOCATED and np.isfinite(cost[row]).any():
+            cost[row, : int(np.argmax(np.isfinite(cost[row])))] = 0.0
+    return cost
+
+
+def _stack(first: PanelScores, second: PanelScores) -> PanelScores:
+    return PanelScores(*(np.vstack([getattr(first, f.name), getattr(second, f.name)]) for f in fields(PanelScores)))
+
+
+def _measure_ages(rows: Floats) -> NDArray[np.int64]:
+    """[m, T] days since the first known one."""
+    known = np.isfinite(rows)
+    first = np.where(known.any(axis=1), known.argmax(axis=1), rows.shape[1])
+    return np.arange(rows.shape[1])[None, :] - first[:, None]
+
+
+def _find_newest(series: Floats) -> int:
+    known = np.flatnonzero(np.isfinite(series))
+    return int(known[-1]) if known.size else -1
+
+
+def _list_metrics(row: int, cost: Floats, units: UnitCosts, alarms: Bools, scores: PanelScores) -> list[_Metric]:
+    """Cost in both directions, and unit cost upward: a unit cost that falls is good news, and no incident."""
+    at = len(units.units) + row
+
+    def excess_of_cost(expected: Floats) -> Floats:
+        return cost - expected
+
+    def excess_of_unit(expected: Floats) -> Floats:
+        return cost - units.done[row] * expected
+
+    out = [
+        _Metric(
+            "cost",
+            cost,
+            None,
+            float(_COST_FLOOR_USD),
+            alarms[row],
+            scores.score[row],
+            scores.direction[row],
+            excess_of_cost,
+            (1, -1),
+        )
+    ]
+    if np.isfinite(units.usd[row]).any():
+        out.append(
+            _Metric(
+                "unit_cost",
+                units.usd[row],
+                units.precision[row],
+                NO_FLOOR,
+                alarms[at],
+                scores.score[at],
+                scores.direction[at],
+                excess_of_unit,
+                (1,),
+            )
+        )
+    return out
+
+
+def _read_back(metric: _Metric, start: date, settings: DetectionSettings) -> list[Found]:
+    """The breaks behind the alarms of one series, those that are recent and pass the gates.
+
+    Each alarm is judged by what was known on its day, and how far its break reaches by the expectation of
+    that day: a later run finds the same break with the same days, however it went on. Onset and figures
+    come from today's reading.
+    """
+    out: list[Found] = []
+    for sign in metric.signs:
+        covered = -1
+        for alarm in (int(t) for t in np.flatnonzero(metric.alarms & (metric.direction == sign))):
+            if alarm <= covered:
+                continue
+            floor = max(soft_shift(metric.series, alarm), metric.floor)
+            then = _read(metric, alarm, alarm, sign, floor, start)
+            if (
+                then is None
+                or then.t_statistic < _MIN_T
+                or not passes_gates(_note(metric, then, alarm, sign), settings)
+            ):
+                continue
+            covered = find_last_day(
+                then.surprise(metric.series, floor),
+                onset=then.onset,
+                alarm=alarm,
+                through=metric.newest,
+                direction=sign,
+            )
+            if metric.newest - covered > settings.recent_days:
+                continue
+            now = _read(metric, metric.newest, alarm, sign, floor, start)
+            chosen = now if now is not None and now.t_statistic >= _MIN_T_NOW else then
+            out.append(_note(metric, chosen, covered, sign))
+    return out
+
+
+def _read(metric: _Metric, through: int, alarm: int, sign: int, floor: float, start: date) -> Shift | None:
+    """The shift behind an alarm; None when there is none, or it only goes back to what was before."""
+    earlier = [
+        int(run[0])
+        for side in (1, -1)
+        for run in find_episodes((metric.score >= 1.0) & (metric.direction == side), gap_days=_GAP_DAYS)
+        if len(run) >= _LEVEL_CHANGE_DAYS and run[0] < alarm
+    ]
+    shift = fit_shift(
+        metric.series,
+        start=start,
+        through=through,
+        first_alarm=alarm,
+        direction=sign,
+        shift=floor,
+        precision=metric.precision,
+        earlier=sorted(earlier),
+    )
+    return None if shift is None or shift.is_return else shift
+
+
+def _note(metric: _Metric, shift: Shift, last: int, sign: int) -> Found:
+    return Found(
+        kind=metric.kind,
+        direction=sign,
+        onset=shift.onset,
+        last=last,
+        newest=metric.newest,
+        score=float(metric.score[shift.onset : last + 1].max(initial=1.0)),
+        excess=metric.excess_of(shift.expected),
+        expected=shift.expected,
+        lower=shift.lower,
+        upper=shift.upper,
+        percent=_measure_percent(metric.series, shift.expected, shift.onset, last),
+    )
+
+
+def _measure_percent(series: Floats, expected: Floats, onset: int, last: int) -> float:
+    window = slice(onset, last + 1)
+    known = np.isfinite(series[window]) & np.isfinite(expected[window])
+    actual, usual = float(series[window][known].sum()), float(expected[window][known].sum())
+    if usual <= 1e-12:
+        return MOST_PERCENT
+    return min(100.0 * (actual - usual) / usual, MOST_PERCENT)
+
+
+def passes_gates(found: Found, settings: DetectionSettings) -> bool:
+    """Dollars a day, or half of that once the total is three days' worth; and percent.
+
+    Of a drift, what it costs by now counts, not its mean since it began.
+    """
+    least = float(settings.min_usd_per_day)
+    mean, total = max(abs(found.mean_excess), abs(found.newest_excess)), abs(found.total_excess)
+    has_sign = found.mean_excess * found.direction > 0
+    is_dear = mean >= least or (mean >= 0.5 * least and total >= 3 * least)
+    return has_sign and is_dear and abs(found.percent) >= float(settings.min_percent)
+
+
+def _find_zero_success(cost: Floats, units: UnitCosts, row: int, settings: DetectionSettings) -> list[Found]:
+    """Days on which work was paid and nothing succeeded: all of their cost is excess."""
+    newest = _find_newest(units.done[row])
+    out: list[Found] = []
+    for run in find_episodes(units.is_zero[row], gap_days=_GAP_DAYS):
+        onset, last = int(run[0]), int(run[-1])
+        usual = units.usd[row, max(0, onset - 28) : onset]
+        usual = usual[np.isfinite(usual)]
+        flat = np.full(len(cost), float(np.median(usual)) if usual.size else 0.0)
+        excess = np.where(units.is_zero[row], cost, np.nan)
+        found = Found("zero_success", 1, onset, last, newest, 2.0, excess, flat, flat, flat, MOST_PERCENT)
+        if newest - last <= settings.recent_days and passes_gates(found, settings):
+            out.append(found)
+    return out
+
+
+def _find_gross_breaks(cost: Floats, settings: DetectionSettings) -> list[Found]:
+    """The only rule for a series younger than `min_history_days`: see the module's header. Twice the gate."""
+    known = np.flatnonzero(np.isfinite(cost))
+    if known.size < 5:
+        return []
+    first, newest = int(known[0]), int(known[-1])
+    values = np.where(np.isfinite(cost), cost, 0.0)
+    for t in range(max(first + 4, newest - settings.recent_days), min(newest + 1, first + settings.min_history_days)):
+        past = values[first : t - 1]
+        usual, high = float(np.median(past)), max(3.0 * float(np.median(past)), 1.5 * float(past.max()))
+        if min(values[t], values[t - 1]) <= high:
+            continue
+        onset = t - 1
+        last = int(np.flatnonzero(values > 2.0 * usual)[-1])
+        flat = np.full(len(cost), usual)
+        percent = _measure_percent(cost, flat, onset, last)
+        found = Found(
+            "cost", 1, onset, last, newest, 1.0, cost - usual, flat, np.zeros(len(cost)), flat * 0 + high, percent
+        )
+        return [found] if abs(found.mean_excess) >= 2 * settings.min_usd_per_day else []
+    return []
+
+
+def _find_new_members(cost: Floats, members: Sequence[MemberSeries], settings: DetectionSettings) -> list[Found]:
+    """Spend of a key, account, service or model never seen before that no rule takes.
+
+    A rotated key is no news: the whole of what is unallocated must have risen by half of the new spend. A
+    single try-out is none either: two days, or one that is five times the gate.
+    """
+    newest = _find_newest(cost)
+    out: list[Found] = []
+    for member in members:
+        spends = np.flatnonzero(np.nan_to_num(member.cost_usd) > 0)
+        if member.dimension not in _NEW_MEMBER_DIMENSIONS or spends.size == 0:
+            continue
+        onset, last = int(spends[0]), int(spends[-1])
+        until = min(last, onset + _NEW_MEMBER_DAYS - 1)
+        if onset < settings.min_history_days or newest - until > settings.recent_days:
+            continue
+        change = compare_days(cost, onset=onset, last=until)
+        before = change.before if np.isfinite(change.before) else 0.0
+        spent = float(member.cost_usd[onset : until + 1].mean())
+        past = cost[max(0, onset - 28) : onset]
+        reach = 1.96 * float(past[np.isfinite(past)].std()) if np.isfinite(past).any() else 0.0
+        flat = np.full(len(cost), before)
+        found = Found(
+            kind="cost",
+            direction=1,
+            onset=onset,
+            last=last,
+            newest=newest,
+            score=1.5,
+            excess=np.where(np.isfinite(cost), member.cost_usd, np.nan),
+            expected=flat,
+            lower=np.maximum(flat - reach, 0.0),
+            upper=flat + reach,
+            percent=_measure_percent(cost, flat, onset, last),
+        )
+        is_settled_in = spends.size >= 2 or spent >= 5 * settings.min_usd_per_day
+        if is_settled_in and change.after - before >= 0.5 * spent and passes_gates(found, settings):
+            out.append(found)
+    return out
+
+
+def _merge(found: Sequence[Found]) -> list[list[Found]]:
+    """Findings of one feature that point the same way and are at most a week apart, together."""
+    groups: list[list[Found]] = []
+    for item in sorted(found, key=lambda f: (f.direction, f.onset)):
+        group = groups[-1] if groups else None
+        if (
+            group is not None
+            and group[0].direction == item.direction
+            and item.onset <= max(f.last for f in group) + _GAP_DAYS
+        ):
+            group.append(item)
+        else:
+            groups.append([item])
+    return groups
+
+
+def _is_expected(found: Break, settings: DetectionSettings) -> bool:
+    announced = settings.expected_changes.get(found.node, ())
+    return any(abs((found.onset - day).days) <= _EXPECTED_CHANGE_DAYS for day in announced)
+
+
+def _fold_common_cause(
+    breaks: list[Break], panel: FeaturePanel, cost: Floats, scores: PanelScores, settings: DetectionSettings
+) -> list[Break]:
+    """One parent break in place of many that began together.
+
+    Guard: at least 20 series, and on one day at least 5 of them (and a twentieth) beyond 3 deviations in one
+    direction. Then the breaks that began within a day of it become drivers of the parent.
+    """
+    n, days = cost.shape
+    if n < settings.common_cause_series or len(breaks) < settings.common_cause_exceedances:
+        return breaks
+    # The bounds of a day lie POINT_LIMIT deviations away.
+    share = _EXCEEDANCE / POINT_LIMIT
+    expected, known = scores.expected[:n], np.isfinite(cost)
+    high = known & (cost > expected + share * (scores.upper[:n] - expected))
+    low = known & (cost < expected - share * (expected - scores.lower[:n]))
+    least = max(settings.common_cause_exceedances, int(np.ceil(0.05 * n)))
+    out = list(breaks)
+    for direction, beyond in (("up", high), ("down", low)):
+        counts = beyond.sum(axis=0)
+        for t in range(max(0, days - settings.remember_days), days):
+            if counts[t] < least:
+                continue
+            day = panel.start + timedelta(days=t)
+            together = [
+                b
+                for b in out
+                if b.direction == direction and b.node != ALL_FEATURES and abs((b.onset - day).days) <= _PARENT_DAYS
+            ]
+            if len(together) >= settings.common_cause_exceedances:
+                out = [b for b in out if b not in together] + [describe_common_cause(together)]
+    return out

@@ -1,0 +1,267 @@
+"""Findings of one feature into one Break: the leading metric, dollars, evidence, drivers, chart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+
+import numpy as np
+
+from alerts.explain import choose_label, compare_days, rank_drivers
+from alerts.model import (
+    Break,
+    BreakKind,
+    ChartSeries,
+    Direction,
+    Driver,
+    Evidence,
+    FeaturePanel,
+    Floats,
+    MemberSeries,
+)
+from alerts.unit_costs import UnitCosts
+
+ALL_FEATURES = "all features"  # node of a break that many features share
+MOST_PERCENT = 9999.0  # from (almost) nothing: a percentage says nothing
+
+_COST_LEADS = 2.0  # cost gives the kind unless the unit cost shows so many times its dollars
+_ONSET_TOLERANCE = 3
+_CENT = Decimal("0.01")
+_MICRO = Decimal("0.000001")  # unit costs are often below a cent
+_BEFORE_DAYS = 28
+
+
+@dataclass(frozen=True)
+class Found:
+    """One metric's break of one feature. Indices are columns; arrays [T].
+
+    `newest`: newest day that the metric is known for. `excess`: dollars by day, NaN unknown. `expected`,
+    `lower`, `upper`: of the metric, in its unit, without the break. `percent`: of the metric's expected.
+    """
+
+    kind: BreakKind
+    direction: int
+    onset: int
+    last: int
+    newest: int
+    score: float
+    excess: Floats
+    expected: Floats
+    lower: Floats
+    upper: Floats
+    percent: float
+
+    @property
+    def mean_excess(self) -> float:
+        return mean_of(self.excess[self.onset : self.last + 1])
+
+    @property
+    def newest_excess(self) -> float:
+        """Mean of its last seven days."""
+        return mean_of(self.excess[max(self.onset, self.last - 6) : self.last + 1])
+
+    @property
+    def total_excess(self) -> float:
+        return float(np.nansum(self.excess[self.onset : self.last + 1]))
+
+
+def mean_of(series: Floats) -> float:
+    """Mean of the known figures; 0 when there are none."""
+    known = series[np.isfinite(series)]
+    return float(known.mean()) if known.size else 0.0
+
+
+def describe_break(
+    group: Sequence[Found],
+    panel: FeaturePanel,
+    row: int,
+    cost: Floats,
+    units: UnitCosts,
+    members: Sequence[MemberSeries],
+    *,
+    chart_days: int,
+) -> Break:
+    """`group`: findings of feature `row` in one direction, at least one. `cost` [T]: its cost as scored."""
+    lead = max(group, key=_weigh)
+    onset, last = lead.onset, lead.last
+    rise = lead.mean_excess if lead.kind == "cost" else _measure_rise(cost, onset, last)
+    drivers = rank_drivers(members, start=panel.start, onset=onset, last=last, excess_usd_per_day=rise)
+    if lead.kind == "cost":
+        first_seen = _find_newcomer(drivers, panel.start, onset, last, rise)
+        if first_seen is not None:
+            onset = first_seen
+            drivers = rank_drivers(members, start=panel.start, onset=onset, last=last, excess_usd_per_day=rise)
+    window = slice(onset, last + 1)
+    spend = (mean_of(cost[window]), *_find_usual_spend(group, cost, onset, last))
+    return Break(
+        node=panel.features[row],
+        direction=_name_direction(lead.direction),
+        kind=lead.kind,
+        label=choose_label(panel, row, members, onset=onset, last=last),
+        onset=panel.start + timedelta(days=onset),
+        last_day=panel.start + timedelta(days=last),
+        is_active=last >= lead.newest,
+        data_through=panel.start + timedelta(days=len(cost) - 1),
+        score=round(max(found.score for found in group), 3),
+        actual_usd_per_day=_cents(spend[0]),
+        expected_usd_per_day=_cents(spend[1]),
+        expected_lower_usd_per_day=_cents(spend[2]),
+        expected_upper_usd_per_day=_cents(spend[3]),
+        excess_usd_per_day=_cents(mean_of(lead.excess[window])),
+        excess_usd_total=_cents(float(np.nansum(lead.excess[window]))),
+        excess_percent=Decimal(f"{lead.percent:.1f}"),
+        evidence=_gather_evidence(group, panel, row, cost, units, onset, last, spend),
+        drivers=drivers,
+        chart=_draw_chart(lead, panel.start, cost, units, row, chart_days),
+        history_days=int(np.isfinite(panel.cost_usd[row]).sum()),
+    )
+
+
+def describe_common_cause(children: Sequence[Break]) -> Break:
+    """One break of all features in place of at least one of theirs; they become its drivers."""
+    ordered = sorted(children, key=lambda b: -abs(b.excess_usd_per_day))
+    expected = sum((b.expected_usd_per_day for b in ordered), Decimal(0))
+    excess = sum((b.excess_usd_per_day for b in ordered), Decimal(0))
+    percent = excess / expected * 100 if expected > 0 else Decimal(MOST_PERCENT)
+    return replace(
+        ordered[0],
+        node=ALL_FEATURES,
+        kind="cost",
+        label="unknown",
+        onset=min(b.onset for b in ordered),
+        last_day=max(b.last_day for b in ordered),
+        is_active=any(b.is_active for b in ordered),
+        score=max(b.score for b in ordered),
+        actual_usd_per_day=sum((b.actual_usd_per_day for b in ordered), Decimal(0)),
+        expected_usd_per_day=expected,
+        expected_lower_usd_per_day=sum((b.expected_lower_usd_per_day for b in ordered), Decimal(0)),
+        expected_upper_usd_per_day=sum((b.expected_upper_usd_per_day for b in ordered), Decimal(0)),
+        excess_usd_per_day=excess,
+        excess_usd_total=sum((b.excess_usd_total for b in ordered), Decimal(0)),
+        excess_percent=min(percent, Decimal(MOST_PERCENT)).quantize(Decimal("0.1")),
+        evidence=(),
+        drivers=tuple(Driver("feature", b.node, b.excess_usd_per_day) for b in ordered),
+        chart=None,
+        history_days=min(b.history_days for b in ordered),
+    )
+
+
+def _name_direction(sign: int) -> Direction:
+    return "up" if sign > 0 else "down"
+
+
+def _weigh(found: Found) -> tuple[bool, float]:
+    return found.kind == "zero_success", abs(found.mean_excess) * (_COST_LEADS if found.kind == "cost" else 1.0)
+
+
+def _measure_rise(cost: Floats, onset: int, last: int) -> float:
+    change = compare_days(cost, onset=onset, last=last)
+    return change.after - (change.before if np.isfinite(change.before) else 0.0)
+
+
+def _find_newcomer(drivers: Sequence[Driver], start: date, onset: int, last: int, rise: float) -> int | None:
+    """First day of the member that carries half of the excess, when it began to cost about at the onset."""
+    for driver in drivers:
+        if driver.first_seen is None or float(driver.excess_usd_per_day) < 0.5 * rise:
+            continue
+        seen = (driver.first_seen - start).days
+        if 1 <= seen <= last and abs(seen - onset) <= _ONSET_TOLERANCE:
+            return seen
+    return None
+
+
+def _find_usual_spend(group: Sequence[Found], cost: Floats, onset: int, last: int) -> tuple[float, float, float]:
+    """Expected cost a day over the break, and the range of single days."""
+    window = slice(onset, last + 1)
+    by_cost = next((found for found in group if found.kind == "cost"), None)
+    if by_cost is not None:
+        return mean_of(by_cost.expected[window]), mean_of(by_cost.lower[window]), mean_of(by_cost.upper[window])
+    change = compare_days(cost, onset=onset, last=last)
+    usual = change.before if np.isfinite(change.before) else change.after
+    past = cost[max(0, onset - _BEFORE_DAYS) : onset]
+    if past.size < 14 or not np.isfinite(past).all():
+        return usual, usual, usual
+    # The range from the same four weeks: distances from the mean of the same weekday (4 figures: 3 are free).
+    of_weekday = np.array([past[k::7].mean() for k in range(7)])
+    distance = past - of_weekday[np.arange(past.size) % 7]
+    reach = 1.96 * float(np.sqrt(np.mean(distance**2) * 4 / 3))
+    return usual, max(usual - reach, 0.0), usual + reach
+
+
+def _gather_evidence(
+    group: Sequence[Found],
+    panel: FeaturePanel,
+    row: int,
+    cost: Floats,
+    units: UnitCosts,
+    onset: int,
+    last: int,
+    spend: tuple[float, float, float, float],
+) -> tuple[Evidence, ...]:
+    """The metrics that testify, spend first; what is unknown or has not settled is left out."""
+    actual, usual, low, high = (_cents(figure) for figure in spend)
+    rows = [Evidence("cost", "usd_per_day", actual, usual, low, high)]
+    unit = _measure_unit(group, cost, units, row, onset, last)
+    if unit is not None:
+        rows.append(unit)
+    for metric, series, name in (
+        ("tasks", panel.tasks, "tasks"),
+        ("successful_tasks", panel.successful_tasks, "tasks"),
+        ("calls", panel.calls, "calls"),
+        ("retries", panel.retries, "calls"),
+        ("failed_calls", panel.failed_calls, "calls"),
+    ):
+        change = compare_days(series[row], onset=onset, last=last)
+        if np.isfinite(change.before) and np.isfinite(change.after):
+            rows.append(Evidence(metric, name, _cents(change.after), _cents(change.before)))
+    return tuple(rows)
+
+
+def _measure_unit(
+    group: Sequence[Found], cost: Floats, units: UnitCosts, row: int, onset: int, last: int
+) -> Evidence | None:
+    """Cost per unit over the break, on days that have both, against what was expected."""
+    name = units.units[row]
+    if not name:
+        return None
+    done = units.done[row]
+    paid = np.where(np.isfinite(done), cost, np.nan)
+    money, work = compare_days(paid, onset=onset, last=last), compare_days(done, onset=onset, last=last)
+    if not (work.after > 0 and work.before > 0 and money.before > 0):
+        return None
+    window = slice(onset, last + 1)
+    expected, lower, upper = money.before / work.before, None, None
+    fitted = next((found for found in group if found.kind == "unit_cost"), None)
+    if fitted is not None:
+        expected = mean_of(fitted.expected[window])
+        lower, upper = _micros(mean_of(fitted.lower[window])), _micros(mean_of(fitted.upper[window]))
+    metric = "cost per " + name.replace("_", " ")
+    return Evidence(metric, f"usd_per_{name}", _micros(money.after / work.after), _micros(expected), lower, upper)
+
+
+def _draw_chart(lead: Found, start: date, cost: Floats, units: UnitCosts, row: int, chart_days: int) -> ChartSeries:
+    """The last days of the leading metric. Before the window that was fitted the expectation is NaN."""
+    is_unit = lead.kind in ("unit_cost", "zero_success")
+    series = units.usd[row] if is_unit else cost
+    known = np.flatnonzero(np.isfinite(series))
+    first = max(0, len(cost) - chart_days, int(known[0]) if known.size else 0)
+    name = units.units[row]
+    return ChartSeries(
+        start=start + timedelta(days=first),
+        metric="cost per " + (name.replace("_", " ") if is_unit else "day"),
+        unit=f"usd_per_{name}" if is_unit else "usd_per_day",
+        actual=series[first:].copy(),
+        expected=lead.expected[first:].copy(),
+        lower=lead.lower[first:].copy(),
+        upper=lead.upper[first:].copy(),
+    )
+
+
+def _cents(figure: float) -> Decimal:
+    return Decimal(repr(float(figure))).quantize(_CENT, ROUND_HALF_UP)
+
+
+def _micros(figure: float) -> Decimal:
+    return Decimal(repr(float(figure))).quantize(_MICRO, ROUND_HALF_UP)

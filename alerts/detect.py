@@ -1,0 +1,519 @@
+"""Trend-break scores for daily series, causal and vectorised across series.
+
+One pass over the days keeps a robust state per series on the soft-log scale q = log(y + c): level,
+weekday, month edge, first-order correlation, and one scale for each side. Four channels read it:
+
+* `point`  one day against the forecast, half way between the log and the dollar scale; downward (log
+  scale) only when two days running are low, so that an incomplete last day never alerts;
+* `week`   the dollars of the last 7 days against the level as it stood 14 days ago: shifts and drifts
+  (a baseline that lags behind does not follow the drift it should reveal);
+* `fortnight` the dollars of the last 14 days against the level before them, each side with its limit;
+* `off`    under a tenth of the expected for longer than 1.5 times the longest such run so far.
+
+Limits calibrate themselves: a window's error is estimated from that window's own past, each side for
+itself, and the limit of a single day rises with half the series' decaying record. `score >= 1` is tuned to
+one false alert per series-year; how, and what else was tried, is in benchmarks/detection/README.md.
+
+Rows are independent: the score of a series does not depend on the others in the panel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import date, timedelta
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alerts.model import Floats
+
+Ints = NDArray[np.int8]
+Bools = NDArray[np.bool_]
+Indices = NDArray[np.int64]
+Block = NDArray[np.float32]
+
+CHANNELS = ("none", "point", "week", "fortnight", "off")
+NONE, POINT, WEEK, FORTNIGHT, OFF = range(5)
+
+# Limits: chosen on the generator and seeds named in benchmarks/detection/README.md.
+POINT_LIMIT = 4.28  # deviations upward at which a single day alerts, and the bounds of a day
+_LIMIT_POINT_DOWN = 7.3
+_LIMIT_WEEK_UP = 2.91
+_LIMIT_FORTNIGHT_UP = 2.86
+_LIMIT_FORTNIGHT_DOWN = 3.72
+_LIMIT_OFF = 1.0
+
+_LEVEL_GAIN = 0.045
+_WEEKDAY_GAIN = 0.06
+_MONTH_EDGE_GAIN = 0.08
+_MONTH_EDGE_SHRINK = 6.0  # observations' worth of "no month-end effect"
+_SCALE_GAIN = 0.008  # nearly the plain mean: a scale that follows the last month hides its own outliers
+_CORRELATION_GAIN = 0.015
+_UPDATE_CLIP = 1.25  # of the scale: one outlier moves the state no further
+_SCALE_FLOOR_STATE = 0.02
+_SCALE_FLOOR_POINT = 0.05
+_FIRST_SCALE = 0.15
+_REBASE_DAYS = 7
+_REBASE_SIGMA = 1.5
+_REBASE_WEEKDAYS = (0, 3)  # looked at on Mondays and Thursdays: the same days whatever the first column is
+_RECORD_SHARE = 0.5
+_RECORD_HALF_LIFE = 120.0
+_RECORD_DELAY = 4  # days after which a past score may raise the limit: never during its own event
+_LEVEL_WALK = 0.006  # sd per day of a level that wanders although nothing happened
+_FIRST_DAY = 7  # age from which a single day is scored
+_WARM_UP_DAYS = 28
+_PRIOR_WEIGHT = 2.0
+_YEAR = 365
+_WINDOW_CLIP_LOW = 2.0  # of the scale: inside a window a spike is the point channel's business
+_WINDOW_CLIP_HIGH = 2.75
+_TOLD_FROM = np.float32(0.5)  # below this score nobody asks which channel it was
+_TINY = 1e-12
+_STATE_COLUMNS = 1024  # the daily recursion runs over this many series at once: one call per operation
+_SCORE_COLUMNS = 128  # the rest over this many: whole histories that stay in the cache
+
+
+@dataclass(frozen=True)
+class PanelScores:
+    """All arrays are [n, T], on the panel's days.
+
+    `score`: 1.0 is the alert limit (one false alert per series-year); 0 where it cannot be said.
+    `channel`: index into CHANNELS of the channel that gave the score, `direction`: +1 or -1; both 0 below
+    a score of 0.5.
+    `expected`, `lower`, `upper`: the forecast of the day from the days before it and the range inside
+    which a single day does not alert, in the unit of y; NaN before a series exists.
+    `level_score`: the score of the weekly and fortnightly channels alone: they have a thinner tail than
+    single days, so that the same score is stronger evidence.
+    """
+
+    score: Floats
+    channel: Ints
+    direction: Ints
+    expected: Floats
+    lower: Floats
+    upper: Floats
+    level_score: Floats
+
+
+@dataclass(frozen=True)
+class _States:
+    """Time-major [T, n], on the soft-log scale; each row is known before its own day, but for q."""
+
+    q: Floats
+    level: Floats
+    base: Floats  # level + weekday + month edge
+    forecast: Floats  # base + correlation with the day before
+    scale_up: Floats
+    scale_down: Floats
+    rho: Floats
+
+    def take_columns(self, columns: slice) -> _States:
+        """Some series, series-major [columns, T]."""
+        return _States(
+            *(np.ascontiguousarray(getattr(self, f.name)[:, columns].T, dtype=np.float32) for f in fields(self))
+        )
+
+
+def score_panel(y: Floats, *, start: date, unit_floor: float = 0.5) -> PanelScores:
+    """Score every day of every series from that day and the days before it.
+
+    `y` [n, T] float64: NaN before a series exists; a NaN later is a day that is not known, and scores 0.
+    `start`: the day of column 0 (weekdays and month edges are taken from it). `unit_floor`: differences
+    well below it, in the unit of y, are noise (50 cents for dollars).
+    Raises ValueError when y is not two-dimensional.
+    """
+    y = np.asarray(y, dtype=np.float64)
+    if y.ndim != 2:
+        raise ValueError(f"y must be [series, days], got {y.ndim} dimension(s)")
+    n, days = y.shape
+    out = PanelScores(
+        score=np.zeros((n, days)),
+        channel=np.zeros((n, days), np.int8),
+        direction=np.zeros((n, days), np.int8),
+        expected=np.full((n, days), np.nan),
+        lower=np.full((n, days), np.nan),
+        upper=np.full((n, days), np.nan),
+        level_score=np.zeros((n, days)),
+    )
+    if days == 0:
+        return out
+    weekday, month_edge = read_calendar(start, days)
+    for low in range(0, n, _STATE_COLUMNS):
+        _score_rows(y, slice(low, min(n, low + _STATE_COLUMNS)), weekday, month_edge, unit_floor, out)
+    return out
+
+
+@lru_cache(maxsize=64)
+def read_calendar(start: date, days: int) -> tuple[Indices, Bools]:
+    """[days] weekday (Monday 0) and month edge (the last two days of a month and its first)."""
+    dates = [start + timedelta(days=k) for k in range(days)]
+    weekday = np.array([d.weekday() for d in dates], dtype=np.int64)
+    edge = np.array([d.day == 1 or (d + timedelta(days=2)).day <= 2 for d in dates], dtype=np.bool_)
+    return weekday, edge
+
+
+def _score_rows(
+    y: Floats, rows: slice, weekday: Indices, month_edge: Bools, unit_floor: float, out: PanelScores
+) -> None:
+    series = np.ascontiguousarray(y[rows].T)  # [T, n] from here on: the daily step reads memory in order
+    known = np.isfinite(series)
+    if not known.any():
+        return
+    first = np.where(known.any(axis=0), known.argmax(axis=0), len(series))
+    filled = np.where(known, np.maximum(series, 0.0), 0.0)
+    shift, warm_shift = _soft_log_shifts(filled, first, unit_floor)
+    all_known = bool(known.all())
+    states = _run_states(filled, None if all_known else known, first, weekday, month_edge, shift)
+    at, inside, warm = _warm_up(filled, known, first, weekday, month_edge, warm_shift)
+    for low in range(0, filled.shape[1], _SCORE_COLUMNS):
+        block = slice(low, min(filled.shape[1], low + _SCORE_COLUMNS))
+        target = slice(rows.start + block.start, rows.start + block.stop)
+        _score_block(
+            states.take_columns(block),
+            warm.take_columns(block),
+            (at[:, block].T, inside[:, block].T),
+            np.ascontiguousarray(filled[:, block].T, dtype=np.float32),
+            np.ascontiguousarray(known[:, block].T),
+            first[block],
+            (shift[block], warm_shift[block]),
+            out,
+            target,
+        )
+
+
+def _score_block(
+    states: _States,
+    warm: _States,
+    warm_cells: tuple[Indices, Bools],
+    filled: Floats,
+    known: Bools,
+    first: Indices,
+    shifts: tuple[Floats, Floats],
+    out: PanelScores,
+    target: slice,
+) -> None:
+    """Series-major [columns, T] from here on: running sums go along the memory."""
+    age = np.arange(filled.shape[1]) - first[:, None]
+    existing = age >= 0
+    score = np.zeros(filled.shape, np.float32)
+    winner = np.zeros(filled.shape, np.int8)  # channel, negative when downward
+
+    def offer(candidate: Block, code: int) -> None:
+        winner[candidate > np.maximum(score, _TOLD_FROM)] = code
+        np.maximum(score, candidate, out=score)
+
+    windows = _sum_windows(states, known, existing, age)
+    week, _ = windows.measure(days=7, lag=14)
+    offer(np.multiply(week, 1.0 / _LIMIT_WEEK_UP, out=week), WEEK)
+    rise, fall = windows.measure(days=14, lag=14, with_fall=True)
+    offer(np.multiply(rise, 1.0 / _LIMIT_FORTNIGHT_UP, out=rise), FORTNIGHT)
+    offer(_two_days_running(fall) / _LIMIT_FORTNIGHT_DOWN, -FORTNIGHT)
+
+    out.level_score[target] = score * known
+
+    # The windows, valid after the warm-up only, have read the main pass; the days of the warm-up itself
+    # are judged by what was known then.
+    shift = _overwrite_warm_up(states, warm, warm_cells, shifts)
+    scale_up = np.maximum(states.scale_up, _SCALE_FLOOR_POINT)
+    scale_down = np.maximum(states.scale_down, _SCALE_FLOOR_POINT)
+    usable = known & (age >= _FIRST_DAY)
+    surprise = np.where(usable, states.q - states.forecast, 0.0)
+    expected = np.exp(states.forecast)
+    offer(_against_record(_rise_of_day(surprise, scale_up, expected, states.level, existing), POINT_LIMIT), POINT)
+    offer(_against_record(_two_days_running(-surprise / scale_down), _LIMIT_POINT_DOWN), -POINT)
+    is_off = usable & (filled < 0.1 * (np.exp(states.base) - shift))
+    offer(_off_runs(is_off) / _LIMIT_OFF, -OFF)
+
+    score *= known
+    winner[~known] = 0
+    out.score[target] = score
+    out.channel[target] = np.abs(winner)
+    out.direction[target] = np.sign(winner)
+    expected[~existing] = np.nan
+    out.expected[target] = np.maximum(expected - shift, 0.0)
+    out.lower[target] = np.maximum(expected * np.exp(-POINT_LIMIT * scale_down) - shift, 0.0)
+    out.upper[target] = expected * np.exp(POINT_LIMIT * scale_up) - shift
+
+
+def _soft_log_shifts(filled: Floats, first: Indices, unit_floor: float) -> tuple[Floats, Floats]:
+    """c of log(y + c): 0.3 of the median of the first 28 days, and, while these are still running (the
+    median would look ahead), 0.3 of the first day."""
+    days, n = filled.shape
+    columns = np.arange(n)
+    early = filled[np.minimum(first[None, :] + np.arange(_WARM_UP_DAYS)[:, None], days - 1), columns]
+    return np.maximum(0.3 * np.median(early, axis=0), unit_floor), np.maximum(0.3 * early[0], unit_floor)
+
+
+def _run_states(
+    filled: Floats,
+    known: Bools | None,
+    first: Indices,
+    weekday: Indices,
+    month_edge: Bools,
+    shift: Floats,
+) -> _States:
+    """The daily recursion. `known` None: every cell is known. `weekday`, `month_edge`: [T], or [T, n]
+    when the columns start on different days."""
+    days, n = filled.shape
+    q = np.log(filled + shift)
+    out = _States(q, *(np.empty((days, n)) for _ in range(6)))
+    aligned = bool((first == 0).all())
+    per_column = weekday.ndim == 2
+    columns = np.arange(n)
+
+    ages = np.arange(days)
+    gain_level = np.maximum(_LEVEL_GAIN, 1.0 / (ages + 1.0))
+    gain_weekday = np.maximum(_WEEKDAY_GAIN, 1.0 / (ages // 7 + 2.0))
+    gain_scale = np.minimum(np.maximum(_SCALE_GAIN, 2.0 / (ages + 6.0)), 0.5)
+
+    level = q[np.minimum(first, days - 1), columns].copy()
+    weekly = np.zeros((7, n))
+    edge, edge_seen = np.zeros(n), np.zeros(n)
+    variance = np.full((2, n), _FIRST_SCALE**2)  # of upward and of downward surprises
+    step, ratio = np.zeros(n), np.zeros(n)
+    cross, power = np.full(n, 0.06), np.full(n, 0.3)
+    rho = np.minimum(np.maximum((cross + 0.06) / (power + 0.3), 0.0), 0.6)
+    residuals = np.zeros((days, n))
+
+    for t in range(days):
+        if aligned:
+            g_level, g_week, g_scale = gain_level[t], gain_weekday[t], gain_scale[t]
+        else:
+            age = np.maximum(t - first, 0)
+            g_level, g_week, g_scale = gain_level[age], gain_weekday[age], gain_scale[age]
+        today = weekday[t]
+        at_edge = month_edge[t]
+        touches_edge = bool(at_edge.any()) if per_column else bool(at_edge)
+        base, forecast = out.base[t], out.forecast[t]
+        np.add(level, weekly[today, columns] if per_column else weekly[today], out=base)
+        if touches_edge:
+            base += edge * (edge_seen / (edge_seen + _MONTH_EDGE_SHRINK)) * at_edge
+        np.multiply(rho, step, out=forecast)
+        forecast += base
+        out.level[t] = level
+        out.rho[t] = rho
+        np.sqrt(variance[0], out=out.scale_up[t])
+        np.sqrt(variance[1], out=out.scale_down[t])
+
+        residual = residuals[t]
+        np.subtract(q[t], base, out=residual)
+        surprise = q[t] - forecast
+        if known is not None:
+            seen = known[t]
+            residual *= seen
+            surprise *= seen
+        pooled = variance[0] + variance[1]
+        pooled *= 0.5
+        scale = np.sqrt(pooled)
+        reach = _UPDATE_CLIP * scale
+        step = np.minimum(residual, reach)
+        np.negative(reach, out=reach)
+        np.maximum(step, reach, out=step)
+        level = level + g_level * step
+        if per_column:
+            weekly[today, columns] += g_week * step
+        else:
+            weekly[today] += g_week * step
+        if touches_edge:
+            counted = at_edge & (t >= first)
+            edge_seen = edge_seen + counted
+            edge = edge + counted * step * np.maximum(1.0 / np.maximum(edge_seen, 1.0), _MONTH_EDGE_GAIN)
+        square = surprise * surprise
+        pooled *= 9.0
+        np.minimum(square, pooled, out=square)
+        np.maximum(square, 4e-4, out=square)
+        change = square - variance
+        change *= g_scale
+        change[0] *= surprise > 0
+        change[1] *= surprise < 0
+        variance += change
+        before = ratio
+        ratio = step / scale
+        cross += _CORRELATION_GAIN * (ratio * before - cross)
+        power += _CORRELATION_GAIN * (before * before - power)
+
+        if per_column or today in _REBASE_WEEKDAYS:
+            rho = np.minimum(np.maximum((cross + 0.06) / (power + 0.3), 0.0), 0.6)
+            moved = _find_moves(residuals, t, scale)
+            if moved.any():
+                mean = residuals[t - _REBASE_DAYS + 1 : t + 1].mean(axis=0)
+                level = np.where(moved, level + 0.9 * mean, level)
+                residuals[t - _REBASE_DAYS + 1 : t + 1, moved] = 0.0  # not twice
+                step = np.where(moved, 0.0, step)
+    return out
+
+
+def _find_moves(residuals: Floats, t: int, scale: Floats) -> Bools:
+    """Seven days running far on one side are a new level, taken over at once."""
+    if t < _REBASE_DAYS - 1:
+        return np.zeros(len(scale), np.bool_)
+    recent = residuals[t - _REBASE_DAYS + 1 : t + 1]
+    reach = _REBASE_SIGMA * scale
+    return np.asarray((recent.min(axis=0) > reach) | (recent.max(axis=0) < -reach))
+
+
+def _warm_up(
+    filled: Floats, known: Bools, first: Indices, weekday: Indices, month_edge: Bools, warm_shift: Floats
+) -> tuple[Indices, Bools, _States]:
+    """The first 28 days of every series again, by a pass that knows only their own past: (rows [28, n],
+    which of them exist, states). The main pass has its shift from the 28 days as a whole."""
+    days, n = filled.shape
+    columns = np.arange(n)
+    ahead = first[None, :] + np.arange(min(_WARM_UP_DAYS, days))[:, None]
+    at = np.minimum(ahead, days - 1)
+    warm = _run_states(
+        filled[at, columns], known[at, columns], np.zeros(n, np.int64), weekday[at], month_edge[at], warm_shift
+    )
+    return at, ahead < days, warm
+
+
+def _overwrite_warm_up(
+    states: _States, warm: _States, cells: tuple[Indices, Bools], shifts: tuple[Floats, Floats]
+) -> Floats:
+    """Put the warm-up's own pass in place. Returns the shift of each cell, [columns, T]."""
+    at, inside = cells  # [columns, 28]
+    cols, days = np.broadcast_to(np.arange(len(at))[:, None], at.shape)[inside], at[inside]
+    for f in fields(states):
+        getattr(states, f.name)[cols, days] = getattr(warm, f.name)[inside]
+    shift, warm_shift = shifts
+    out = np.broadcast_to(shift[:, None].astype(np.float32), states.q.shape).copy()
+    out[cols, days] = warm_shift[cols]
+    return out
+
+
+def _rise_of_day(surprise: Floats, scale_up: Floats, expected: Floats, level: Floats, existing: Bools) -> Floats:
+    """The geometric mean of the rise in log deviations and in dollar deviations.
+
+    Noise is rarely quite proportional to the level of the weekday nor quite independent of it; the mean of
+    both scales has the fewer false alerts on real series. The dollar deviation is the root mean square of
+    the rises of the past year, winsorised, over the level.
+    """
+    weight = expected * np.exp(-level)
+    dollars = np.maximum(np.expm1(np.minimum(surprise, 4.0)), 0.0) * weight
+    kept = np.maximum(np.expm1(np.minimum(surprise, 3.0 * scale_up)), 0.0) * weight
+    is_up = (kept > 0) & existing
+    total, count = _past_year(kept * kept), _past_year(is_up.astype(np.float64))
+    spread = np.sqrt((5.0 * 0.04 + total) / (5.0 + count))
+    return np.sqrt(np.maximum(surprise, 0.0) / scale_up * dollars / np.maximum(spread, _SCALE_FLOOR_POINT))
+
+
+def _past_year(values: Floats) -> Floats:
+    """Sums over the 365 days before each day, the day itself not included."""
+    out = np.zeros(values.shape, np.float32)
+    np.cumsum(values[:, :-1], axis=1, out=out[:, 1:])
+    if values.shape[1] > _YEAR + 1:
+        out[:, _YEAR + 1 :] -= out[:, 1:-_YEAR].copy()
+    return out
+
+
+def _running_sum(values: Floats) -> Floats:
+    return np.cumsum(values, axis=1, out=values)
+
+
+def _two_days_running(values: Floats) -> Floats:
+    """The smaller of a day and the day before it: a low last day alone may be an incomplete one."""
+    out = values.copy()
+    out[:, 0] = 0.0
+    np.minimum(values[:, 1:], values[:, :-1], out=out[:, 1:])
+    return out
+
+
+def _against_record(z: Floats, limit: float) -> Floats:
+    """z over its limit, which rises to half of the series' own record (half-life 120 days)."""
+    days, delay = z.shape[1], _RECORD_DELAY
+    out = z / limit
+    if days <= delay:
+        return out
+    growth = (2.0 ** (np.arange(days) / _RECORD_HALF_LIFE)).astype(np.float32)
+    record = z[:, :-delay] * growth[:-delay]
+    np.maximum.accumulate(record, axis=1, out=record)
+    record *= _RECORD_SHARE / growth[delay:]
+    np.divide(z[:, delay:], np.maximum(record, limit, out=record), out=out[:, delay:])
+    return out
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Running sums [columns, T] of winsorised soft dollars and of seasonal factors, and what their error needs."""
+
+    observed: Block
+    season: Block
+    level: Block
+    day_variance: Block
+    age: Indices
+
+    def measure(self, *, days: int, lag: int, with_fall: bool = False) -> tuple[Block, Block]:
+        """The last `days` against the level as it stood `lag` days ago, in deviations: rises, and falls (as
+        positive numbers; zeros unless asked for).
+
+        The error is blended from the model's and from the mean square of the same measure on its side in
+        the past year, known `lag` days later (so that an event does not excuse itself).
+        """
+        total = self.observed.shape[1]
+        rise, fall = np.zeros(self.observed.shape, np.float32), np.zeros(self.observed.shape, np.float32)
+        if total <= lag + days:
+            return rise, fall
+        # Column k of the arrays below is day lag + k; the level of column k + 1 has seen day k, no later one.
+        paid = self.observed[:, lag:] - self.observed[:, lag - days : -days]
+        due = self.season[:, lag:] - self.season[:, lag - days : -days]
+        np.maximum(due, _TINY, out=due)
+        np.maximum(paid, _TINY, out=paid)
+        paid /= due
+        excess = np.log(paid, out=paid)
+        excess -= self.level[:, 1 : total - lag + 1]
+        excess *= self.age[:, lag:] >= max(_WARM_UP_DAYS, days + lag)
+        variance = self.day_variance[:, 1 : total - lag + 1] * (1.0 / days + 0.02)
+        variance += _LEVEL_WALK**2 * lag
+        square = np.minimum(excess * excess, 16.0 * variance)
+        np.multiply(excess, _inverse_error(square, excess > 0, variance, lag), out=rise[:, lag:])
+        if with_fall:
+            np.multiply(excess, _inverse_error(square, excess < 0, variance, lag), out=fall[:, lag:])
+            np.negative(fall, out=fall)
+        return rise, fall
+
+
+def _sum_windows(states: _States, known: Bools, existing: Bools, age: Indices) -> _Windows:
+    # One side's scale for both: outages widen the other, and must not hide a rise.
+    spread = np.maximum(states.scale_up, _SCALE_FLOOR_STATE)
+    residual = states.q - states.base
+    residual *= known
+    np.maximum(residual, -_WINDOW_CLIP_LOW * spread, out=residual)
+    np.minimum(residual, _WINDOW_CLIP_HIGH * spread, out=residual)
+    factor = np.exp(states.base)
+    factor *= existing
+    season = factor * np.exp(-states.level)
+    spread *= spread
+    spread *= 1.0 + states.rho
+    spread /= 1.0 - states.rho
+    factor *= np.exp(residual, out=residual)
+    return _Windows(_running_sum(factor), _running_sum(season), states.level, spread, age)
+
+
+def _inverse_error(square: Block, on_side: Bools, variance: Block, lag: int) -> Block:
+    blended = variance.copy()
+    length = blended.shape[1] - lag + 1
+    if length > 0:
+        # Days of one window overlap: their count is worth 1/lag of as many independent ones.
+        tail = blended[:, lag - 1 :]
+        tail += _past_year(square * on_side)[:, :length] / (lag * _PRIOR_WEIGHT)
+        count = _past_year(on_side)[:, :length]
+        count /= lag * _PRIOR_WEIGHT
+        count += 1.0
+        tail /= count
+    np.maximum(blended, 0.7 * variance, out=blended)
+    np.sqrt(blended, out=blended)
+    return np.divide(1.0, blended, out=blended)
+
+
+def _off_runs(is_off: Bools) -> Floats:
+    """Length of the current run of off days (from 2) over 1.5 times the longest finished run so far."""
+    if not is_off.any():
+        return np.zeros(is_off.shape)
+    index = np.arange(is_off.shape[1], dtype=np.float32)
+    last_on = np.maximum.accumulate(np.where(is_off, -1.0, index), axis=1)
+    run = np.where(is_off, index - last_on, 0.0)
+    ended = np.zeros_like(run)
+    ended[:, 1:] = np.where(is_off[:, 1:], 0.0, run[:, :-1])
+    growth = np.float32(0.998) ** (-index)
+    record = np.maximum(np.maximum.accumulate(ended * growth, axis=1) / growth, 1.0)
+    return np.where(run >= 2, run / (1.5 * record), 0.0)

@@ -1,0 +1,105 @@
+"""What people answer, from Slack's buttons or the terminal: recorded first, then applied, then told.
+
+The feedback table is the truth. An answer is applied to its incident until the incident says so itself
+(`details["applied"]`): a process that dies in between, or a run that saves an older state of the
+incident over it, costs nothing; the next call applies it again, and its reply has the same key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
+from typing import Any, Protocol
+
+from alerts.incidents import ANSWERS, incident_from_row, incident_to_row, record_click
+from alerts.message import RenderContext, render_card, render_click
+from alerts.model import Incident, Message
+from alerts.outbox import IncidentStore, enqueue_message
+
+
+class FeedbackStore(IncidentStore, Protocol):
+    """What the state store does for answers."""
+
+    def list_incidents(self) -> Sequence[Mapping[str, Any]]: ...
+
+    def add_feedback(
+        self,
+        key: str,
+        incident_id: str,
+        kind: str,
+        who: str,
+        at: datetime,
+        *,
+        until: datetime | None = None,
+        text: str = "",
+    ) -> bool:
+        """False, and nothing changes, where the key is there already."""
+        ...
+
+    def list_feedback(self, incident_id: str | None = None) -> Sequence[Mapping[str, Any]]:
+        """Oldest first."""
+        ...
+
+
+class UnknownIncidentError(LookupError):
+    """No incident has this id."""
+
+
+def record_answer(
+    store: FeedbackStore,
+    incident_id: str,
+    answer: str,
+    *,
+    key: str,
+    who: str,
+    now: datetime,
+    snoozed_until: date | None = None,
+) -> bool:
+    """Keep an answer. False when this `key` (one click, however often it is delivered) is known.
+
+    Raises UnknownIncidentError, and ValueError for an answer that is none.
+    """
+    incident = next((row for row in store.list_incidents() if row["id"] == incident_id), None)
+    if incident is None:
+        raise UnknownIncidentError(f"no incident {incident_id}; `trendbreak incidents list` shows them")
+    record_click(incident_from_row(incident), answer, who=who, now=now, snoozed_until=snoozed_until)
+    until = None if snoozed_until is None else datetime.combine(snoozed_until, time(), UTC)
+    return store.add_feedback(key, incident_id, answer, who, now, until=until)
+
+
+def apply_answers(store: FeedbackStore, *, context: RenderContext, now: datetime) -> list[Message]:
+    """Bring the incidents up to the answers recorded; the replies enqueued for their threads.
+
+    Call it before a run decides, and after `record_answer`. Doing it twice changes nothing.
+    """
+    waiting: dict[str, list[Mapping[str, Any]]] = {}
+    for row in store.list_feedback():
+        waiting.setdefault(row["incident_id"], []).append(row)
+    messages: list[Message] = []
+    for stored in store.list_incidents():
+        incident = incident_from_row(stored)
+        applied = list(incident.details.get("applied", []))
+        for row in waiting.get(incident.id, []):
+            if row["key"] in applied or row["kind"] not in ANSWERS:
+                continue
+            until: datetime | None = row["until"]
+            incident = record_click(
+                incident, row["kind"], who=row["who"], now=row["at"], snoozed_until=until.date() if until else None
+            )
+            applied.append(row["key"])
+            incident = replace(incident, details={**incident.details, "applied": applied})
+            messages.append(_tell(store, incident, row, context, now))
+    return messages
+
+
+def _tell(
+    store: FeedbackStore, incident: Incident, row: Mapping[str, Any], context: RenderContext, now: datetime
+) -> Message:
+    key = hashlib.sha256(str(row["key"]).encode()).hexdigest()[:12]
+    message = render_click(incident, answer=row["kind"], who=row["who"], key=key, context=context)
+    enqueue_message(store, message, card=render_card(incident, context=context), now=now)
+    store.save_incident(incident_to_row(incident))
+    store.add_event(incident.id, row["kind"], row["at"], row["who"], message.summary)
+    return message

@@ -1,0 +1,534 @@
+"""Breaks and the ledger in, actions out. Pure: clock, day and rules are arguments.
+
+One incident is one (node, direction, episode), and one Slack thread. An episode is a stretch of
+days with a break, pauses of up to `episode_gap_days` included: a retry storm that rests for two
+days and comes back is one story, told in one thread (which is reopened if it had been resolved).
+A break that begins later than that is a new episode with a new thread.
+
+    no incident, break              → open      (already over: opened as resolved, told once)
+    open, escalated, acknowledged   → escalate  the excess crossed the next dollar step, or severity rose
+                                    → update    the excess grew by a quarter, or kind or label changed
+                                    → resolve   back in range for `hysteresis_days`; or absorbed: the same
+                                                new level for `absorb_days`
+                                    → withdraw  the break is not in the data any more: the bill was restated
+    snoozed                         → skip      until the day; then as open
+    absorbed, or called false alarm → skip      (an accepted level that doubles again escalates)
+    resolved, withdrawn             → update    when the same episode comes back: the thread is reopened
+    resolved, bill restated         → withdraw  the break it told of never was
+
+The action's incident is the row to save, for a skip too (it carries the newest figures; what people
+were told stays in `details["announced"]`). `details["revision"]` counts what was told: it makes the
+idempotency key of a message, so that a run that died between two writes repeats itself exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from alerts.figures import format_day, format_days, format_signed_percent, format_usd
+from alerts.model import (
+    Action,
+    ActionKind,
+    Break,
+    BreakKind,
+    ChartSeries,
+    Direction,
+    Driver,
+    Evidence,
+    Incident,
+    IncidentStatus,
+    Severity,
+)
+
+_LIVE: frozenset[IncidentStatus] = frozenset({"open", "acknowledged", "escalated", "snoozed"})
+_FALSE_ALARM_DAYS = 90
+_SEVERITY_ORDER: Mapping[Severity, int] = {"high": 0, "medium": 1, "low": 2}
+
+
+@dataclass(frozen=True)
+class FeatureRoute:
+    """Where a feature's incidents go. None: the default."""
+
+    channel: str | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class Routing:
+    """Channel and owner by feature, from features.yml, with defaults."""
+
+    default_channel: str
+    default_owner: str = ""
+    features: Mapping[str, FeatureRoute] = field(default_factory=dict)
+
+    def find_channel(self, node: str) -> str:
+        route = self.features.get(node)
+        return (route.channel if route else None) or self.default_channel
+
+    def find_owner(self, node: str) -> str:
+        route = self.features.get(node)
+        return (route.owner if route else None) or self.default_owner
+
+
+@dataclass(frozen=True)
+class IncidentPolicy:
+    """The numbers of the state machine; days are data days, dollars are US dollars."""
+
+    hysteresis_days: int = 2  # days back in range before an incident is resolved
+    episode_gap_days: int = 7  # a pause this long or shorter stays within the episode
+    sight_days: int = 7  # a break that ended longer ago opens nothing; the detector reports all younger ones
+    absorb_days: int = 28  # four whole weeks at the new level: it is the level now,
+    absorb_quiet_days: int = 14  # if nothing material was told for so long
+    growth_share: Decimal = Decimal("0.25")  # change of the excess per day that is worth a message
+    shrink_share: Decimal = Decimal("0.50")
+    least_change_usd_per_day: Decimal = Decimal("5")
+    reaccept_factor: Decimal = Decimal("2")  # an accepted excess that grows by this factor is told again
+    steps_usd: tuple[Decimal, ...] = tuple(
+        Decimal(step) for step in (1_000, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000)
+    )
+    high_usd_per_day: Decimal = Decimal("500")
+    high_percent_usd_per_day: Decimal = Decimal("100")  # high from here on, if over `high_percent`
+    high_percent: Decimal = Decimal("100")
+    medium_usd_per_day: Decimal = Decimal("50")
+
+    def find_severity(self, found: Break) -> Severity:
+        """By dollars a day and percent; a fall in cost is news, not an emergency."""
+        excess = abs(found.excess_usd_per_day)
+        if found.direction == "down":
+            return "medium" if excess >= self.high_usd_per_day else "low"
+        if excess >= self.high_usd_per_day:
+            return "high"
+        if excess >= self.high_percent_usd_per_day and found.excess_percent >= self.high_percent:
+            return "high"
+        if excess >= self.medium_usd_per_day or found.kind == "zero_success":
+            return "medium"
+        return "low"
+
+    def find_step(self, excess_usd_total: Decimal) -> Decimal:
+        """The highest dollar step that the excess has reached; 0 below the first."""
+        return max((step for step in self.steps_usd if abs(excess_usd_total) >= step), default=Decimal(0))
+
+
+def make_incident_id(node: str, direction: Direction, episode: int) -> str:
+    digest = hashlib.sha256(json.dumps([node, direction, episode]).encode()).hexdigest()
+    return f"inc-{digest[:12]}"
+
+
+def decide(
+    breaks: Sequence[Break],
+    ledger: Sequence[Incident],
+    *,
+    now: datetime,
+    as_of: date,
+    routing: Routing,
+    policy: IncidentPolicy | None = None,
+    data_through: date | None = None,
+) -> list[Action]:
+    """What to do with each break of this run and each incident of the ledger.
+
+    `breaks`: all that the detector finds in the data as it stands now, at least those that were
+    over their limit within the last `policy.sight_days`. `ledger`: every incident ever saved.
+    `now` stamps what changes; `as_of` is the day of the run; `data_through` the newest day that was
+    looked at (default: the breaks' own, without breaks `as_of`).
+    Returns one action per live incident and per break, the gravest first. Saving the incidents
+    and deciding again on the same breaks gives nothing but skips.
+    """
+    policy = policy or IncidentPolicy()
+    newest_day = data_through or max((found.data_through for found in breaks), default=as_of)
+    incidents: dict[tuple[str, Direction], list[Incident]] = {}
+    for incident in sorted(ledger, key=lambda incident: incident.episode):
+        incidents.setdefault((incident.node, incident.direction), []).append(incident)
+
+    actions: list[Action] = []
+    seen: set[str] = set()
+    for key, episodes in _group_breaks(breaks, policy).items():
+        known = incidents.get(key, [])
+        continued: dict[str, list[Break]] = {}
+        fresh: list[list[Break]] = []
+        for episode_breaks in episodes:
+            matching = _find_incident(episode_breaks, known, policy)
+            if matching is None:
+                fresh.append(episode_breaks)
+            else:
+                continued.setdefault(matching.id, []).extend(episode_breaks)
+        for incident in known:
+            if incident.id in continued:
+                seen.add(incident.id)
+                main = _pick(continued[incident.id], incident.kind)
+                actions.append(_continue(incident, main, policy, routing, now, as_of))
+        episode = max((incident.episode for incident in known), default=0)
+        for episode_breaks in fresh:
+            main = _pick(episode_breaks, None)
+            if (newest_day - main.last_day).days > policy.sight_days:
+                actions.append(_skip_old(main, routing, policy, now))
+                continue
+            episode += 1
+            opened = _make_incident(main, episode, routing, policy, now)
+            opened = replace(opened, onset=min(found.onset for found in episode_breaks))
+            actions.append(_open(opened, main, policy, now))
+
+    for incident in ledger:
+        if incident.id in seen:
+            continue
+        is_in_sight = (newest_day - incident.last_day).days <= policy.sight_days
+        is_resolved = incident.status == "resolved" and incident.details.get("feedback") != "resolve"
+        if is_in_sight and (incident.status in _LIVE or is_resolved):
+            actions.append(_withdraw(incident, now, as_of))
+        elif incident.status in _LIVE:
+            actions.append(_resolve_unseen(incident, now))
+    return sorted(actions, key=_rank)
+
+
+def _group_breaks(breaks: Iterable[Break], policy: IncidentPolicy) -> dict[tuple[str, Direction], list[list[Break]]]:
+    """Per node and direction, the breaks by episode: pauses longer than the gap divide them."""
+    groups: dict[tuple[str, Direction], list[list[Break]]] = {}
+    for found in sorted(breaks, key=lambda found: (found.onset, found.last_day)):
+        episodes = groups.setdefault((found.node, found.direction), [])
+        if episodes and _is_near([found], episodes[-1][0].onset, max(b.last_day for b in episodes[-1]), policy):
+            episodes[-1].append(found)
+        else:
+            episodes.append([found])
+    return groups
+
+
+def _rank(action: Action) -> tuple[bool, int, Decimal, str, str]:
+    incident = action.incident
+    return (
+        action.kind == "skip",
+        _SEVERITY_ORDER[incident.severity],
+        -abs(incident.excess_usd_per_day),
+        incident.node,
+        incident.id,
+    )
+
+
+def _pick(episode_breaks: Sequence[Break], told_kind: BreakKind | None) -> Break:
+    """The break that speaks for its episode: the one that lasts, then the kind that people know of, then dollars."""
+    return max(
+        episode_breaks,
+        key=lambda found: (found.is_active, found.last_day, found.kind == told_kind, abs(found.excess_usd_total)),
+    )
+
+
+def _find_incident(
+    episode_breaks: Sequence[Break], known: Sequence[Incident], policy: IncidentPolicy
+) -> Incident | None:
+    for incident in reversed(known):
+        if _is_near(episode_breaks, incident.onset, incident.last_day, policy):
+            return incident
+    return None
+
+
+def _is_near(episode_breaks: Sequence[Break], onset: date, last_day: date, policy: IncidentPolicy) -> bool:
+    gap = timedelta(days=policy.episode_gap_days)
+    return any(found.onset <= last_day + gap and found.last_day >= onset - gap for found in episode_breaks)
+
+
+def _make_incident(found: Break, episode: int, routing: Routing, policy: IncidentPolicy, now: datetime) -> Incident:
+    incident = Incident(
+        id=make_incident_id(found.node, found.direction, episode),
+        node=found.node,
+        direction=found.direction,
+        episode=episode,
+        kind=found.kind,
+        label=found.label,
+        severity=policy.find_severity(found),
+        status="open",
+        onset=found.onset,
+        last_day=found.last_day,
+        opened_at=now,
+        updated_at=now,
+        resolved_at=None,
+        excess_usd_per_day=found.excess_usd_per_day,
+        excess_usd_total=found.excess_usd_total,
+        excess_percent=found.excess_percent,
+        channel=routing.find_channel(found.node),
+        owner=routing.find_owner(found.node),
+    )
+    return replace(incident, details={"revision": 0, "break": break_to_json(found)})
+
+
+def _skip_old(found: Break, routing: Routing, policy: IncidentPolicy, now: datetime) -> Action:
+    # Not an incident and not to be saved: episode 0 never stands in the ledger.
+    incident = _make_incident(found, 0, routing, policy, now)
+    days = (found.data_through - found.last_day).days
+    return Action("skip", incident, f"over for {format_days(days)}, and nobody was told while it lasted", found)
+
+
+def _open(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> Action:
+    reason = f"{format_signed_percent(found.excess_percent)} since {found.onset.isoformat()}"
+    if _is_over(found, policy):
+        over = _tell(replace(incident, status="resolved", resolved_at=now), found, policy, now)
+        return Action("open", over, f"{reason}, over since {found.last_day.isoformat()}", found)
+    return Action("open", _tell(incident, found, policy, now), reason, found)
+
+
+def _is_over(found: Break, policy: IncidentPolicy) -> bool:
+    return not found.is_active and (found.data_through - found.last_day).days >= policy.hysteresis_days
+
+
+def _tell(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> Incident:
+    """The incident with this break as what people are told next."""
+    current = _refresh(incident, found, policy)
+    announced = {
+        "excess_usd_per_day": str(found.excess_usd_per_day),
+        "step_usd": str(policy.find_step(found.excess_usd_total)),
+        "kind": found.kind,
+        "label": found.label,
+        "severity": current.severity,
+    }
+    details = {**current.details, "announced": announced, "revision": _revision(incident) + 1}
+    return replace(current, updated_at=now, details=details)
+
+
+def _refresh(incident: Incident, found: Break, policy: IncidentPolicy) -> Incident:
+    """The newest figures, with nothing that anybody was told changed."""
+    return replace(
+        incident,
+        kind=found.kind,
+        label=found.label,
+        severity=policy.find_severity(found),
+        onset=min(incident.onset, found.onset),  # of the episode; the break that speaks for it may be younger
+        last_day=found.last_day,
+        excess_usd_per_day=found.excess_usd_per_day,
+        excess_usd_total=found.excess_usd_total,
+        excess_percent=found.excess_percent,
+        details={**incident.details, "break": break_to_json(found)},
+    )
+
+
+def _revision(incident: Incident) -> int:
+    return int(incident.details.get("revision", 0))
+
+
+def _continue(
+    incident: Incident, found: Break, policy: IncidentPolicy, routing: Routing, now: datetime, as_of: date
+) -> Action:
+    incident = replace(incident, owner=routing.find_owner(incident.node))
+    feedback = str(incident.details.get("feedback", ""))
+    if feedback == "false_alarm":
+        return Action("skip", _refresh(incident, found, policy), "called a false alarm", found)
+    if incident.status == "absorbed":
+        return _continue_accepted(incident, found, policy, now)
+    if incident.status in ("resolved", "withdrawn"):
+        return _continue_closed(incident, found, policy, now)
+    if incident.status == "snoozed":
+        until = _snoozed_until(incident)
+        if until is not None and as_of < until:
+            reason = f"snoozed until {until.isoformat()}"
+            return Action("skip", _refresh(incident, found, policy), reason, found)
+        details = {key: value for key, value in incident.details.items() if key != "snoozed_until"}
+        incident = replace(incident, status="open", details=details)
+        if not _is_over(found, policy):
+            return Action("update", _tell(incident, found, policy, now), "the snooze is over, the break is not", found)
+    if _is_over(found, policy):
+        told = _tell(incident, found, policy, now)
+        reason = f"back in its range since {(found.last_day + timedelta(days=1)).isoformat()}"
+        return Action("resolve", replace(told, status="resolved", resolved_at=now), reason, found)
+    return _continue_live(incident, found, policy, now)
+
+
+def _continue_live(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> Action:
+    told = incident.details.get("announced", {})
+    told_excess = Decimal(str(told.get("excess_usd_per_day", "0")))
+    step, told_step = policy.find_step(found.excess_usd_total), Decimal(str(told.get("step_usd", "0")))
+    current = _refresh(incident, found, policy)
+    change = abs(found.excess_usd_per_day) - abs(told_excess)
+    is_large = abs(change) >= policy.least_change_usd_per_day
+    before, after = format_usd(abs(told_excess)), format_usd(abs(found.excess_usd_per_day))
+
+    kind: ActionKind = "update"
+    if step > told_step and found.is_active:
+        kind, reason = "escalate", f"the excess has passed {format_usd(step)}"
+    elif _SEVERITY_ORDER[current.severity] < _SEVERITY_ORDER[told.get("severity", current.severity)]:
+        kind, reason = "escalate", f"severity rose to {current.severity}"
+    elif incident.status == "acknowledged":
+        return Action("skip", current, "somebody is looking into it, and it has not got graver", found)
+    elif is_large and change >= abs(told_excess) * policy.growth_share:
+        reason = f"the excess grew from {before} to {after} a day"
+    elif is_large and -change >= abs(told_excess) * policy.shrink_share:
+        reason = f"the excess fell from {before} to {after} a day"
+    elif found.kind != told.get("kind", found.kind) or found.label != told.get("label", found.label):
+        reason = "the explanation changed"
+    elif found.is_active and _is_settled_level(incident, found, policy, now):
+        absorbed = replace(_tell(incident, found, policy, now), status="absorbed", resolved_at=now)
+        accepted = {**absorbed.details, "accepted_usd_per_day": str(found.excess_usd_per_day)}
+        reason = f"at the new level for {format_days(policy.absorb_days)}: taken as the level to expect"
+        return Action("resolve", replace(absorbed, details=accepted), reason, found)
+    elif not found.is_active:
+        return Action("skip", current, "back in its range, not yet for long enough", found)
+    else:
+        return Action("skip", current, "told already, nothing material changed", found)
+    status: IncidentStatus = "escalated" if kind == "escalate" else incident.status
+    return Action(kind, replace(_tell(incident, found, policy, now), status=status), reason, found)
+
+
+def _is_settled_level(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> bool:
+    days = (found.data_through - found.onset).days + 1
+    return days >= policy.absorb_days and (now - incident.updated_at).days >= policy.absorb_quiet_days
+
+
+def _continue_accepted(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> Action:
+    accepted = abs(Decimal(str(incident.details.get("accepted_usd_per_day", incident.excess_usd_per_day))))
+    grown = abs(found.excess_usd_per_day) >= accepted * policy.reaccept_factor
+    if found.is_active and grown and accepted > 0:
+        details = {key: value for key, value in incident.details.items() if key != "feedback"}
+        told = _tell(replace(incident, details=details), found, policy, now)
+        told = replace(told, status="escalated", resolved_at=None)
+        reason = f"{format_usd(accepted)} a day was accepted, now it is {format_usd(abs(found.excess_usd_per_day))}"
+        return Action("escalate", told, reason, found)
+    return Action("skip", _refresh(incident, found, policy), f"{incident.status} by hand or by time", found)
+
+
+def _continue_closed(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> Action:
+    if incident.details.get("feedback") == "resolve":
+        return _continue_accepted(incident, found, policy, now)
+    if not found.is_active:
+        return Action("skip", incident, f"{incident.status} already", found)
+    reopened = replace(_tell(incident, found, policy, now), status="open", resolved_at=None)
+    if incident.status == "withdrawn":
+        return Action("update", reopened, "the bill was restated again, and the break is back", found)
+    return Action("update", reopened, f"back after the pause that began {incident.last_day.isoformat()}", found)
+
+
+def _close(incident: Incident, status: IncidentStatus, now: datetime) -> Incident:
+    details = {**incident.details, "revision": _revision(incident) + 1}
+    return replace(incident, status=status, updated_at=now, resolved_at=now, details=details)
+
+
+def _withdraw(incident: Incident, now: datetime, as_of: date) -> Action:
+    """The detector sees the days of this break and does not find it there any more."""
+    reason = f"the data as it stands now has no break on {format_day(incident.last_day, today=as_of)}"
+    return Action("withdraw", _close(incident, "withdrawn", now), reason, None)
+
+
+def _resolve_unseen(incident: Incident, now: datetime) -> Action:
+    """The break ended while nobody looked, longer ago than the detector reports."""
+    reason = f"not over its limit any more since {incident.last_day.isoformat()}"
+    return Action("resolve", _close(incident, "resolved", now), reason, None)
+
+
+def _snoozed_until(incident: Incident) -> date | None:
+    until = incident.details.get("snoozed_until")
+    return date.fromisoformat(str(until)[:10]) if until else None
+
+
+def break_to_json(found: Break) -> dict[str, Any]:
+    """A Break as JSON: dates ISO, money as text. The chart is left out, it is drawn again from the data."""
+    plain = asdict(replace(found, chart=None))
+    del plain["chart"]
+    as_json: dict[str, Any] = json.loads(json.dumps(plain, default=_to_text))
+    return as_json
+
+
+def _to_text(figure: object) -> str:
+    return figure.isoformat() if isinstance(figure, date) else str(figure)
+
+
+def break_from_json(plain: Mapping[str, Any], chart: ChartSeries | None = None) -> Break:
+    """The reverse of `break_to_json`."""
+    figures = dict(plain)
+    for name in ("onset", "last_day", "data_through"):
+        figures[name] = date.fromisoformat(figures[name])
+    for name, figure in figures.items():
+        if name.endswith(("_per_day", "_total", "_percent")):
+            figures[name] = Decimal(figure)
+    figures["evidence"] = tuple(
+        Evidence(
+            metric=row["metric"],
+            unit=row["unit"],
+            actual=Decimal(row["actual"]),
+            expected=Decimal(row["expected"]),
+            lower=None if row["lower"] is None else Decimal(row["lower"]),
+            upper=None if row["upper"] is None else Decimal(row["upper"]),
+        )
+        for row in figures["evidence"]
+    )
+    figures["drivers"] = tuple(
+        Driver(
+            dimension=row["dimension"],
+            member=row["member"],
+            excess_usd_per_day=Decimal(row["excess_usd_per_day"]),
+            is_new=row["is_new"],
+            first_seen=None if row["first_seen"] is None else date.fromisoformat(row["first_seen"]),
+        )
+        for row in figures["drivers"]
+    )
+    return Break(**figures, chart=chart)
+
+
+def incident_to_row(incident: Incident) -> dict[str, Any]:
+    """The fields of an incident by name, as the state store keeps them."""
+    return {name: getattr(incident, name) for name in Incident.__dataclass_fields__}
+
+
+def incident_from_row(row: Mapping[str, Any]) -> Incident:
+    """An incident from the state store's row; dates and money may be text there."""
+    fields = {name: row[name] for name in Incident.__dataclass_fields__}
+    for name in ("onset", "last_day"):
+        fields[name] = _read_date(fields[name])
+    for name in ("opened_at", "updated_at", "resolved_at"):
+        moment = fields[name]
+        fields[name] = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    for name in ("excess_usd_per_day", "excess_usd_total", "excess_percent"):
+        fields[name] = Decimal(str(fields[name]))
+    details = fields["details"]
+    fields["details"] = json.loads(details) if isinstance(details, str) else dict(details or {})
+    return Incident(**fields)
+
+
+def _read_date(day: date | datetime | str) -> date:
+    if isinstance(day, str):
+        return date.fromisoformat(day[:10])
+    return day.date() if isinstance(day, datetime) else day
+
+
+ANSWERS = ("expected", "investigating", "false_alarm", "resolve", "snooze")
+
+
+def record_click(
+    incident: Incident, click: str, *, who: str, now: datetime, snoozed_until: date | None = None
+) -> Incident:
+    """The incident after a person's answer: `expected`, `investigating`, `false_alarm`, `resolve`, `snooze`.
+
+    Raises ValueError for another word, and for a snooze without its last day.
+    """
+    if click not in ANSWERS:
+        raise ValueError(f"unknown answer {click!r}; known: {', '.join(ANSWERS)}")
+    if click == "snooze" and snoozed_until is None:
+        raise ValueError("a snooze needs the day it ends")
+    details: dict[str, Any] = {
+        **{name: value for name, value in incident.details.items() if name != "snoozed_until"},
+        "feedback": click,
+        "feedback_by": who,
+        "revision": _revision(incident) + 1,
+    }
+    statuses: Mapping[str, IncidentStatus] = {
+        "expected": "absorbed",
+        "investigating": "acknowledged",
+        "false_alarm": "withdrawn",
+        "resolve": "resolved",
+        "snooze": "snoozed",
+    }
+    if click in ("expected", "resolve"):
+        details["accepted_usd_per_day"] = str(incident.excess_usd_per_day)
+    if snoozed_until is not None and click == "snooze":
+        details["snoozed_until"] = snoozed_until.isoformat()
+    resolved_at = now if click in ("expected", "false_alarm", "resolve") else incident.resolved_at
+    return replace(incident, status=statuses[click], resolved_at=resolved_at, updated_at=now, details=details)
+
+
+def find_limit_factors(ledger: Iterable[Incident], *, as_of: date) -> dict[str, float]:
+    """Node → factor on the detector's limit: a quarter more per false alarm of the last 90 days, at most double."""
+    factors: dict[str, float] = {}
+    for incident in ledger:
+        is_recent = (as_of - incident.updated_at.date()).days <= _FALSE_ALARM_DAYS
+        if incident.details.get("feedback") == "false_alarm" and is_recent:
+            factors[incident.node] = min(factors.get(incident.node, 1.0) * 1.25, 2.0)
+    return factors

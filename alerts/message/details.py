@@ -1,0 +1,156 @@
+"""The parts of a card below its first sentence: figures, drivers, what changed, notes, the cure."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+from alerts.figures import (
+    fit,
+    format_day,
+    format_days,
+    format_percent,
+    format_short_day,
+    format_signed_usd,
+    format_usd,
+    format_usd_range,
+)
+from alerts.message.context import BudgetView, RenderContext
+from alerts.message.sentences import DIMENSIONS, MEMBER_LIMIT, describe_span, find_newcomer, find_unit_cost, name_unit
+from alerts.model import UNALLOCATED, Break, Driver, Fact, Incident
+
+_SHORT_HISTORY_DAYS = 28
+_SAME_STORY = Decimal("0.95")  # two members that carry so nearly the same are one story in two dimensions
+
+
+def list_facts(incident: Incident, found: Break, context: RenderContext) -> list[Fact]:
+    facts: list[Fact] = []
+    day = format_day(found.onset, today=context.as_of)
+    spend, usual = format_usd(found.actual_usd_per_day), _usual_spend(found)
+    if (unit_cost := find_unit_cost(found)) is not None and (found.kind == "unit_cost" or found.label == "efficiency"):
+        expected = format_usd(unit_cost.expected)
+        if unit_cost.lower is not None and unit_cost.upper is not None:
+            expected = format_usd_range(unit_cost.lower, unit_cost.upper)
+        unit = name_unit(found, context)
+        facts.append(Fact(f"Cost per {unit}", f"{format_usd(unit_cost.actual)} (expected {expected})"))
+    if found.kind in ("unit_cost", "zero_success"):
+        facts.append(Fact("Spend", f"{spend} a day (usual {usual})"))
+    else:
+        facts[:0] = [Fact("Actual", f"{spend} a day"), Fact("Expected", f"{usual} a day")]
+    lasted = (found.last_day - found.onset).days + 1
+    if found.is_active:
+        facts.append(Fact("Since", f"{day} ({format_days(lasted)})"))
+    else:
+        facts.append(Fact("When", f"{describe_span(found, context)} ({format_days(lasted)})"))
+    word = "Excess" if found.excess_usd_total >= 0 else "Saved"
+    facts.append(Fact(f"{word} so far" if found.is_active else word, format_usd(abs(found.excess_usd_total))))
+    if found.is_active and incident.status in ("open", "acknowledged", "escalated", "snoozed"):
+        facts.append(Fact("By month end at this pace", _month_end(found)))
+    if budget := context.budgets.get(found.node):
+        facts.append(Fact("Budget", _budget(budget)))
+    facts.append(Fact("Data", _data(found, context)))
+    return facts
+
+
+def _usual_spend(found: Break) -> str:
+    return format_usd_range(found.expected_lower_usd_per_day, found.expected_upper_usd_per_day)
+
+
+def _month_end(found: Break) -> str:
+    """The excess so far and the present pace for what is left of the newest day's month."""
+    newest = found.data_through
+    next_month = date(newest.year + newest.month // 12, newest.month % 12 + 1, 1)
+    days_left = (next_month - newest).days - 1
+    projected = found.excess_usd_total + found.excess_usd_per_day * days_left
+    return f"{format_usd(abs(projected))} {'more' if projected >= 0 else 'less'} than expected"
+
+
+def _budget(budget: BudgetView) -> str:
+    text = f"{format_usd(budget.monthly_budget_usd)} a month"
+    if budget.month_end_usd is not None and budget.monthly_budget_usd > 0:
+        share = budget.month_end_usd / budget.monthly_budget_usd * 100
+        text += f"; heading for {format_usd(budget.month_end_usd)} ({format_percent(Decimal(round(share)))})"
+    if budget.breach_probability is not None:
+        likely = Decimal(round(min(max(budget.breach_probability, 0.0), 1.0) * 100))
+        text += f", {format_percent(likely)} likely to go over"
+        if budget.breach_day is not None and likely >= 50:
+            text += f", about {format_short_day(budget.breach_day)}"
+    return text
+
+
+def _data(found: Break, context: RenderContext) -> str:
+    through = f"through {format_day(found.data_through, today=context.as_of)}"
+    if found.basis == "estimated":
+        return f"{through}, estimated from usage"
+    if context.settled_through is not None and found.data_through > context.settled_through:
+        return f"{through}, provisional"
+    return f"{through}, settled"
+
+
+def list_drivers(found: Break) -> list[str]:
+    """The drivers, largest first; those that carry the same dollars in different dimensions on one line."""
+    stories: list[list[Driver]] = []
+    for driver in sorted(found.drivers, key=lambda driver: -abs(driver.excess_usd_per_day)):
+        story = stories[-1] if stories else []
+        is_same = story and abs(driver.excess_usd_per_day) >= abs(story[0].excess_usd_per_day) * _SAME_STORY
+        if is_same and all(driver.dimension != other.dimension for other in story):
+            story.append(driver)
+        else:
+            stories.append([driver])
+    order = {dimension: n for n, dimension in enumerate(DIMENSIONS)}
+    lines: list[str] = []
+    for story in stories[:5]:
+        lead = story[0].excess_usd_per_day
+        share = ""
+        if found.excess_usd_per_day and lead * found.excess_usd_per_day > 0:
+            percent = format_percent(Decimal(round(min(lead / found.excess_usd_per_day * 100, Decimal(100)))))
+            share = f" ({percent}{'' if lines else ' of the excess'})"
+        story.sort(key=lambda driver: order.get(driver.dimension, len(order)))
+        lines.append(f"{format_signed_usd(lead)}/day{share}: {' · '.join(_member(driver) for driver in story)}")
+    return lines
+
+
+def _member(driver: Driver) -> str:
+    return f"{DIMENSIONS.get(driver.dimension, driver.dimension)} {fit(driver.member, MEMBER_LIMIT)}"
+
+
+def list_changes(found: Break, context: RenderContext) -> list[str]:
+    lines: list[str] = []
+    for driver in found.drivers:
+        if driver.is_new:
+            seen = f", first seen {format_short_day(driver.first_seen)}" if driver.first_seen else ""
+            lines.append(f"New {_member(driver)}{seen}: {format_signed_usd(driver.excess_usd_per_day)}/day")
+    return [*lines[:5], *context.changes.get(found.node, ())]
+
+
+def list_footnotes(found: Break, context: RenderContext) -> list[str]:
+    notes: list[str] = []
+    if found.basis == "estimated":
+        notes.append("Estimated from usage and list prices; the bill will confirm or withdraw it in this thread.")
+    elif context.settled_through is not None and found.data_through > context.settled_through:
+        notes.append("The provider may still restate these days; if the cause goes away, this thread will say so.")
+    if found.history_days < _SHORT_HISTORY_DAYS:
+        notes.append(
+            f"Only {format_days(found.history_days)} of history, so only gross changes are reported; "
+            f"the usual checks start at {_SHORT_HISTORY_DAYS} days."
+        )
+    return notes
+
+
+def find_cure(found: Break) -> str:
+    newcomer = find_newcomer(found)
+    if found.node == UNALLOCATED and newcomer is not None:
+        return (
+            f"Add a rule to features.yml that gives it to its feature: "
+            f"when: {{{newcomer.dimension}: {_yaml_text(newcomer.member)}}}, feature: <name>"
+        )
+    if found.node == UNALLOCATED:
+        return "Add rules to features.yml for what is listed above; `trendbreak tags check` shows what is left."
+    if found.label == "idle" and found.direction == "up":
+        return f"Scale it down while nobody uses it: each such day costs {format_usd(found.excess_usd_per_day)}."
+    return ""
+
+
+def _yaml_text(text: str) -> str:
+    plain = all(character.isalnum() or character in "_-./" for character in text)
+    return text if plain and not text[:1].isdigit() else "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,60 @@
+"""A message as JSON and back: how the outbox keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, get_args
+
+import numpy as np
+
+from alerts.model import ChartSeries, Fact, Message, Section, Severity
+
+
+def message_to_json(message: Message) -> dict[str, Any]:
+    """A Message as JSON, its chart included (NaN as null)."""
+    plain: dict[str, Any] = {name: getattr(message, name) for name in Message.__dataclass_fields__}
+    plain["facts"] = [[fact.label, fact.text] for fact in message.facts]
+    plain["sections"] = [[section.title, list(section.lines)] for section in message.sections]
+    plain["links"] = [list(link) for link in message.links]
+    for name in ("why", "footnotes", "changes"):
+        plain[name] = list(plain[name])
+    for name in ("onset", "last_day"):
+        day: date | None = plain[name]
+        plain[name] = day.isoformat() if day else None
+    chart = message.chart
+    if chart is not None:
+        series = {name: _floats_to_json(getattr(chart, name)) for name in ("actual", "expected", "lower", "upper")}
+        plain["chart"] = {
+            "start": chart.start.isoformat(),
+            "metric": chart.metric,
+            "unit": chart.unit,
+            **series,
+        }
+    return plain
+
+
+def _floats_to_json(figures: np.ndarray[Any, np.dtype[np.float64]]) -> list[float | None]:
+    return [round(float(figure), 6) if np.isfinite(figure) else None for figure in figures]
+
+
+def message_from_json(plain: Mapping[str, Any]) -> Message:
+    """The reverse of `message_to_json`. Raises ValueError on an unknown severity."""
+    fields = {name: plain[name] for name in Message.__dataclass_fields__ if name in plain}
+    if fields["severity"] not in get_args(Severity):
+        raise ValueError(f"unknown severity {fields['severity']!r} in a stored message")
+    fields["facts"] = tuple(Fact(label, text) for label, text in plain["facts"])
+    fields["sections"] = tuple(Section(title, tuple(lines)) for title, lines in plain.get("sections", ()))
+    fields["links"] = tuple((text, address) for text, address in plain.get("links", ()))
+    for name in ("why", "footnotes", "changes"):
+        fields[name] = tuple(plain.get(name, ()))
+    for name in ("onset", "last_day"):
+        fields[name] = date.fromisoformat(plain[name]) if plain.get(name) else None
+    chart = plain.get("chart")
+    if chart:
+        series = {
+            name: np.array([np.nan if figure is None else figure for figure in chart[name]], dtype=np.float64)
+            for name in ("actual", "expected", "lower", "upper")
+        }
+        fields["chart"] = ChartSeries(date.fromisoformat(chart["start"]), chart["metric"], chart["unit"], **series)
+    return Message(**fields)

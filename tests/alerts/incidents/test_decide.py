@@ -1,0 +1,388 @@
+"""The state machine of incidents, each edge of it, and what must hold whatever the detector says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.incidents import (
+    IncidentPolicy,
+    break_from_json,
+    break_to_json,
+    incident_from_row,
+    incident_to_row,
+    make_incident_id,
+    record_click,
+)
+from alerts.model import Action, Break, Incident
+from tests.alerts.stories import AS_OF, NEWEST, NOW, ONSET, Ledger, drop, last, make_break, new_key, unit_cost, weekend
+
+
+def kinds(actions: list[Action]) -> list[str]:
+    return [action.kind for action in actions]
+
+
+def opened(found: Break | None = None) -> tuple[Ledger, Incident]:
+    ledger = Ledger()
+    [action] = ledger.run([found or make_break()])
+    return ledger, action.incident
+
+
+def test_a_break_opens_one_incident_where_its_feature_wants_it() -> None:
+    _, incident = opened()
+    assert incident.id == make_incident_id("support_chat", "up", 1)
+    assert (incident.channel, incident.owner) == ("#support-ai", "U012AB3CD")
+    assert (incident.status, incident.severity) == ("open", "high")
+    assert (incident.opened_at, incident.onset, incident.last_day) == (NOW, ONSET, NEWEST)
+
+
+def test_a_feature_without_a_channel_goes_to_the_default() -> None:
+    _, incident = opened(new_key())
+    assert (incident.channel, incident.owner) == ("#ai-costs", "")
+
+
+def test_the_same_breaks_again_give_nothing_new() -> None:
+    ledger = Ledger()
+    breaks = [make_break(), weekend(), new_key(), unit_cost(), drop()]
+    first = ledger.run(breaks)
+    assert kinds(first) == ["open"] * 5
+    before = json.dumps(ledger.rows, default=str)
+    second = ledger.run(breaks)
+    assert kinds(second) == ["skip"] * 5
+    assert all(action.reason for action in second)
+    assert json.dumps(ledger.rows, default=str) == before
+
+
+def test_actions_come_gravest_first_and_skips_last() -> None:
+    ledger, _ = opened()
+    actions = ledger.run([make_break(), drop(), weekend()])
+    assert [(a.kind, a.incident.node) for a in actions] == [
+        ("open", "training_cluster"),
+        ("open", "support_chat"),
+        ("skip", "support_chat"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"excess_usd_per_day": Decimal("500.00")}, "skip"),  # + 21%
+        ({"excess_usd_per_day": Decimal("520.00")}, "update"),  # + 26%
+        ({"excess_usd_per_day": Decimal("210.00")}, "skip"),  # - 49%
+        ({"excess_usd_per_day": Decimal("200.00")}, "update"),  # - 51%
+        ({"excess_usd_total": Decimal("4999.99")}, "skip"),
+        ({"excess_usd_total": Decimal("5000.00")}, "escalate"),
+        ({"label": "growth"}, "update"),
+        ({"kind": "zero_success"}, "update"),
+        ({"score": 9.0, "actual_usd_per_day": Decimal("790.00")}, "skip"),
+    ],
+)
+def test_only_a_material_change_is_told(changes: dict[str, object], kind: str) -> None:
+    ledger, _ = opened()
+    [action] = ledger.run([make_break(**changes)])
+    assert action.kind == kind
+    assert kinds(ledger.run([make_break(**changes)])) == ["skip"]
+
+
+def test_small_dollars_are_no_material_change() -> None:
+    small = make_break(excess_usd_per_day=Decimal("8.00"), excess_usd_total=Decimal("72.00"))
+    ledger, _ = opened(small)
+    assert kinds(ledger.run([replace(small, excess_usd_per_day=Decimal("12.90"))])) == ["skip"]
+    assert kinds(ledger.run([replace(small, excess_usd_per_day=Decimal("13.10"))])) == ["update"]
+
+
+def test_growth_in_small_steps_is_told_when_it_adds_up() -> None:
+    ledger, _ = opened()
+    told = [kinds(ledger.run([make_break(excess_usd_per_day=Decimal(412 + 30 * step))]))[0] for step in range(1, 8)]
+    assert told == ["skip", "skip", "skip", "update", "skip", "skip", "skip"]
+
+
+def test_severity_that_rises_escalates() -> None:
+    medium = make_break(excess_usd_per_day=Decimal("95.00"), excess_usd_total=Decimal("855.00"))
+    ledger, incident = opened(medium)
+    assert incident.severity == "medium"
+    [action] = ledger.run([replace(medium, excess_usd_per_day=Decimal("105.00"))])
+    assert (action.kind, action.incident.status, action.incident.severity) == ("escalate", "escalated", "high")
+
+
+def test_resolved_only_after_two_days_back_in_range() -> None:
+    ledger, _ = opened()
+    day = NEWEST + timedelta(days=1)
+    assert kinds(ledger.run([last(make_break(), NEWEST, through=day)], as_of=AS_OF + timedelta(days=1))) == ["skip"]
+    day += timedelta(days=1)
+    [action] = ledger.run([last(make_break(), NEWEST, through=day)], as_of=AS_OF + timedelta(days=2))
+    assert (action.kind, action.incident.status) == ("resolve", "resolved")
+    assert action.incident.resolved_at is not None
+    assert kinds(ledger.run([last(make_break(), NEWEST, through=day)], as_of=AS_OF + timedelta(days=2))) == ["skip"]
+
+
+def test_a_break_that_is_over_when_found_is_told_once() -> None:
+    ledger = Ledger()
+    [action] = ledger.run([weekend()])
+    assert (action.kind, action.incident.status) == ("open", "resolved")
+    later = replace(weekend(), data_through=NEWEST + timedelta(days=1))
+    assert kinds(ledger.run([later], as_of=AS_OF + timedelta(days=1))) == ["skip"]
+
+
+def test_old_news_opens_nothing_and_is_not_kept() -> None:
+    ledger = Ledger()
+    old = last(make_break(onset=date(2026, 10, 1)), date(2026, 11, 12), through=NEWEST)
+    [action] = ledger.run([old])
+    assert action.kind == "skip"
+    assert "nobody was told" in action.reason
+    assert ledger.rows == {}
+    assert kinds(ledger.run([replace(old, last_day=date(2026, 11, 13))])) == ["open"]
+
+
+def test_a_break_that_a_restatement_removes_is_withdrawn() -> None:
+    ledger, _ = opened()
+    [action] = ledger.run([], as_of=AS_OF + timedelta(days=1), through=NEWEST + timedelta(days=1))
+    assert (action.kind, action.incident.status) == ("withdraw", "withdrawn")
+    assert action.found is None
+    assert ledger.run([], as_of=AS_OF + timedelta(days=1)) == []
+
+
+def test_a_break_told_as_over_is_withdrawn_too() -> None:
+    ledger = Ledger()
+    ledger.run([weekend()])
+    [action] = ledger.run([], as_of=AS_OF, through=NEWEST)
+    assert (action.kind, action.incident.status) == ("withdraw", "withdrawn")
+
+
+def test_a_withdrawn_break_that_comes_back_reopens_its_thread() -> None:
+    ledger, incident = opened()
+    ledger.run([], through=NEWEST)
+    [action] = ledger.run([make_break()])
+    assert (action.kind, action.incident.id, action.incident.status) == ("update", incident.id, "open")
+    assert "restated" in action.reason
+
+
+def test_a_break_that_ended_while_nobody_looked_is_resolved_not_withdrawn() -> None:
+    ledger, _ = opened()
+    month_later = NEWEST + timedelta(days=30)
+    [action] = ledger.run([], as_of=month_later + timedelta(days=2), through=month_later)
+    assert (action.kind, action.incident.status) == ("resolve", "resolved")
+
+
+def test_a_resolved_incident_stays_resolved_when_its_break_leaves_sight() -> None:
+    ledger = Ledger()
+    ledger.run([weekend()])
+    assert ledger.run([], through=NEWEST + timedelta(days=10)) == []
+
+
+def resolve(ledger: Ledger) -> None:
+    [action] = ledger.run([last(make_break(), NEWEST, through=NEWEST + timedelta(days=2))])
+    assert action.kind == "resolve"
+
+
+def again(first_day: date) -> Break:
+    return last(make_break(onset=first_day), first_day)
+
+
+def test_a_pause_of_a_week_stays_within_the_episode() -> None:
+    ledger, incident = opened()
+    resolve(ledger)
+    [action] = ledger.run([again(NEWEST + timedelta(days=7))])
+    assert (action.kind, action.incident.id, action.incident.status) == ("update", incident.id, "open")
+    assert "back after the pause" in action.reason
+
+
+def test_a_longer_pause_begins_a_new_episode() -> None:
+    ledger, incident = opened()
+    resolve(ledger)
+    actions = ledger.run([again(NEWEST + timedelta(days=8))])
+    assert [(a.kind, a.incident.episode) for a in actions] == [("open", 2)]
+    assert actions[0].incident.id != incident.id
+
+
+def test_the_other_direction_is_another_incident() -> None:
+    ledger, incident = opened()
+    actions = ledger.run([make_break(), drop()])
+    assert {a.incident.id for a in actions} == {incident.id, make_incident_id("support_chat", "down", 1)}
+
+
+def test_several_metrics_of_one_node_are_one_incident() -> None:
+    ledger = Ledger()
+    cost, unit = make_break(), make_break(kind="unit_cost", excess_usd_total=Decimal("3000.00"))
+    assert [(a.kind, a.incident.kind) for a in ledger.run([unit, cost])] == [("open", "cost")]
+    # Once told as a cost break it stays one, also when the other metric has more dollars.
+    actions = ledger.run([cost, replace(unit, excess_usd_total=Decimal("3900.00"))])
+    assert [(a.kind, a.incident.kind) for a in actions] == [("skip", "cost")]
+
+
+def test_a_storm_with_pauses_found_at_once_is_one_incident() -> None:
+    ledger = Ledger()
+    bursts = [last(make_break(onset=day), day + timedelta(days=1), through=NEWEST) for day in days_of_bursts()]
+    bursts.append(make_break(onset=NEWEST - timedelta(days=1)))
+    [action] = ledger.run(bursts)
+    assert (action.kind, action.incident.onset) == ("open", days_of_bursts()[0])
+    assert kinds(ledger.run(bursts)) == ["skip"]
+
+
+def days_of_bursts() -> list[date]:
+    return [NEWEST - timedelta(days=back) for back in (30, 24, 18, 12, 7)]
+
+
+def test_the_new_level_is_absorbed_after_four_weeks() -> None:
+    ledger, _ = opened()
+    day = ONSET + timedelta(days=26)
+    assert kinds(ledger.run([last(make_break(), day)], as_of=day)) == ["skip"]
+    day += timedelta(days=1)
+    [action] = ledger.run([last(make_break(), day)], as_of=day)
+    assert (action.kind, action.incident.status) == ("resolve", "absorbed")
+    day += timedelta(days=60)
+    assert kinds(ledger.run([last(make_break(), day)], as_of=day)) == ["skip"]
+    doubled = last(make_break(excess_usd_per_day=Decimal("825.00")), day)
+    [action] = ledger.run([doubled], as_of=day)
+    assert (action.kind, action.incident.status) == ("escalate", "escalated")
+    assert kinds(ledger.run([doubled], as_of=day)) == ["skip"]
+
+
+def click(ledger: Ledger, incident: Incident, answer: str, *, until: date | None = None) -> None:
+    ledger.save(record_click(incident, answer, who="maya", now=NOW, snoozed_until=until))
+
+
+GRAVER = {"excess_usd_per_day": Decimal("530.00"), "excess_usd_total": Decimal("4800.00")}
+NEXT_STEP = {"excess_usd_per_day": Decimal("530.00"), "excess_usd_total": Decimal("5300.00")}
+
+
+@pytest.mark.parametrize(
+    ("answer", "graver", "next_step", "gone"),
+    [
+        (None, "update", "escalate", "withdraw"),
+        ("investigating", "skip", "escalate", "withdraw"),
+        ("expected", "skip", "skip", None),
+        ("false_alarm", "skip", "skip", None),
+        ("resolve", "skip", "skip", None),
+        ("snooze", "skip", "skip", "withdraw"),
+    ],
+)
+def test_one_click_changes_what_comes_later(answer: str | None, graver: str, next_step: str, gone: str | None) -> None:
+    expected = {"graver": graver, "next_step": next_step, "gone": gone}
+    later: dict[str, list[Break]] = {
+        "graver": [make_break(**GRAVER)],
+        "next_step": [make_break(**NEXT_STEP)],
+        "gone": [],
+    }
+    for name, breaks in later.items():
+        ledger, incident = opened()
+        if answer:
+            click(ledger, incident, answer, until=AS_OF + timedelta(days=7))
+        assert kinds(ledger.run(breaks, through=NEWEST)) == ([expected[name]] if expected[name] else []), name
+
+
+def test_a_snooze_ends_on_its_day() -> None:
+    ledger, incident = opened()
+    click(ledger, incident, "snooze", until=AS_OF + timedelta(days=1))
+    assert kinds(ledger.run([make_break()], as_of=AS_OF)) == ["skip"]
+    [action] = ledger.run([make_break()], as_of=AS_OF + timedelta(days=1))
+    assert (action.kind, action.incident.status) == ("update", "open")
+    assert "snoozed_until" not in action.incident.details
+    assert kinds(ledger.run([make_break()], as_of=AS_OF + timedelta(days=1))) == ["skip"]
+
+
+def test_what_was_accepted_is_told_again_when_it_doubles() -> None:
+    ledger, incident = opened()
+    click(ledger, incident, "expected")
+    twice = make_break(excess_usd_per_day=Decimal("824.16"))
+    [action] = ledger.run([twice])
+    assert (action.kind, action.incident.status) == ("escalate", "escalated")
+    assert "was accepted" in action.reason
+
+
+def test_a_click_that_is_no_answer_is_refused() -> None:
+    _, incident = opened()
+    with pytest.raises(ValueError, match="unknown answer 'maybe'"):
+        record_click(incident, "maybe", who="maya", now=NOW)
+    with pytest.raises(ValueError, match="the day it ends"):
+        record_click(incident, "snooze", who="maya", now=NOW)
+
+
+def test_a_fall_in_cost_is_never_grave() -> None:
+    policy = IncidentPolicy()
+    assert policy.find_severity(drop()) == "low"
+    assert policy.find_severity(replace(drop(), excess_usd_per_day=Decimal("-5000.00"))) == "medium"
+
+
+def test_breaks_and_incidents_survive_the_store() -> None:
+    for found in (make_break(), weekend(), new_key(), unit_cost(), drop()):
+        assert break_from_json(json.loads(json.dumps(break_to_json(found)))) == found
+    _, incident = opened()
+    assert incident_from_row(incident_to_row(incident)) == incident
+    as_text = {
+        **incident_to_row(incident),
+        "onset": incident.onset.isoformat(),
+        "last_day": incident.last_day.isoformat(),
+        "opened_at": incident.opened_at.isoformat(),
+        "updated_at": incident.updated_at.isoformat(),
+        "excess_usd_total": str(incident.excess_usd_total),
+        "details": json.dumps(incident.details),
+    }
+    assert incident_from_row(as_text) == incident
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[list[Break]]:
+    """Fifteen days of what a detector might say about two nodes, restatements and all."""
+    first_day = date(2026, 3, 1)
+    days: list[list[Break]] = []
+    for n in range(15):
+        through = first_day + timedelta(days=60 + n)
+        breaks: list[Break] = []
+        for node in draw(st.sets(st.sampled_from(["support_chat", "doc_search"]))):
+            for _ in range(draw(st.integers(1, 2))):
+                onset = through - timedelta(days=draw(st.integers(0, 40)))
+                last_day = min(through, onset + timedelta(days=draw(st.integers(0, 40))))
+                breaks.append(
+                    make_break(
+                        node=node,
+                        direction=draw(st.sampled_from(["up", "down"])),
+                        kind=draw(st.sampled_from(["cost", "unit_cost"])),
+                        onset=onset,
+                        last_day=last_day,
+                        is_active=last_day == through,
+                        data_through=through,
+                        excess_usd_per_day=Decimal(draw(st.integers(1, 4000))),
+                        excess_usd_total=Decimal(draw(st.integers(1, 90_000))),
+                    )
+                )
+        days.append(breaks)
+    return days
+
+
+@given(histories())
+def test_whatever_the_detector_says(days: list[list[Break]]) -> None:
+    ledger = Ledger()
+    opened_ids: set[str] = set()
+    revisions: dict[str, int] = {}
+    for n, breaks in enumerate(days):
+        through = date(2026, 3, 1) + timedelta(days=60 + n)
+        as_of = through + timedelta(days=2)
+        actions = ledger.run(breaks, as_of=as_of, through=through)
+        told = [action for action in actions if action.kind != "skip"]
+        # One message per incident and run; a thread is opened once; each message has a number of its own.
+        assert len({a.incident.id for a in told}) == len(told)
+        for action in told:
+            assert (action.kind == "open") == (action.incident.id not in opened_ids)
+            opened_ids.add(action.incident.id)
+            revision = action.incident.details["revision"]
+            assert revision == revisions.get(action.incident.id, 0) + 1
+            revisions[action.incident.id] = revision
+        assert len({(i.node, i.direction, i.episode) for i in ledger.incidents}) == len(ledger.incidents)
+        assert kinds(ledger.run(breaks, as_of=as_of, through=through)) == ["skip"] * len(
+            ledger.run(breaks, as_of=as_of, through=through)
+        )
+        live = [i for i in ledger.incidents if i.status in ("open", "escalated")]
+        assert len({(i.node, i.direction) for i in live}) == len(live)
+
+
+def test_the_clock_is_an_argument() -> None:
+    ledger, _ = opened()
+    [action] = ledger.run([], as_of=date(2031, 1, 1))
+    assert action.incident.updated_at == datetime(2031, 1, 1, 9, 30, tzinfo=UTC)
