@@ -1,0 +1,5 @@
+"""`python -m flows`: the same command as `trendbreak`."""
+
+from flows.cli import main
+
+main()

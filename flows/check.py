@@ -1,0 +1,62 @@
+"""`trendbreak check`: each source reachable, permitted and fresh; each failure with its cure."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from connectors.base import CheckResult
+from connectors.errors import ConnectorError
+from connectors.registry import connect
+from flows.errors import SettingsError
+from flows.settings import Settings, slack_token
+
+
+def check_all(config: Path, settings: Settings) -> Iterator[tuple[str, CheckResult]]:
+    """(subject, result) for the configuration, the features file, every source, and Slack."""
+    yield "config", CheckResult("readable", True, f"{config}, {len(settings.sources)} sources")
+    yield "features", _features(settings)
+    for source in settings.sources:
+        try:
+            connector = connect(source.type, name=source.name, options=source.resolved(os.environ))
+            for result in connector.check():
+                yield source.name, result
+        except SettingsError as error:
+            yield source.name, CheckResult("configured", False, str(error))
+        except ConnectorError as error:
+            yield source.name, CheckResult("reachable", False, error.what, error.cure)
+        except ValidationError as error:
+            yield source.name, CheckResult("configured", False, "; ".join(e["msg"] for e in error.errors()))
+    yield "slack", _slack(settings)
+
+
+def _features(settings: Settings) -> CheckResult:
+    from warehouse.errors import WarehouseError
+    from warehouse.features import load_features
+
+    try:
+        features = load_features(settings.features)
+    except WarehouseError as error:
+        return CheckResult("valid", False, str(error))
+    return CheckResult("valid", True, f"{len(features.features)} features, {len(features.rules)} rules")
+
+
+def _slack(settings: Settings) -> CheckResult:
+    try:
+        token = slack_token(settings, os.environ)
+    except SettingsError as error:
+        return CheckResult("token", False, str(error))
+    if token is None:
+        return CheckResult("token", True, f"no token: messages go to {settings.home / 'outbox'} and the terminal")
+    from alerts.sinks import DeliveryError
+    from alerts.slack import SlackSink
+
+    sink = SlackSink(token.get_secret_value(), base_url=settings.slack.base_url)
+    try:
+        channel_id = sink.find_channel_id(settings.slack.channel)
+    except DeliveryError as error:
+        return CheckResult("channel", False, str(error))
+    return CheckResult("channel", True, f"{settings.slack.channel} is {channel_id}")

@@ -1,0 +1,159 @@
+"""The `trendbreak` command. Every heavy import waits until its command runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from flows.errors import FlowError
+
+app = typer.Typer(
+    name="trendbreak",
+    help="What every AI feature costs, and a Slack alert the day a feature's cost breaks trend.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The configuration file. [default: $TRENDBREAK_CONFIG or trendbreak.yml]"),
+]
+AsOfOption = Annotated[
+    datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Run as on this UTC day. [default: today]")
+]
+DirectOption = Annotated[bool, typer.Option("--direct", help="The same steps without Prefect: a few seconds faster.")]
+
+
+@app.command()
+def demo(
+    seed: Annotated[int, typer.Option(help="Another seed is another company.")] = 7,
+    home: Annotated[Path | None, typer.Option(help="Where the demo keeps its files. [default: demo/seed-N]")] = None,
+    direct: DirectOption = False,
+) -> None:
+    """Run the daily flow over an invented company's bills: no credentials needed."""
+    from flows.demo.play import play
+
+    play(seed=seed, home=home, direct=direct, console=out)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write trendbreak.yml and features.yml.")] = Path("."),
+) -> None:
+    """Write a commented trendbreak.yml and features.yml to start from."""
+    from flows.starter import write_starter
+
+    for path in write_starter(folder):
+        out.print(f"wrote {path}", markup=False, soft_wrap=True)
+    out.print("next: edit them, then `trendbreak check`, then `trendbreak run`", markup=False)
+
+
+@app.command()
+def check(config: ConfigOption = None) -> None:
+    """Test every source, the features file and Slack; say what to fix. Exit code 1 if anything fails."""
+    from flows.check import check_all
+
+    failed = 0
+    for subject, result in check_all(*_settings(config)):
+        failed += not result.ok
+        out.print(f"{'ok  ' if result.ok else 'FAIL'} {subject}: {result.name} — {result.detail}", markup=False)
+        if result.cure and not result.ok:
+            out.print(f"     cure: {result.cure}", markup=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    config: ConfigOption = None,
+    as_of: AsOfOption = None,
+    source: Annotated[str | None, typer.Option(help="Ingest only this source.")] = None,
+    direct: DirectOption = False,
+) -> None:
+    """Ingest, build, forecast, detect, publish and deliver, once."""
+    from flows.once import run_once
+
+    path, settings = _settings(config)
+    run_once(path, settings, as_of=_day(as_of), source=source, direct=direct, console=out)
+
+
+@app.command()
+def serve(config: ConfigOption = None) -> None:
+    """Run the daily flow on its schedule in this process, with the Prefect server it needs."""
+    from flows.serve import serve as serve_schedules
+
+    path, settings = _settings(config)
+    serve_schedules(path, settings, say=lambda text: out.print(text, markup=False, soft_wrap=True))
+
+
+@app.command()
+def query(
+    sql: Annotated[str | None, typer.Argument(help="One SELECT, or the name of a canned query (see --list).")] = None,
+    config: ConfigOption = None,
+    home: Annotated[Path | None, typer.Option(help="Query this home, without a configuration file.")] = None,
+    format: Annotated[str, typer.Option("--format", "-f", help="table, csv, json, parquet or markdown.")] = "table",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
+    timeout: Annotated[float, typer.Option(help="Stop the query after this many seconds.")] = 30.0,
+    list_queries: Annotated[bool, typer.Option("--list", help="Show the canned queries.")] = False,
+) -> None:
+    """Ask the published snapshot. Read-only; works while a run is writing."""
+    from flows.adhoc import list_canned, run_adhoc
+
+    if list_queries or sql is None:
+        list_canned(out)
+        return
+    root = home if home is not None else _settings(config)[1].home
+    run_adhoc(sql, root, fmt=format, output=output, timeout_seconds=timeout)
+
+
+@app.command()
+def status(config: ConfigOption = None) -> None:
+    """Sources, how far they are, coverage, open incidents. Exit code 1 when a source is late or an alert waits."""
+    from flows.status import show_status
+
+    if not show_status(_settings(config)[1], out):
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    """Our own errors are for people: the text on stderr, exit code 2 (1 when only sources failed)."""
+    from connectors.errors import ConnectorError
+    from flows.errors import SourcesFailed
+    from warehouse.errors import WarehouseError
+
+    known: tuple[type[Exception], ...] = (FlowError, ConnectorError, WarehouseError)
+    try:
+        yield
+    except SourcesFailed as error:
+        err.print(str(error), style="red", markup=False, soft_wrap=True)
+        raise SystemExit(1) from None
+    except known as error:
+        err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        raise SystemExit(2) from None
+
+
+def _settings(config: Path | None) -> tuple[Path, Any]:
+    from flows.settings import config_path, load_settings
+
+    path = config_path(config)
+    return path, load_settings(path)
+
+
+def _day(moment: datetime | None) -> date | None:
+    return moment.date() if moment else None
+
+
+def main() -> None:
+    """The console script."""
+    with _said_plainly():
+        app()

@@ -1,0 +1,64 @@
+"""The daily flow: the steps of `flows.steps` as Prefect tasks, thin wrappers and nothing more."""
+
+# No `from __future__ import annotations` here: Prefect resolves the flow's parameter types at run time.
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import exponential_backoff
+
+from connectors.errors import TransientError
+from flows.errors import DeliveriesWaiting, SourcesFailed
+from flows.run import Run, open_run
+from flows.settings import load_settings
+from flows.steps import Step, run_steps
+from flows.summary import RunSummary, summarise, summary_markdown
+
+BACKOFF_SECONDS = 5
+LOCK_WAIT_SECONDS = 600  # a scheduled run waits this long for a run that a person started
+
+
+def _execute_as_task(step: Step, run: Run, label: str, *arguments: Any) -> Any:
+    # The run travels in the closure: Prefect would walk and serialise parameters.
+    def call() -> Any:
+        with run.timed(label):
+            return step.function(run, *arguments)
+
+    result = task(
+        name=step.name,
+        task_run_name=label,
+        retries=step.retries,
+        retry_delay_seconds=exponential_backoff(backoff_factor=BACKOFF_SECONDS),
+        retry_jitter_factor=0.3,
+        retry_condition_fn=_can_pass if step.retries else None,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )(call)()
+    run.say(label)
+    return result
+
+
+def _can_pass(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
+    return isinstance(state.result(raise_on_failure=False), TransientError | DeliveriesWaiting)
+
+
+@flow(name="daily", flow_run_name="daily", persist_result=False)
+def daily(config: str = "trendbreak.yml", as_of: date | None = None, source: str | None = None) -> RunSummary:
+    """Ingest every source, build, forecast, detect, publish, deliver; what was done.
+
+    Fails with SourcesFailed when a source could not be read, after everything else is done.
+    """
+    settings = load_settings(Path(config))
+    with open_run(settings, as_of=as_of, only_source=source, wait_seconds=LOCK_WAIT_SECONDS) as run:
+        run.say("Prefect started")
+        run_steps(run, _execute_as_task)
+        summary = summarise(run)
+    create_markdown_artifact(key="daily-summary", markdown=summary_markdown(summary))
+    if summary.failures:
+        raise SourcesFailed(summary.failures, summary)
+    return summary

@@ -1,0 +1,20 @@
+"""The steps without Prefect: the same functions in the same order, in a few seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flows.run import Run
+from flows.steps import Step, run_steps
+
+
+def run_direct(run: Run) -> None:
+    """Run every step in this process; no retries but the connectors' own."""
+
+    def execute(step: Step, run: Run, label: str, *arguments: Any) -> Any:
+        with run.timed(label):
+            result = step.function(run, *arguments)
+        run.say(label)
+        return result
+
+    run_steps(run, execute)

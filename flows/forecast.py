@@ -1,0 +1,129 @@
+"""Forecast every feature to the end of next month, and keep what was issued."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from flows.run import Run
+
+if TYPE_CHECKING:
+    from alerts.forecast import BudgetOutlook
+
+HISTORY_DAYS = 400
+
+
+def make_forecasts(run: Run) -> None:
+    """Read the settled series and forecast them; without a settled day there is nothing to do."""
+    from alerts.breaks import ALL_FEATURES
+    from alerts.forecast import budget_outlook, forecast_panel, month_end
+    from alerts.model import FeaturePanel
+    from warehouse.series import read_feature_panel
+
+    if run.data_through is None:
+        run.notices.append("no charges yet: nothing to forecast")
+        return
+    panel = FeaturePanel(**read_feature_panel(run.warehouse.con, through=run.data_through, days=HISTORY_DAYS))
+    if not panel.features:
+        run.notices.append("no feature has a cost yet: nothing to forecast")
+        return
+    run.panel = panel
+    horizon = (end_of_next_month(run.as_of) - run.data_through).days
+    run.forecast = forecast_panel(panel.cost_usd, start=panel.start, horizon=horizon)
+    run.state.save_forecasts(_forecast_rows(run))
+    month = run.data_through.replace(day=1)
+    ends = month_end(panel.cost_usd, run.forecast, month=month)
+    budgets = [_budget(run, feature) for feature in panel.features]
+    outlooks = budget_outlook(
+        panel.cost_usd, run.forecast, [float(budget) if budget else None for budget in budgets], month=month
+    )
+    run.month_ends = [
+        _month_row(
+            run, feature, month, ends.actual[row], ends.mean[row],
+            [bounds[row] for bounds in (ends.lower[0.8], ends.upper[0.8], ends.lower[0.95], ends.upper[0.95])],
+            budgets[row], outlooks[row],
+        )
+        for row, feature in enumerate(panel.features)
+    ]  # fmt: skip
+    total_budget = _total_budget(run)
+    total = _month_row(
+        run, ALL_FEATURES, month, ends.total_actual, ends.total_mean,
+        [ends.total_lower[0.8], ends.total_upper[0.8], ends.total_lower[0.95], ends.total_upper[0.95]],
+        total_budget, None,
+    )  # fmt: skip
+    if total_budget is not None:
+        total["breach_probability"] = float((ends.total_outcomes > float(total_budget)).mean())
+    run.month_ends.append(total)
+    run.state.save_month_ends(run.month_ends)
+
+
+def end_of_next_month(day: date) -> date:
+    """The last day of the month after `day`'s."""
+    first = (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+
+
+def cents(figure: Any) -> Decimal:
+    """A statistic as money for people: Decimal, rounded to cents."""
+    return Decimal(repr(float(figure))).quantize(Decimal("0.01"))
+
+
+def _budget(run: Run, feature: str) -> Decimal | None:
+    known = run.features.features.get(feature)
+    return known.monthly_budget_usd if known else None
+
+
+def _total_budget(run: Run) -> Decimal | None:
+    """The sum of all budgets; None when a feature has none: a budget of some says nothing about the sum of all."""
+    budgets = [feature.monthly_budget_usd for feature in run.features.features.values()]
+    known = [budget for budget in budgets if budget is not None]
+    return sum(known, Decimal(0)) if known and len(known) == len(budgets) else None
+
+
+def _month_row(
+    run: Run,
+    feature: str,
+    month: date,
+    to_date: Any,
+    mean: Any,
+    bounds: list[Any],
+    budget: Decimal | None,
+    outlook: BudgetOutlook | None,
+) -> dict[str, Any]:
+    """A row of the state store's month-end forecasts; `bounds` are lower and upper at 80%, then at 95%."""
+    columns = ("lower_80_usd", "upper_80_usd", "lower_95_usd", "upper_95_usd")
+    return {
+        "as_of": run.as_of,
+        "feature": feature,
+        "month": month,
+        "issued_at": run.now,
+        "month_to_date_usd": cents(to_date),
+        "mean_usd": cents(mean),
+        **{column: cents(bound) for column, bound in zip(columns, bounds, strict=True)},
+        "monthly_budget_usd": budget,
+        "breach_probability": outlook.breach_probability if outlook else None,
+        "breach_date": outlook.expected_breach_date if outlook else None,
+    }
+
+
+def _forecast_rows(run: Run) -> list[dict[str, Any]]:
+    assert run.panel is not None
+    assert run.forecast is not None
+    forecast = run.forecast
+    return [
+        {
+            "as_of": run.as_of,
+            "feature": feature,
+            "forecast_date": forecast.start + timedelta(days=step),
+            "issued_at": run.now,
+            "model": forecast.model[row],
+            "mean_usd": cents(forecast.mean[row, step]),
+            "lower_80_usd": cents(forecast.lower[0.8][row, step]),
+            "upper_80_usd": cents(forecast.upper[0.8][row, step]),
+            "lower_95_usd": cents(forecast.lower[0.95][row, step]),
+            "upper_95_usd": cents(forecast.upper[0.95][row, step]),
+        }
+        for row, feature in enumerate(run.panel.features)
+        for step in range(forecast.mean.shape[1])
+    ]

@@ -1,0 +1,76 @@
+"""Bring each source's news in: discover → fetch → land (fetch_source), parse → load (load_source)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from connectors.base import Window
+from connectors.errors import ConnectorError, TransientError
+from flows.run import Run
+from flows.settings import SourceSettings
+
+if TYPE_CHECKING:
+    from connectors.base import Connector
+    from warehouse.landing import LandedDelivery
+
+
+def fetch_source(run: Run, source: SourceSettings) -> list[LandedDelivery]:
+    """Fetch and land what has changed. A delivery whose identity is loaded already is not fetched again.
+
+    A delivery that cannot be landed is noted as the source's failure, and the others are still fetched.
+    Raises ConnectorError where the source as a whole cannot be read, and TransientError for what can pass.
+    """
+    from warehouse.errors import WarehouseError
+    from warehouse.load import loaded_identities
+
+    connector = run.connect(source)
+    loaded = loaded_identities(run.warehouse, source.name)
+    landed = []
+    for ref in connector.discover(_window(run, connector)):
+        if ref.identity is not None and (ref.scope, ref.identity) in loaded:
+            continue
+        try:
+            landed.append(run.landing.store(ref, connector.fetch(ref), source_type=connector.type, fetched_at=run.now))
+        except TransientError:
+            raise
+        except (ConnectorError, WarehouseError) as error:
+            run.fail(source.name, str(error))
+    return landed
+
+
+def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) -> None:
+    """Load landed deliveries, each in one transaction; what is loaded already changes nothing.
+
+    A delivery that cannot be loaded is noted as the source's failure and leaves the warehouse as it was.
+    """
+    from warehouse.errors import WarehouseError
+    from warehouse.load import load_delivery
+
+    connector = run.connect(source)
+    rates = [(rate.currency, rate.valid_from, rate.usd_per_unit) for rate in run.settings.currency_rates]
+    for delivery in landed:
+        try:
+            parsed = connector.parse(delivery.files)
+            result = load_delivery(run.warehouse, delivery, parsed.parts, notes=parsed.notes, now=run.now, rates=rates)
+        except (ConnectorError, WarehouseError) as error:
+            run.fail(source.name, str(error))
+            continue
+        run.loads.setdefault(source.name, []).append(result)
+        if result.was_loaded:
+            run.notes.extend(f"{source.name}: {note}" for note in result.notes)
+
+
+def _window(run: Run, connector: Connector) -> Window:
+    """From where the source may still restate (first run: `backfill_days` back) to the run's day."""
+    from warehouse.watermarks import loaded_through
+
+    through = loaded_through(run.warehouse, connector.name)
+    earliest = run.as_of - timedelta(days=run.settings.backfill_days)
+    start = earliest if through is None else min(through - timedelta(days=connector.restates_days), run.as_of)
+    return Window(min(start, run.as_of - timedelta(days=1)), run.as_of)
+
+
+def sweep(run: Run) -> None:
+    """Remove what a run that was killed left half-written."""
+    run.landing.sweep()

@@ -1,0 +1,69 @@
+"""`trendbreak run`: one daily run with progress on the terminal, as a Prefect flow or directly."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+
+from flows import prefect_home
+from flows.errors import SourcesFailed
+from flows.run import open_run, progress
+from flows.settings import Settings
+from flows.summary import RunSummary, summarise
+
+
+class Progress:
+    """One line per finished step, with its wall seconds since the line before."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last = time.perf_counter()
+
+    def __call__(self, text: str) -> None:
+        now = time.perf_counter()
+        self._console.print(f"  [green]✓[/green] {text:<28} [dim]{now - self._last:6.1f} s[/dim]", highlight=False)
+        self._last = now
+
+
+def execute(
+    config: Path,
+    settings: Settings,
+    *,
+    as_of: date | None,
+    source: str | None,
+    direct: bool,
+    console: Console,
+) -> RunSummary:
+    """Run the steps and return what they did; sources that failed are in the summary, not raised."""
+    with progress(Progress(console)):
+        if direct:
+            from flows.direct import run_direct
+
+            with open_run(settings, as_of=as_of, only_source=source) as run:
+                run_direct(run)
+                return summarise(run)
+        # What fails is in the summary, in one line; Prefect would log each with its traceback too.
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+        prefect_home.prepare(settings.home / "prefect")
+        from flows.daily import daily
+
+        try:
+            return daily(config=str(config), as_of=as_of, source=source)
+        except SourcesFailed as error:
+            return error.summary
+
+
+def run_once(
+    config: Path, settings: Settings, *, as_of: date | None, source: str | None, direct: bool, console: Console
+) -> None:
+    """Run, show what happened, and raise SourcesFailed when a source is not in."""
+    from flows.summary import show_summary
+
+    summary = execute(config, settings, as_of=as_of, source=source, direct=direct, console=console)
+    show_summary(summary, console)
+    if summary.failures:
+        raise SourcesFailed(summary.failures, summary)

@@ -1,0 +1,172 @@
+"""One run: its settings, its clock, the open warehouse, and what its steps found.
+
+A run holds the warehouse's lock from its first step to its last; readers use the published
+snapshot and are never in its way.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from connectors.registry import connect
+from flows.settings import Settings, SourceSettings
+
+if TYPE_CHECKING:
+    from alerts.forecast import PanelForecast
+    from alerts.model import Action, Break, FeaturePanel, Message
+    from connectors.base import Connector
+    from warehouse.build import BuildResult
+    from warehouse.features import Features
+    from warehouse.landing import Landing
+    from warehouse.load import LoadResult
+    from warehouse.state import StateStore
+    from warehouse.store import Warehouse
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where a home keeps what."""
+
+    root: Path
+
+    @property
+    def landing(self) -> Path:
+        return self.root / "landing"
+
+    @property
+    def published(self) -> Path:
+        return self.root / "published" / "trendbreak.duckdb"
+
+    @property
+    def outbox(self) -> Path:
+        return self.root / "outbox"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report" / "index.html"
+
+    @property
+    def prefect(self) -> Path:
+        return self.root / "prefect"
+
+
+@dataclass
+class Run:
+    """What the steps of one run share. Steps read what earlier steps left and write their own part."""
+
+    settings: Settings
+    home: Home
+    run_id: str
+    now: datetime
+    as_of: date  # the run's own day: days before it can be complete, it cannot
+    sources: tuple[SourceSettings, ...]
+    features: Features
+    warehouse: Warehouse
+    landing: Landing
+    state: StateStore
+    environment: Mapping[str, str]
+    say: Callable[[str], None]
+    failures: dict[str, str] = field(default_factory=dict)  # source name → what went wrong, with the cure
+    notes: list[str] = field(default_factory=list)  # about what was read: versions, columns kept aside
+    notices: list[str] = field(default_factory=list)  # what a person should act on
+    loads: dict[str, list[LoadResult]] = field(default_factory=dict)
+    settled_through: dict[str, date] = field(default_factory=dict)  # per billing source with charges
+    data_through: date | None = None  # newest day that every active billing source has settled
+    built: BuildResult | None = None
+    panel: FeaturePanel | None = None
+    forecast: PanelForecast | None = None
+    month_ends: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # per feature and in total, as kept in the state store
+    breaks: list[Break] = field(default_factory=list)
+    actions: list[Action] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+    delivered: list[Any] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+
+    def present(self) -> datetime:
+        """The run's clock, as far on as the run has taken."""
+        return self.now + timedelta(seconds=time.perf_counter() - self.started)
+
+    def fail(self, source_name: str, text: str) -> None:
+        """Note what went wrong with a source; it may go wrong with several of its deliveries."""
+        known = self.failures.get(source_name)
+        self.failures[source_name] = f"{known}\n{text}" if known else text
+
+    def connect(self, source: SourceSettings) -> Connector:
+        """The source's connector, with its secrets resolved."""
+        return connect(source.type, name=source.name, options=source.resolved(self.environment))
+
+    @contextmanager
+    def timed(self, title: str) -> Iterator[None]:
+        """Adds the wall seconds of the block to `seconds[title]`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[title] = self.seconds.get(title, 0.0) + time.perf_counter() - started
+
+
+_progress: ContextVar[Callable[[str], None]] = ContextVar("progress", default=lambda text: None)
+
+
+@contextmanager
+def progress(say: Callable[[str], None]) -> Iterator[None]:
+    """Within the block, runs say each finished step to `say`, also through Prefect."""
+    token = _progress.set(say)
+    try:
+        yield
+    finally:
+        _progress.reset(token)
+
+
+@contextmanager
+def open_run(
+    settings: Settings,
+    *,
+    as_of: date | None = None,
+    only_source: str | None = None,
+    now: datetime | None = None,
+    wait_seconds: float = 0,
+) -> Iterator[Run]:
+    """Open home, take the warehouse's lock, and hand out the run. `as_of` defaults to today in UTC.
+
+    Raises SettingsError for an unknown source or a features file that cannot work, and
+    warehouse.errors.WarehouseLocked when another run holds the lock longer than `wait_seconds`.
+    """
+    from warehouse.features import load_features
+    from warehouse.landing import Landing
+    from warehouse.state import StateStore
+    from warehouse.store import open_warehouse
+
+    now = now or datetime.now(UTC)
+    sources = (settings.source(only_source),) if only_source else settings.sources
+    features = load_features(settings.features)
+    home = Home(settings.home)
+    state = StateStore(settings.state_url)
+    with open_warehouse(home.root, wait_seconds=wait_seconds) as warehouse:
+        state.create()
+        yield Run(
+            settings=settings,
+            home=home,
+            run_id=f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+            now=now,
+            as_of=as_of or now.date(),
+            sources=sources,
+            features=features,
+            warehouse=warehouse,
+            landing=Landing(home.landing),
+            state=state,
+            environment=os.environ,
+            say=_progress.get(),
+        )

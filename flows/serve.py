@@ -1,0 +1,109 @@
+"""`trendbreak serve`: schedules in one process, with the Prefect server they need.
+
+Without a server, Prefect's own `serve()` looks healthy and never runs anything: so one is started,
+and its health awaited, unless PREFECT_API_URL names one.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from flows import prefect_home
+from flows.errors import FlowError
+from flows.settings import Settings
+
+HEALTH_TIMEOUT_SECONDS = 120
+STOP_TIMEOUT_SECONDS = 10
+
+
+@contextmanager
+def prefect_server(home: Path) -> Iterator[str]:
+    """The API URL of a healthy Prefect server: the one of PREFECT_API_URL, else one of our own on a free port.
+
+    Raises FlowError when it does not become healthy; its log is in `home/server.log`.
+    """
+    if url := os.environ.get("PREFECT_API_URL"):
+        _wait_until_healthy(url, process=None, hint="PREFECT_API_URL names it: is it running?")
+        yield url
+        return
+    prefect_home.prepare(home)
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "server",
+        "start",
+        "--no-ui",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    home.mkdir(parents=True, exist_ok=True)
+    log_path = home / "server.log"
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=dict(os.environ))
+        try:
+            _wait_until_healthy(url, process=process, hint=f"see {log_path}")
+            os.environ["PREFECT_API_URL"] = url
+            yield url
+        finally:
+            os.environ.pop("PREFECT_API_URL", None)
+            process.terminate()
+            try:
+                process.wait(STOP_TIMEOUT_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def serve(config: Path, settings: Settings, *, say: Callable[[str], None]) -> None:
+    """Schedule the daily flow and run it when it is due, until interrupted."""
+    with prefect_server(settings.home / "prefect") as url:
+        say(f"Prefect API: {url}")
+        say(f"daily flow: {settings.schedule.cron} ({settings.schedule.timezone}); stop with Ctrl-C")
+        from prefect.schedules import Cron
+        from prefect.types.entrypoint import EntrypointType
+
+        from flows.daily import daily
+
+        daily.serve(
+            name="daily",
+            parameters={"config": str(config.resolve())},
+            schedule=Cron(settings.schedule.cron, timezone=settings.schedule.timezone),
+            tags=["trendbreak"],
+            limit=1,
+            pause_on_shutdown=False,
+            entrypoint_type=EntrypointType.MODULE_PATH,  # a path would put flows/ first on sys.path
+        )
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait_until_healthy(url: str, *, process: subprocess.Popen[bytes] | None, hint: str) -> None:
+    deadline = time.monotonic() + HEALTH_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        if process is not None and process.poll() is not None:
+            raise FlowError(f"the Prefect server stopped with exit code {process.returncode} — {hint}")
+        try:
+            if httpx.get(f"{url}/health", timeout=2).status_code == httpx.codes.OK:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.25)
+    raise FlowError(f"the Prefect server at {url} did not become healthy in {HEALTH_TIMEOUT_SECONDS} s — {hint}")

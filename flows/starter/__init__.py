@@ -1,0 +1,21 @@
+"""The commented files that `trendbreak init` writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.errors import SettingsError
+
+FILES = ("trendbreak.yml", "features.yml")
+
+
+def write_starter(folder: Path) -> list[Path]:
+    """Write the starter files into `folder`. Raises SettingsError rather than overwrite one."""
+    targets = [folder / name for name in FILES]
+    for target in targets:
+        if target.exists():
+            raise SettingsError(f"{target} is there already — remove it, or name another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    for target in targets:
+        target.write_text((Path(__file__).parent / target.name).read_text(encoding="utf-8"), encoding="utf-8")
+    return targets

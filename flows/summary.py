@@ -1,0 +1,156 @@
+"""What a run did, as plain data: for the terminal, for Prefect's artifact, and for `ops.runs`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from flows.run import Home, Run
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """What one source brought: deliveries that changed something, rows of the bill, restated days."""
+
+    name: str
+    deliveries: int
+    source_rows: int
+    restated_days: int
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """Money is US dollars. `told` are (severity, title, sink status) of the messages of this run."""
+
+    run_id: str
+    as_of: date
+    data_through: date | None
+    sources: tuple[SourceLine, ...]
+    failures: dict[str, str]
+    notes: tuple[str, ...]
+    notices: tuple[str, ...]
+    features: int
+    breaks: int
+    told: tuple[tuple[str, str, str], ...]
+    seconds: dict[str, float]
+    home: Home
+
+
+def write_report(run: Run) -> None:
+    """The one-page HTML report; without a settled day there is nothing to report."""
+    if run.data_through is None or run.panel is None:
+        return
+    from flows.report import render_report
+    from flows.report.fill import build_report
+    from flows.report.suggestions import suggest_queries
+
+    data = build_report(
+        run.home.published,
+        run.state,
+        organization=run.settings.organization,
+        as_of=run.as_of,
+        generated_at=run.now,
+        through=run.data_through,
+        failures=run.failures,
+        charts={found.node: found.chart for found in run.breaks if found.chart is not None},
+        queries=suggest_queries(),
+        is_invented=(run.home.root / "demo" / "world.json").exists(),
+    )
+    run.home.report.parent.mkdir(parents=True, exist_ok=True)
+    partial = run.home.report.with_suffix(".partial")
+    partial.write_text(render_report(data), encoding="utf-8")
+    partial.replace(run.home.report)
+
+
+def summarise(run: Run) -> RunSummary:
+    """The run in a few lines, and its row in the state store."""
+    status_of = {delivered.key: delivered.status for delivered in run.delivered}
+    summary = RunSummary(
+        run_id=run.run_id,
+        as_of=run.as_of,
+        data_through=run.data_through,
+        sources=tuple(_source_line(run, source.name) for source in run.sources),
+        failures=dict(run.failures),
+        notes=tuple(dict.fromkeys(run.notes)),
+        notices=tuple(dict.fromkeys(run.notices)),
+        features=len(run.panel.features) if run.panel else 0,
+        breaks=len(run.breaks),
+        told=tuple((m.severity, m.title, status_of.get(m.idempotency_key, "waiting")) for m in run.messages),
+        seconds=dict(run.seconds),
+        home=run.home,
+    )
+    run.state.save_run(
+        {
+            "run_id": run.run_id,
+            "as_of": run.as_of,
+            "started_at": run.now,
+            "finished_at": run.present(),
+            "status": "failed" if run.failures else "completed",
+            "details": {"failures": summary.failures, "seconds": summary.seconds, "breaks": summary.breaks},
+        }
+    )
+    return summary
+
+
+def _source_line(run: Run, name: str) -> SourceLine:
+    loads = [load for load in run.loads.get(name, []) if load.was_loaded]
+    return SourceLine(
+        name=name,
+        deliveries=len(loads),
+        source_rows=sum(load.source_rows for load in loads),
+        restated_days=sum(load.restatements for load in loads),
+        failure=run.failures.get(name, ""),
+    )
+
+
+def show_summary(summary: RunSummary, console: Console) -> None:
+    """A few lines on the terminal; nothing from outside is read as markup."""
+    for line in summary.sources:
+        if line.failure:
+            continue
+        news = f"{line.deliveries} new deliveries, {line.source_rows:,} rows" if line.deliveries else "nothing new"
+        restated = f", {line.restated_days} past days restated" if line.restated_days else ""
+        console.print(Text(f"{line.name}: {news}{restated}"))
+    for note in summary.notes:
+        console.print(Text(f"  {note}", style="dim"))
+    for notice in summary.notices:
+        console.print(Text(notice, style="yellow"))
+    through = f"settled data through {summary.data_through}" if summary.data_through else "no settled data yet"
+    console.print(
+        Text(f"{through}; {summary.features} features; {summary.breaks} breaks; {len(summary.told)} messages")
+    )
+    for severity, title, status in summary.told:
+        console.print(Text(f"  [{severity}] {title} ({status})"))
+    console.print(Text(f"published: {summary.home.published}", overflow="fold"))
+
+
+def summary_markdown(summary: RunSummary) -> str:
+    """The same for Prefect's artifact."""
+    lines = [
+        f"# Daily run of {summary.as_of}",
+        f"Settled data through **{summary.data_through or '–'}**, {summary.features} features, "
+        f"{summary.breaks} breaks, {len(summary.told)} messages.",
+        "",
+        "| source | deliveries | rows | restated days | failure |",
+        "|---|---:|---:|---:|---|",
+    ]
+    lines += [
+        f"| {_cell(line.name)} | {line.deliveries} | {line.source_rows} | {line.restated_days} "
+        f"| {_cell(line.failure)} |"
+        for line in summary.sources
+    ]
+    lines += ["", "| severity | message | delivery |", "|---|---|---|"]
+    lines += [f"| {severity} | {_cell(title)} | {status} |" for severity, title, status in summary.told]
+    lines += ["", *(f"- {_cell(text)}" for text in (*summary.notices, *summary.notes))]
+    return "\n".join(lines)
+
+
+def _cell(text: Any) -> str:
+    """Text from bills must not break out of its table cell, nor become a link or HTML."""
+    escaped = str(text).replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
+    return "".join(f"\\{character}" if character in "\\`*_[]|" else character for character in escaped)
