@@ -166,7 +166,7 @@ def _measure_ages(rows: Floats) -> NDArray[np.int64]:
     """[m, T] days since the first known one."""
     known = np.isfinite(rows)
     first = np.where(known.any(axis=1), known.argmax(axis=1), rows.shape[1])
-    return np.arange(rows.shape[1])[None, :] - first[:, None]
+    return np.asarray(np.arange(rows.shape[1])[None, :] - first[:, None], dtype=np.int64)
 
 
 def _find_newest(series: Floats) -> int:
@@ -179,10 +179,10 @@ def _list_metrics(row: int, cost: Floats, units: UnitCosts, alarms: Bools, score
     at = len(units.units) + row
 
     def excess_of_cost(expected: Floats) -> Floats:
-        return cost - expected
+        return np.asarray(cost - expected)
 
     def excess_of_unit(expected: Floats) -> Floats:
-        return cost - units.done[row] * expected
+        return np.asarray(cost - units.done[row] * expected)
 
     out = [
         _Metric(
@@ -235,9 +235,12 @@ def _read_back(metric: _Metric, start: date, settings: DetectionSettings) -> lis
                 or not passes_gates(_note(metric, then, alarm, sign), settings)
             ):
                 continue
+            surprise = then.surprise(metric.series, floor)
+            if then.onset <= covered and surprise[alarm] * sign < then.reach_of_day:
+                continue  # a window that still holds days of the break before
             covered = find_last_day(
-                then.surprise(metric.series, floor),
-                onset=then.onset,
+                then,
+                surprise,
                 alarm=alarm,
                 through=metric.newest,
                 direction=sign,
@@ -253,7 +256,7 @@ def _read_back(metric: _Metric, start: date, settings: DetectionSettings) -> lis
 def _read(metric: _Metric, through: int, alarm: int, sign: int, floor: float, start: date) -> Shift | None:
     """The shift behind an alarm; None when there is none, or it only goes back to what was before."""
     earlier = [
-        int(run[0])
+        (int(run[0]), side)
         for side in (1, -1)
         for run in find_episodes((metric.score >= 1.0) & (metric.direction == side), gap_days=_GAP_DAYS)
         if len(run) >= _LEVEL_CHANGE_DAYS and run[0] < alarm

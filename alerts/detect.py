@@ -11,7 +11,7 @@ weekday, month edge, first-order correlation, and one scale for each side. Four 
 * `off`    under a tenth of the expected for longer than 1.5 times the longest such run so far.
 
 Limits calibrate themselves: a window's error is estimated from that window's own past, each side for
-itself, and the limit of a single day rises with half the series' decaying record. `score >= 1` is tuned to
+itself, and the limit of a single day rises with a third of the series' decaying record. `score >= 1` is tuned to
 one false alert per series-year; how, and what else was tried, is in benchmarks/detection/README.md.
 
 Rows are independent: the score of a series does not depend on the others in the panel.
@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ from alerts.model import Floats
 Ints = NDArray[np.int8]
 Bools = NDArray[np.bool_]
 Indices = NDArray[np.int64]
-Block = NDArray[np.float32]
+Block = NDArray[np.floating[Any]]  # float64 in the daily recursion, float32 in the blocks that read it
 
 CHANNELS = ("none", "point", "week", "fortnight", "off")
 NONE, POINT, WEEK, FORTNIGHT, OFF = range(5)
@@ -57,7 +58,7 @@ _FIRST_SCALE = 0.15
 _REBASE_DAYS = 7
 _REBASE_SIGMA = 1.5
 _REBASE_WEEKDAYS = (0, 3)  # looked at on Mondays and Thursdays: the same days whatever the first column is
-_RECORD_SHARE = 0.5
+_RECORD_SHARE = 0.35
 _RECORD_HALF_LIFE = 120.0
 _RECORD_DELAY = 4  # days after which a past score may raise the limit: never during its own event
 _LEVEL_WALK = 0.006  # sd per day of a level that wanders although nothing happened
@@ -99,13 +100,13 @@ class PanelScores:
 class _States:
     """Time-major [T, n], on the soft-log scale; each row is known before its own day, but for q."""
 
-    q: Floats
-    level: Floats
-    base: Floats  # level + weekday + month edge
-    forecast: Floats  # base + correlation with the day before
-    scale_up: Floats
-    scale_down: Floats
-    rho: Floats
+    q: Block
+    level: Block
+    base: Block  # level + weekday + month edge
+    forecast: Block  # base + correlation with the day before
+    scale_up: Block
+    scale_down: Block
+    rho: Block
 
     def take_columns(self, columns: slice) -> _States:
         """Some series, series-major [columns, T]."""
@@ -185,7 +186,7 @@ def _score_block(
     states: _States,
     warm: _States,
     warm_cells: tuple[Indices, Bools],
-    filled: Floats,
+    filled: Block,
     known: Bools,
     first: Indices,
     shifts: tuple[Floats, Floats],
@@ -204,8 +205,10 @@ def _score_block(
 
     windows = _sum_windows(states, known, existing, age)
     week, _ = windows.measure(days=7, lag=14)
+    week *= windows.is_high
     offer(np.multiply(week, 1.0 / _LIMIT_WEEK_UP, out=week), WEEK)
     rise, fall = windows.measure(days=14, lag=14, with_fall=True)
+    rise *= windows.is_high
     offer(np.multiply(rise, 1.0 / _LIMIT_FORTNIGHT_UP, out=rise), FORTNIGHT)
     offer(_two_days_running(fall) / _LIMIT_FORTNIGHT_DOWN, -FORTNIGHT)
 
@@ -369,7 +372,7 @@ def _warm_up(
 
 def _overwrite_warm_up(
     states: _States, warm: _States, cells: tuple[Indices, Bools], shifts: tuple[Floats, Floats]
-) -> Floats:
+) -> Block:
     """Put the warm-up's own pass in place. Returns the shift of each cell, [columns, T]."""
     at, inside = cells  # [columns, 28]
     cols, days = np.broadcast_to(np.arange(len(at))[:, None], at.shape)[inside], at[inside]
@@ -381,7 +384,7 @@ def _overwrite_warm_up(
     return out
 
 
-def _rise_of_day(surprise: Floats, scale_up: Floats, expected: Floats, level: Floats, existing: Bools) -> Floats:
+def _rise_of_day(surprise: Block, scale_up: Block, expected: Block, level: Block, existing: Bools) -> Block:
     """The geometric mean of the rise in log deviations and in dollar deviations.
 
     Noise is rarely quite proportional to the level of the weekday nor quite independent of it; the mean of
@@ -397,7 +400,7 @@ def _rise_of_day(surprise: Floats, scale_up: Floats, expected: Floats, level: Fl
     return np.sqrt(np.maximum(surprise, 0.0) / scale_up * dollars / np.maximum(spread, _SCALE_FLOOR_POINT))
 
 
-def _past_year(values: Floats) -> Floats:
+def _past_year(values: Block | Bools) -> Block:
     """Sums over the 365 days before each day, the day itself not included."""
     out = np.zeros(values.shape, np.float32)
     np.cumsum(values[:, :-1], axis=1, out=out[:, 1:])
@@ -406,11 +409,11 @@ def _past_year(values: Floats) -> Floats:
     return out
 
 
-def _running_sum(values: Floats) -> Floats:
+def _running_sum(values: Block) -> Block:
     return np.cumsum(values, axis=1, out=values)
 
 
-def _two_days_running(values: Floats) -> Floats:
+def _two_days_running(values: Block) -> Block:
     """The smaller of a day and the day before it: a low last day alone may be an incomplete one."""
     out = values.copy()
     out[:, 0] = 0.0
@@ -418,8 +421,8 @@ def _two_days_running(values: Floats) -> Floats:
     return out
 
 
-def _against_record(z: Floats, limit: float) -> Floats:
-    """z over its limit, which rises to half of the series' own record (half-life 120 days)."""
+def _against_record(z: Block, limit: float) -> Block:
+    """z over its limit, which rises to a third of the series' own record (half-life 120 days)."""
     days, delay = z.shape[1], _RECORD_DELAY
     out = z / limit
     if days <= delay:
@@ -440,6 +443,7 @@ class _Windows:
     season: Block
     level: Block
     day_variance: Block
+    is_high: Bools  # the day itself is not low: a window does not alert on an incomplete last day
     age: Indices
 
     def measure(self, *, days: int, lag: int, with_fall: bool = False) -> tuple[Block, Block]:
@@ -477,6 +481,7 @@ def _sum_windows(states: _States, known: Bools, existing: Bools, age: Indices) -
     spread = np.maximum(states.scale_up, _SCALE_FLOOR_STATE)
     residual = states.q - states.base
     residual *= known
+    is_high = residual > -spread
     np.maximum(residual, -_WINDOW_CLIP_LOW * spread, out=residual)
     np.minimum(residual, _WINDOW_CLIP_HIGH * spread, out=residual)
     factor = np.exp(states.base)
@@ -486,7 +491,7 @@ def _sum_windows(states: _States, known: Bools, existing: Bools, age: Indices) -
     spread *= 1.0 + states.rho
     spread /= 1.0 - states.rho
     factor *= np.exp(residual, out=residual)
-    return _Windows(_running_sum(factor), _running_sum(season), states.level, spread, age)
+    return _Windows(_running_sum(factor), _running_sum(season), states.level, spread, is_high, age)
 
 
 def _inverse_error(square: Block, on_side: Bools, variance: Block, lag: int) -> Block:
@@ -505,7 +510,7 @@ def _inverse_error(square: Block, on_side: Bools, variance: Block, lag: int) -> 
     return np.divide(1.0, blended, out=blended)
 
 
-def _off_runs(is_off: Bools) -> Floats:
+def _off_runs(is_off: Bools) -> Block:
     """Length of the current run of off days (from 2) over 1.5 times the longest finished run so far."""
     if not is_off.any():
         return np.zeros(is_off.shape)

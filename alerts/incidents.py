@@ -7,7 +7,7 @@ A break that begins later than that is a new episode with a new thread.
 
     no incident, break              → open      (already over: opened as resolved, told once)
     open, escalated, acknowledged   → escalate  the excess crossed the next dollar step, or severity rose
-                                    → update    the excess grew by a quarter, or kind or label changed
+                                    → update    the excess grew by a quarter, or its cause is another
                                     → resolve   back in range for `hysteresis_days`; or absorbed: the same
                                                 new level for `absorb_days`
                                     → withdraw  the break is not in the data any more: the bill was restated
@@ -354,7 +354,7 @@ def _continue_live(incident: Incident, found: Break, policy: IncidentPolicy, now
         reason = f"the excess grew from {before} to {after} a day"
     elif is_large and -change >= abs(told_excess) * policy.shrink_share:
         reason = f"the excess fell from {before} to {after} a day"
-    elif found.kind != told.get("kind", found.kind) or found.label != told.get("label", found.label):
+    elif _tells_another_story(found, told):
         reason = "the explanation changed"
     elif found.is_active and _is_settled_level(incident, found, policy, now):
         absorbed = replace(_tell(incident, found, policy, now), status="absorbed", resolved_at=now)
@@ -367,6 +367,12 @@ def _continue_live(incident: Incident, found: Break, policy: IncidentPolicy, now
         return Action("skip", current, "told already, nothing material changed", found)
     status: IncidentStatus = "escalated" if kind == "escalate" else incident.status
     return Action(kind, replace(_tell(incident, found, policy, now), status=status), reason, found)
+
+
+def _tells_another_story(found: Break, told: Mapping[str, Any]) -> bool:
+    """Another cause, or no success any more. Cost or unit cost, whichever has more dollars, is the same story."""
+    kinds = {found.kind, told.get("kind", found.kind)}
+    return found.label != told.get("label", found.label) or (len(kinds) > 1 and "zero_success" in kinds)
 
 
 def _is_settled_level(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> bool:

@@ -29,6 +29,8 @@ _NOISE_FLOOR = 0.02
 _CORRELATION = 1.3  # of neighbouring days: widens the error of a mean of several
 _OUTLIER = 3.5
 _MIN_DAYS_BEFORE = 14
+_SHARE_OF_SIZE = 0.33
+_PLATEAUS = (14, 21)  # days after which a drift may stop
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class Shift:
     expected: Floats
     lower: Floats
     upper: Floats
+
+    @property
+    def reach_of_day(self) -> float:
+        """Deviations from which a single day belongs to the break."""
+        return max(1.64, _SHARE_OF_SIZE * abs(self.size) / self.noise)
 
     def surprise(self, y: Floats, shift: float) -> Floats:
         """[T] standardised log distance from the expectation."""
@@ -73,12 +80,12 @@ def fit_shift(
     direction: int,
     shift: float,
     precision: Floats | None = None,
-    earlier: Sequence[int] = (),
+    earlier: Sequence[tuple[int, int]] = (),
 ) -> Shift | None:
     """The change of `y` [T] that made the alarm of day `first_alarm`, read from days 0..`through`.
 
     `direction` +1 or -1. `shift`: see soft_shift. `precision` [T]: weight of each day, 1 the usual, 0
-    unknown. `earlier`: days of older level changes, which are no part of this one.
+    unknown. `earlier`: (day, direction) of older level changes, which are no part of this one.
     Returns None when fewer than 14 days precede every possible onset, or no change has that direction.
     """
     days = len(y)
@@ -88,11 +95,14 @@ def fit_shift(
     first = int(np.argmax(known)) if known.any() else days
     begin = max(first, first_alarm - _WINDOW_DAYS)
     low = max(first_alarm - _BACK_DAYS, begin + _MIN_DAYS_BEFORE)
+    # A change the other way ends the search: what comes after it cannot have begun before it.
+    low = max([low, *(t + 1 for t, side in earlier if side == -direction and t < first_alarm)])
     if low > first_alarm:
         return None
+    steps = [t for t, _ in earlier if begin + 7 < t < low]
 
     q = np.log(np.maximum(np.where(known, y, 0.0), 0.0) + shift)
-    base, penalty = _regressors(start, days, begin, first_alarm, [t for t in earlier if begin + 7 < t < low])
+    base, penalty = _regressors(start, days, begin, first_alarm, steps)
     rows = slice(begin, days)
     x, target, w = base, q[rows], weight[rows]
 
@@ -148,20 +158,22 @@ def fit_shift(
     )
 
 
-def find_last_day(surprise: Floats, *, onset: int, alarm: int, through: int, direction: int) -> int:
-    """The last day of the break that began at `onset` and was over its limit on day `alarm`.
+def find_last_day(shift: Shift, surprise: Floats, *, alarm: int, through: int, direction: int) -> int:
+    """The last day of the break that was over its limit on day `alarm`.
 
-    A day is over when it is beyond 1.64 deviations by itself, or the median of three is beyond 0.9; four
-    days running that are not end the break. Unknown days (NaN) say nothing.
+    A day is over when it is beyond 1.64 deviations by itself, or the median of three is beyond 0.9 (and it
+    beyond half of that), or beyond a third of the break's own size where that is more. Four days running
+    that are not end the break. Unknown days (NaN of `surprise`, in deviations) say nothing.
     """
+    alone, together = shift.reach_of_day, max(0.9, _SHARE_OF_SIZE * abs(shift.size) / shift.noise)
     z = np.asarray(surprise * direction)
     last, calm = alarm, 0
     for t in range(alarm + 1, through + 1):
         if not np.isfinite(z[t]):
             continue
-        three = z[max(onset, t - 2) : t + 1]
+        three = z[max(shift.onset, t - 2) : t + 1]
         three = three[np.isfinite(three)]
-        if z[t] >= 1.64 or (len(three) == 3 and float(np.median(three)) >= 0.9):
+        if z[t] >= alone or (len(three) == 3 and z[t] >= 0.5 * together and float(np.median(three)) >= together):
             last, calm = t, 0
         else:
             calm += 1
@@ -186,7 +198,7 @@ def _regressors(start: date, days: int, begin: int, center: int, earlier: list[i
 
 def _solve(x: Floats, target: Floats, weight: Floats, ridge: Floats) -> Floats:
     gram = (x * weight[:, None]).T @ x + np.diag(ridge)
-    return np.asarray(np.linalg.solve(gram, (x * weight[:, None]).T @ target))
+    return np.asarray(np.linalg.solve(gram, (x * weight[:, None]).T @ target), dtype=np.float64)
 
 
 def _spread(residual: Floats) -> float:
@@ -211,8 +223,13 @@ def _shapes(
         columns.append((t >= onset).astype(np.float64))
         meaning.append((onset, through, False, False))
         if through - onset >= 6:
-            columns.append(np.maximum(t - onset + 1.0, 0.0) / 14.0)
+            drift = np.maximum(t - onset + 1.0, 0.0) / 14.0
+            columns.append(drift)
             meaning.append((onset, through, True, False))
+            for days_up in _PLATEAUS:
+                if through - onset >= days_up:
+                    columns.append(np.minimum(drift, days_up / 14.0))
+                    meaning.append((onset, through, True, False))
         for end in ends:
             columns.append(((t >= onset) & (t <= end)).astype(np.float64))
             meaning.append((onset, end, False, True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.detect import PanelScores
+from alerts.detect import OFF, PanelScores
 from alerts.model import Floats
 
 Bools = NDArray[np.bool_]
@@ -18,10 +18,13 @@ _LEVEL_LOG10 = np.array([0.0, -2.23, -2.80, -3.50, -4.28, -5.12, -5.78, -6.30])
 _LEVEL_SLOPE = -2.5
 _DAY_LOG10 = np.array([0.0, -2.43, -2.77, -3.07, -3.31, -3.52, -3.72, -3.86])
 _DAY_SLOPE = -0.52
+# Runs of off days are rare in the generator (no series of it pauses); from real series with outages instead.
+_OFF_LOG10 = np.array([0.0, -2.60, -3.10, -3.55, -4.00, -4.35, -4.70, -5.00])
+_OFF_SLOPE = -1.5
 
 # A month has thirty days, and this part of the budget is spent on what the tail's measurement does not know:
 # series are not the generator's, and the days of one episode are tested one by one.
-_SHARE_OF_BUDGET = 0.06 / 30.0
+_SHARE_OF_BUDGET = 0.3 / 30.0
 _LEARNING_DELAY = 21  # a break counts as history of its panel only then
 _PRIOR_EPISODES = 5.0
 
@@ -41,10 +44,12 @@ def flag_days(
     level = np.where(usable, scores.level_score / factors[:, None], 0.0)
     m, days = score.shape
     first = max(0, days - days_back)
-    p = 2.0 * np.minimum(
+    of_day = np.where(
+        scores.channel[:, first:] == OFF,
+        _tail_probability(score[:, first:], _OFF_LOG10, _OFF_SLOPE),
         _tail_probability(score[:, first:], _DAY_LOG10, _DAY_SLOPE),
-        _tail_probability(level[:, first:], _LEVEL_LOG10, _LEVEL_SLOPE),
     )
+    p = 2.0 * np.minimum(of_day, _tail_probability(level[:, first:], _LEVEL_LOG10, _LEVEL_SLOPE))
     p = np.minimum(p * _measure_unrest(score)[first:], 1.0)
     tested = max(int((score > 0).any(axis=1).sum()), 1)  # not per day: the newest of some has not settled yet
     order = np.sort(p, axis=0)

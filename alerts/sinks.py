@@ -10,15 +10,13 @@ letter's key before anything is sent again. One that cannot delivers at least on
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -53,7 +51,7 @@ class DeliveryRefused(DeliveryError):
     """Waiting does not help; `cure` says what does."""
 
     def __init__(self, what: str, cure: str) -> None:
-        super().__init__(f"{what}: {cure}")
+        super().__init__(f"{what}: {cure}" if cure else what)
         self.what = what
         self.cure = cure
 
@@ -207,6 +205,29 @@ def _terminal_text(message: Message) -> str:
     return to_plain_text(message)
 
 
+class RefusingSink:
+    """Stands where a sink cannot be made, as when its secret is missing: every letter waits for the cure."""
+
+    name = "Slack"
+    can_find = True  # what an earlier attempt may have sent must be asked for, and cannot be now
+    visible_after_seconds = 0.0
+
+    def __init__(self, what: str, cure: str = "") -> None:
+        self._what, self._cure = what, cure
+
+    def find(self, letter: Letter, *, since: datetime) -> Receipt | None:
+        raise DeliveryRefused(self._what, self._cure)
+
+    def prepare(self, letter: Letter) -> Letter:
+        return letter
+
+    def send(self, letter: Letter) -> Receipt:
+        raise DeliveryRefused(self._what, self._cure)
+
+    def edit(self, letter: Letter) -> None:
+        raise DeliveryRefused(self._what, self._cure)
+
+
 class StreamSink:
     """Messages as text on a stream: standard output when there is nothing else. At least once."""
 
@@ -318,26 +339,6 @@ class SignedWebhookSink:
 
     def edit(self, letter: Letter) -> None:
         """The receiver gets every state as a message of its own."""
-
-
-@contextmanager
-def hold_delivery_lock(path: Path, *, wait_seconds: float = 0.0) -> Iterator[None]:
-    """One process delivers at a time. Raises DeliveryDelayed when another one does for longer than `wait_seconds`.
-
-    `path`: a file of the home; the lock is the operating system's and ends with the process.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + wait_seconds
-    with path.open("ab") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise DeliveryDelayed("another process is delivering at present") from None
-                pause(0.05)
-        yield
 
 
 def sign(body: bytes, secret: bytes, sent_at: datetime) -> str:

@@ -16,17 +16,18 @@ and not residuals of a fit, are what the intervals are made of (`alerts.forecast
 
 Holt-Winters in error-correction form and the damped trend: Hyndman, Koehler, Ord and Snyder, "Forecasting with
 Exponential Smoothing" (2008), ch. 2; clipped innovations: Gelper, Fried and Croux, "Robust forecasting with
-exponential and Holt-Winters smoothing" (2010). Every constant below was chosen on one half of the series and
-reported on the other; what was tried stands in benchmarks/forecast/README.md.
+exponential and Holt-Winters smoothing" (2010). The constants below were chosen where both halves of several sets of
+series agreed; what was tried, and how it did on series never looked at, stands in benchmarks/forecast/README.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -110,7 +111,7 @@ def roll(y: Floats, horizon: int, special_days: Sequence[Bools] = ()) -> Rolling
     for begin in range(0, n, BLOCK):
         rows = slice(begin, min(begin + BLOCK, n))
         path[rows] = _combine(scaled[rows], finite[rows], grid, rows)
-    errors = scaled[:, grid.target_days[:-1]] - path[:, :-1]
+    errors = _ahead(scaled, horizon)[:, days - origins : days] - path[:, :-1]
     correction = _pooled_correction(scaled, finite, path, errors, grid)
     if correction is not None:
         path += correction
@@ -119,7 +120,7 @@ def roll(y: Floats, horizon: int, special_days: Sequence[Bools] = ()) -> Rolling
         correction = _special_day_correction(errors, kind[dropped:], grid)
         path += correction
         errors -= correction[:, :-1]
-    errors[~grid.usable] = np.nan
+    np.copyto(errors, np.nan, where=~grid.usable)
     mean = path[:, -1] * size[:, None]
     unit = size.astype(np.float32)[:, None, None]
     path *= unit
@@ -142,14 +143,17 @@ class _Grid:
     def of(days: int, origins: int, horizon: int, finite: Bools) -> _Grid:
         first = first_finite(finite)
         origin_days = np.arange(days - 1 - origins, days)
-        target_days = origin_days[:, None] + np.arange(1, horizon + 1)[None, :]
-        inside = target_days < days
-        target_days = np.minimum(target_days, days - 1)
-        usable = finite[:, target_days[:-1]]
-        usable &= inside[None, :-1]
+        target_days = np.minimum(origin_days[:, None] + np.arange(1, horizon + 1)[None, :], days - 1)
+        usable = _ahead(finite, horizon)[:, days - origins : days].copy()
         usable &= (origin_days[None, :-1] >= first[:, None] + WARM_UP - 1)[:, :, None]
         scored = np.array([k for k in (1, 2, 4, 7, 10, 14, 21, 28, 42, 56, 70, 84) if k <= horizon]) - 1
         return _Grid(origins, horizon, origin_days, target_days, usable, scored)
+
+
+def _ahead(values: NDArray[Any], horizon: int) -> NDArray[Any]:
+    """View [n, T + 1, h] of values[n, T]: row k holds the h days from day k on, zero (False) beyond the last."""
+    padded = np.concatenate([values, np.zeros((len(values), horizon), dtype=values.dtype)], axis=1)
+    return sliding_window_view(padded, horizon, axis=1)
 
 
 def first_finite(finite: Bools) -> Indices:

@@ -40,7 +40,7 @@ NEIGHBOUR_GROUPS: Final = 3
 SERIES_PER_GROUP: Final = 10
 POOL_ROWS: Final = 200_000
 SCORED_LEADS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 21, 28, 35, 42, 56, 70, 84)
-TAIL_INFLATION: Final = 0.1  # at the 95% level; in proportion to how far out the level lies, none at 80%
+TAIL_INFLATION: Final = 0.08  # at the 95% level; in proportion to how far out the level lies, none at 80%
 RELATIVE_FLOOR: Final = 0.002  # of the typical forecast: no interval is narrower than that
 
 # A series too young to speak for itself: mean absolute error relative to its level, the median of the panel's
@@ -74,8 +74,8 @@ class Spread:
     def ahead(self, leads: Indices) -> Singles:
         """Size of an error from each origin at each of the leads, [n, O + 1, leads]."""
         origins = np.arange(self.scale.shape[1])
-        size = self.height[:, :, leads - 1]
-        size *= self.weekday.astype(np.float32)[:, (origins[:, None] + leads[None, :]) % WEEK]
+        size = _at(self.height, leads)
+        size = size * self.weekday.astype(np.float32)[:, (origins[:, None] + leads[None, :]) % WEEK]
         size *= (leads[None, :] ** self.growth[:, None]).astype(np.float32)[:, None, :]
         size *= self.scale[:, :, None]
         return size
@@ -96,7 +96,7 @@ def bounds(
     """
     n, _, horizon = rolled.errors.shape
     scored = scored_leads(horizon)
-    standard = rolled.errors[:, :, scored - 1] / spread.ahead(scored)[:, :-1]
+    standard = _at(rolled.errors, scored) / spread.ahead(scored)[:, :-1]
     standard[stopped] = np.nan
     tails = np.array([tail for wanted in levels for tail in ((1 - wanted) / 2, (1 + wanted) / 2)])
     quantiles = pooled_quantiles(
@@ -116,7 +116,8 @@ def bounds(
 
 
 def young_factor(observed: Indices) -> Floats:
-    """A scale from few days may be far off, as Student's t is wider than the normal; fitted on truncated histories."""
+    """A scale from few days may be far off, as Student's t is wider than the normal. The number of days was chosen so
+    that series cut to their last 3 to 56 days are covered as promised."""
     return 1.0 + YOUNG_INFLATION_DAYS / np.maximum(observed, 1.0)
 
 
@@ -124,19 +125,24 @@ def scored_leads(horizon: int) -> Indices:
     return np.array([k for k in SCORED_LEADS if k <= horizon], dtype=np.int64)
 
 
+def _at(values: Singles, leads: Indices) -> Singles:
+    """values[n, O, h] at the leads; a view if they are all of them."""
+    return values if len(leads) == values.shape[2] else values[:, :, leads - 1]
+
+
 def measure(rolled: RollingForecast, y: Floats, size: Floats) -> Spread:
     """`y[n, T]`: the history; `size[n]`: typical absolute value of a day of each series, above zero."""
     _, origins, horizon = rolled.errors.shape
     scored = scored_leads(horizon)
-    errors = rolled.errors[:, :, scored - 1]
+    errors = _at(rolled.errors, scored)
     seen = np.isfinite(errors)
     absolute = np.abs(errors)
-    absolute[~seen] = 0.0
+    np.copyto(absolute, 0.0, where=~seen)
     path = np.abs(rolled.path)
     typical = path.mean(axis=(1, 2))
     path /= np.where(typical > 0, typical, 1.0)[:, None, None]
     height = np.power(np.maximum(path, 0.05, out=path), LEVEL_POWER, out=path)
-    absolute /= height[:, :-1, scored - 1]
+    absolute /= _at(height, scored)[:, :-1]
 
     growth = _growth(absolute, seen, scored)
     absolute /= (scored[None, :] ** growth[:, None]).astype(np.float32)[:, None, :]

@@ -268,7 +268,9 @@ def _excess(errors: Singles, units: Singles) -> tuple[float, int]:
         return 1.0, 0
     standard = np.abs(errors) / np.where(units > 0, units, 1.0)
     each = (standard * known)[:, usable].sum() / known[:, usable].sum()
-    together = (np.abs(errors.sum(axis=0)) / np.sqrt((units**2).sum(axis=0).clip(1e-300)))[usable].mean()
+    together = (np.abs(errors.sum(axis=0)) / np.sqrt((units**2).sum(axis=0).clip(np.finfo(units.dtype).tiny)))[
+        usable
+    ].mean()
     ratio = float(together / each) if each > 0 else 1.0
     return max(ratio, 1e-3), int(usable.sum())
 

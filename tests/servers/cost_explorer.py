@@ -134,7 +134,7 @@ class CostExplorerStub(JsonApi):
     def _groups(self, asked: dict[str, Any], start: date, end: date) -> list[tuple[date, tuple[str, ...], list[Line]]]:
         found: dict[tuple[date, tuple[str, ...]], list[Line]] = defaultdict(list)
         for line in self.lines:
-            if start <= line.day < end and _lets_through(asked.get("Filter"), line):
+            if start <= line.day < end and lets_through(asked.get("Filter"), line):
                 found[line.day, tuple(_key(group, line) for group in asked["GroupBy"])].append(line)
         return [(day, keys, found[day, keys]) for day, keys in sorted(found)]
 
@@ -222,7 +222,7 @@ def _key(group: dict[str, str], line: Line) -> str:
     return str(getattr(line, DIMENSIONS[group["Key"]]))
 
 
-def _lets_through(expression: dict[str, Any] | None, line: Line) -> bool:
+def lets_through(expression: dict[str, Any] | None, line: Line) -> bool:
     """https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_Expression.html"""
     if expression is None:
         return True
@@ -232,9 +232,9 @@ def _lets_through(expression: dict[str, Any] | None, line: Line) -> bool:
         [(operator, parts)] = expression.items()
         if len(parts) < 2:
             raise refusal("ValidationException", f"{operator} must have at least 2 operands")
-        return (all if operator == "And" else any)(_lets_through(part, line) for part in parts)
+        return (all if operator == "And" else any)(lets_through(part, line) for part in parts)
     if "Not" in expression:
-        return not _lets_through(expression["Not"], line)
+        return not lets_through(expression["Not"], line)
     if "Tags" in expression:
         tags = expression["Tags"]
         return line.tags.get(tags["Key"], "") in tags["Values"]

@@ -67,7 +67,8 @@ class SocketGate:
 
     def _transmit(self, envelope_id: str, text: str) -> None:
         with self.connected:
-            assert self.connected.wait_for(lambda: self.connections, 10)
+            if not self.connected.wait_for(lambda: self.connections, 10):
+                return  # the app has gone for good
             connection = self.connections[-1]
             self.sent_at[envelope_id] = time.monotonic()
             self._unacknowledged[envelope_id] = (connection, text)

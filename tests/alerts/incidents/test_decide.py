@@ -80,6 +80,7 @@ def test_actions_come_gravest_first_and_skips_last() -> None:
         ({"excess_usd_total": Decimal("5000.00")}, "escalate"),
         ({"label": "growth"}, "update"),
         ({"kind": "zero_success"}, "update"),
+        ({"kind": "unit_cost"}, "skip"),
         ({"score": 9.0, "actual_usd_per_day": Decimal("790.00")}, "skip"),
     ],
 )

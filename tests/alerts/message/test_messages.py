@@ -11,6 +11,7 @@ from decimal import Decimal
 import duckdb
 import pytest
 
+import alerts.breaks
 from alerts.blocks import to_blocks, to_text
 from alerts.incidents import record_click
 from alerts.message import (
@@ -24,7 +25,7 @@ from alerts.message import (
     render_card,
     render_test,
 )
-from alerts.model import Action, Break, Driver, Message
+from alerts.model import ALL_FEATURES, Action, Break, Driver, Evidence, Message
 from alerts.terminal import to_plain_text
 from tests.alerts.golden_files import check_golden
 from tests.alerts.stories import (
@@ -230,6 +231,36 @@ def snapshot() -> Iterator[duckdb.DuckDBPyConnection]:
             "cost_per_successful_task_usd DECIMAL(38, 12))"
         )
         yield connection
+
+
+def test_a_break_that_all_features_share_shows_them_all(snapshot: duckdb.DuckDBPyConnection) -> None:
+    assert alerts.breaks.ALL_FEATURES == ALL_FEATURES
+    shared = make_break(
+        node=ALL_FEATURES, label="unknown", evidence=(), drivers=(Driver("feature", "doc_search", Decimal("300.00")),)
+    )
+    message = open_message(shared)
+    assert message.title == "🔴 High · All features +$412/day (+111%)"
+    assert message.why == ("+$300/day (73% of the excess): feature doc_search",)
+    for feature in ("doc_search", "support_chat"):
+        snapshot.execute("INSERT INTO marts.feature_cost_daily VALUES (?, ?, 1)", [NEWEST, feature])
+    assert [row[1] for row in snapshot.execute(message.sql).fetchall()] == ["doc_search", "support_chat"]
+
+
+def waste(calls: tuple[int, int], retries: tuple[int, int], good: tuple[int, int]) -> str:
+    """The summary of a break whose evidence is (expected, actual) of each, at 1,000 tasks a day."""
+    rows = {"calls": calls, "retries": retries, "tasks": (1000, 1000), "successful_tasks": good}
+    evidence = tuple(
+        Evidence(name, "tasks" if "task" in name else "calls", Decimal(actual), Decimal(expected))
+        for name, (expected, actual) in rows.items()
+    )
+    return open_message(make_break(evidence=evidence)).summary
+
+
+def test_the_summary_names_what_is_paid_beside_the_work() -> None:
+    assert "Retries went from 40 to 1,200 a day" in waste((2000, 3160), (40, 1200), (900, 880))
+    assert "Each answer takes 3.5 calls instead of 2." in waste((2040, 3540), (40, 40), (900, 900))
+    assert "55% of answers succeed, where 90% did." in waste((2000, 2000), (40, 40), (900, 550))
+    assert "The work has not grown" in waste((2000, 2000), (40, 40), (900, 900))
 
 
 HOSTILE = [

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from alerts.outbox import Delivered, deliver_patiently, deliver_pending
-from alerts.sinks import DeliveryDelayed, FolderSink, Letter, Receipt, Sink
+from alerts.sinks import DeliveryDelayed, FolderSink, Letter, Receipt, RefusingSink, Sink
 from alerts.slack import SlackSink
 from tests.alerts.outbox.letters import Clock, open_store, run_day
 from tests.alerts.stories import AS_OF, NEWEST, last, make_break, make_chart, new_key, unit_cost
@@ -233,6 +233,22 @@ def test_a_token_revoked_after_an_unknown_outcome_never_doubles(
     slack.is_token_revoked = False
     assert statuses(deliver_pending(store, sink, now=clock.pass_seconds(10))) == ["found"]
     assert len(slack.posts()) == 1
+
+
+def test_a_token_that_is_missing_for_one_run_neither_loses_nor_doubles(
+    store: StateStore, slack: SlackServer, clock: Clock, tmp_path: Path
+) -> None:
+    run_day(store, [make_break(), unit_cost()])
+    slack.fail_next("chat.postMessage", Fault("stored_drop"))
+    assert statuses(deliver_pending(store, make_sink(slack), now=clock())) == ["waiting", "sent"]
+    run_day(store, [make_break(), unit_cost(), new_key()])
+    without = RefusingSink("SLACK_BOT_TOKEN is not set")
+    folder = FolderSink(tmp_path / "outbox")
+    delivered = deliver_pending(store, without, now=clock.pass_seconds(VISIBLE_AFTER + 10), fallback=folder)
+    assert statuses(delivered) == ["waiting", "failed"]
+    assert [path.stem for path in (tmp_path / "outbox").glob("*.json")] == ["001-open-unallocated-spend"]
+    assert statuses(deliver_pending(store, make_sink(slack), now=clock.pass_seconds(1))) == ["found", "sent"]
+    assert len(slack.keys()) == len(set(slack.keys())) == 3
 
 
 def test_a_429_that_lasts_needs_no_reading_back(store: StateStore, slack: SlackServer, clock: Clock) -> None:

@@ -17,7 +17,7 @@ import pytest
 from alerts.feedback import apply_answers
 from alerts.message import RenderContext
 from alerts.outbox import deliver_pending
-from alerts.sinks import DeliveryRefused, hold_delivery_lock
+from alerts.sinks import DeliveryRefused
 from alerts.slack import SlackSink
 from alerts.socket import Listener
 from tests.alerts.outbox.letters import open_store, run_day
@@ -36,9 +36,10 @@ class World:
         self.folder, self.slack, self.gate = folder, slack, gate
         self.store: StateStore = open_store(folder)
         self.sink = SlackSink(TOKEN, base_url=slack.base_url, interactive=True, timeout_seconds=5)
+        self.delivering = threading.Lock()
 
     def deliver(self) -> None:
-        with hold_delivery_lock(self.folder / "outbox.lock", wait_seconds=10):
+        with self.delivering:
             deliver_pending(self.store, self.sink, now=datetime.now(UTC))
 
     @contextmanager
@@ -122,7 +123,7 @@ def story(world: World, request: pytest.FixtureRequest) -> Story:
     return Story(world, request.node.name)
 
 
-def wait_for(condition: Callable[[], object], *, seconds: float = 10) -> None:
+def wait_for(condition: Callable[[], object], *, seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to that"
