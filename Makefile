@@ -12,7 +12,7 @@ SEED ?= 7
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench test-faults measure-demo clean
+.PHONY: help setup demo test lint format bench test-faults new-connector measure-demo clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test: setup ## lint, types, import contract, all tests (under ten minutes on two
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests
 
+test-faults: setup ## the long form of the tests that kill real processes
+	$(BIN)/python -m pytest -m faults tests
+
 lint: setup ## ruff, mypy, import-linter, lock in step
 	$(UV) lock --check --quiet
 	$(BIN)/ruff check .
@@ -46,6 +49,9 @@ lint: setup ## ruff, mypy, import-linter, lock in step
 format: setup ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+new-connector: setup ## NAME=x [TITLE="X Cloud"]: a connector that works, with its tests, to make your provider's
+	$(BIN)/python infra/scaffold/new_connector.py $(NAME) $(if $(TITLE),--title "$(TITLE)")
 
 measure-demo: setup ## planted breaks found and false incidents over 20 unseen seeds
 	$(BIN)/python tests/measure_demo_seeds.py

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING
-
-from alerts.incidents import FeatureRoute, Routing, decide, incident_from_row
-from alerts.message import BudgetView, RenderContext
+from alerts.feedback import apply_answers
+from alerts.incidents import FeatureRoute, Routing, decide, find_limit_factors, incident_from_row
 from alerts.model import MemberSeries
 from alerts.outbox import deliver_pending, record_action
-from flows.errors import DeliveriesWaiting, SettingsError
+from flows.delivery import delivery_lock, make_context, make_sinks
+from flows.errors import DeliveriesWaiting
 from flows.run import Run
-from flows.settings import slack_token
-
-if TYPE_CHECKING:
-    from alerts.sinks import Sink
 
 
 def find_incidents(run: Run) -> None:
-    """Find breaks on settled days, decide what each means for the ledger, and enqueue what is to be told."""
+    """Find breaks on settled days, decide what each means for the ledger, and enqueue what is to be told.
+
+    What people answered since the last run is applied first: it changes what is decided.
+    """
     from alerts.breaks import DetectionSettings, find_breaks
     from warehouse.series import read_members
 
     if run.panel is None or run.data_through is None:
         return
+    context = make_context(run.features, run.month_ends, as_of=run.as_of, settled_through=run.data_through)
+    run.messages.extend(apply_answers(run.state, context=context, now=run.now))
+    ledger = [incident_from_row(row) for row in run.state.list_incidents()]
     members = [
         MemberSeries(**member)
         for member in read_members(
@@ -35,24 +35,11 @@ def find_incidents(run: Run) -> None:
         min_usd_per_day=alerts.min_usd_per_day,
         min_percent=alerts.min_percent,
         false_alerts_per_month=alerts.false_alerts_per_month,
+        limit_factors=find_limit_factors(ledger, as_of=run.as_of),
     )
     run.breaks = find_breaks(run.panel, members, detection)
-    ledger = [incident_from_row(row) for row in run.state.list_incidents()]
-    run.actions = decide(run.breaks, ledger, now=run.now, as_of=run.as_of, routing=_routing(run))
-    context = RenderContext(
-        as_of=run.as_of,
-        budgets={
-            row["feature"]: BudgetView(
-                monthly_budget_usd=row["monthly_budget_usd"],
-                month_end_usd=row["mean_usd"],
-                breach_probability=row["breach_probability"],
-                breach_day=row["breach_date"],
-            )
-            for row in run.month_ends
-            if row["monthly_budget_usd"]
-        },
-        units={name: feature.unit for name, feature in run.features.features.items()},
-        settled_through=run.data_through,
+    run.actions = decide(
+        run.breaks, ledger, now=run.now, as_of=run.as_of, routing=_routing(run), data_through=run.data_through
     )
     for action in run.actions:
         message = record_action(run.state, action, context=context, now=run.now)
@@ -65,8 +52,9 @@ def deliver_messages(run: Run) -> None:
 
     Raises DeliveriesWaiting when a message could not go now; it stays in the outbox for the next try.
     """
-    sink, fallback = _sinks(run)
-    delivered = deliver_pending(run.state, sink, now=run.present(), fallback=fallback)
+    sink, fallback = make_sinks(run.settings, run.home, run.environment, run.notices)
+    with delivery_lock(run.home):
+        delivered = deliver_pending(run.state, sink, now=run.present(), fallback=fallback)
     run.delivered.extend(delivered)
     run.notices.extend(
         f"refused by {one.sink}: {one.title} — {one.detail}" for one in delivered if one.status == "failed"
@@ -84,18 +72,3 @@ def _routing(run: Run) -> Routing:
             for name, feature in run.features.features.items()
         },
     )
-
-
-def _sinks(run: Run) -> tuple[Sink, Sink | None]:
-    from alerts.sinks import FolderSink, StreamSink
-
-    try:
-        token = slack_token(run.settings, run.environment)
-    except SettingsError as error:
-        run.notices.append(f"{error} (meanwhile messages go to {run.home.outbox})")
-        token = None
-    if token is None:
-        return FolderSink(run.home.outbox), None
-    from alerts.slack import SlackSink
-
-    return SlackSink(token.get_secret_value(), base_url=run.settings.slack.base_url), StreamSink(sys.stdout)

@@ -13,13 +13,13 @@ ACTIVE_DAYS = 14  # a billing source without a charge for so long does not hold 
 def build_warehouse(run: Run) -> None:
     """Settle, allocate, build every model, check, reconcile: one transaction. A mismatch stops the run."""
     from warehouse.build import build
-    from warehouse.watermarks import last_charge_dates
+    from warehouse.watermarks import charged_through
 
-    last_dates = last_charge_dates(run.warehouse)
+    charged = charged_through(run.warehouse)
     for source in run.settings.sources:
-        if source.name in last_dates:
+        if source.name in charged:
             settled = run.as_of - timedelta(days=1 + connector_class(source.type).settle_days)
-            run.settled_through[source.name] = min(settled, last_dates[source.name])
+            run.settled_through[source.name] = min(settled, charged[source.name])
     active = [day for day in run.settled_through.values() if day >= run.as_of - timedelta(days=ACTIVE_DAYS)] or sorted(
         run.settled_through.values()
     )[-1:]

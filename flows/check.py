@@ -51,12 +51,7 @@ def _slack(settings: Settings) -> CheckResult:
         return CheckResult("token", False, str(error))
     if token is None:
         return CheckResult("token", True, f"no token: messages go to {settings.home / 'outbox'} and the terminal")
-    from alerts.sinks import DeliveryError
-    from alerts.slack import SlackSink
+    from alerts.slack import check_token
 
-    sink = SlackSink(token.get_secret_value(), base_url=settings.slack.base_url)
-    try:
-        channel_id = sink.find_channel_id(settings.slack.channel)
-    except DeliveryError as error:
-        return CheckResult("channel", False, str(error))
-    return CheckResult("channel", True, f"{settings.slack.channel} is {channel_id}")
+    found, cure = check_token(token.get_secret_value(), settings.slack.channel, base_url=settings.slack.base_url)
+    return CheckResult("channel", not cure, found, cure)

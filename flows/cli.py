@@ -23,6 +23,11 @@ app = typer.Typer(
 out = Console()
 err = Console(stderr=True)
 
+incidents_app = typer.Typer(help="The ledger of incidents, and the answers that Slack's buttons give.")
+slack_app = typer.Typer(help="Set Slack up: the app's manifest, a sample message, the button listener.")
+app.add_typer(incidents_app, name="incidents")
+app.add_typer(slack_app, name="slack")
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="The configuration file. [default: $TRENDBREAK_CONFIG or trendbreak.yml]"),
@@ -122,6 +127,96 @@ def status(config: ConfigOption = None) -> None:
 
     if not show_status(_settings(config)[1], out):
         raise typer.Exit(1)
+
+
+IncidentArgument = Annotated[str, typer.Argument(help="The incident's id.")]
+
+
+@incidents_app.command("list")
+def incidents_list(
+    config: ConfigOption = None,
+    include_closed: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
+) -> None:
+    """Open incidents."""
+    from flows.incidents import list_incidents
+
+    list_incidents(_settings(config)[1], out, include_closed=include_closed)
+
+
+@incidents_app.command("show")
+def incidents_show(incident: IncidentArgument, config: ConfigOption = None) -> None:
+    """One incident as Slack shows it, and its history."""
+    from flows.incidents import show_incident
+
+    show_incident(_settings(config)[1], incident, out)
+
+
+@incidents_app.command("ack")
+def incidents_ack(incident: IncidentArgument, config: ConfigOption = None) -> None:
+    """Somebody is investigating it."""
+    _answer(config, incident, "investigating")
+
+
+@incidents_app.command("expected")
+def incidents_expected(incident: IncidentArgument, config: ConfigOption = None) -> None:
+    """It was meant: the new level is the level."""
+    _answer(config, incident, "expected")
+
+
+@incidents_app.command("false-alarm")
+def incidents_false_alarm(incident: IncidentArgument, config: ConfigOption = None) -> None:
+    """It should not have been told."""
+    _answer(config, incident, "false_alarm")
+
+
+@incidents_app.command("snooze")
+def incidents_snooze(
+    incident: IncidentArgument,
+    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="[default: a week from today]")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Nothing more about it until a day."""
+    _answer(config, incident, "snooze", until=_day(until))
+
+
+@incidents_app.command("resolve")
+def incidents_resolve(incident: IncidentArgument, config: ConfigOption = None) -> None:
+    """It is over."""
+    _answer(config, incident, "resolve")
+
+
+@slack_app.command("test")
+def slack_test(config: ConfigOption = None) -> None:
+    """Post a sample message to the default channel."""
+    from flows.incidents import post_sample
+
+    post_sample(_settings(config)[1], out)
+
+
+@slack_app.command("manifest")
+def slack_manifest() -> None:
+    """Print the Slack app's manifest, to paste at api.slack.com/apps."""
+    import json
+
+    from alerts.slack import make_manifest
+
+    print(json.dumps(make_manifest(), indent=2))
+
+
+@slack_app.command("listen")
+def slack_listen(config: ConfigOption = None) -> None:
+    """Answer the buttons of alerts over Socket Mode, until interrupted."""
+    import threading
+
+    from flows.incidents import listen
+
+    listen(_settings(config)[1], stop=threading.Event(), say=lambda text: out.print(text, markup=False))
+
+
+def _answer(config: Path | None, incident: str, word: str, *, until: date | None = None) -> None:
+    from flows.incidents import answer
+
+    answer(_settings(config)[1], incident, word, out, until=until)
 
 
 @contextmanager

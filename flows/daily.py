@@ -10,7 +10,6 @@ from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.tasks import exponential_backoff
 
 from connectors.errors import TransientError
 from flows.errors import DeliveriesWaiting, SourcesFailed
@@ -19,7 +18,6 @@ from flows.settings import load_settings
 from flows.steps import Step, run_steps
 from flows.summary import RunSummary, summarise, summary_markdown
 
-BACKOFF_SECONDS = 5
 LOCK_WAIT_SECONDS = 600  # a scheduled run waits this long for a run that a person started
 
 
@@ -32,10 +30,9 @@ def _execute_as_task(step: Step, run: Run, label: str, *arguments: Any) -> Any:
     result = task(
         name=step.name,
         task_run_name=label,
-        retries=step.retries,
-        retry_delay_seconds=exponential_backoff(backoff_factor=BACKOFF_SECONDS),
-        retry_jitter_factor=0.3,
-        retry_condition_fn=_can_pass if step.retries else None,
+        retries=len(step.retry_delays_seconds),
+        retry_delay_seconds=list(step.retry_delays_seconds),
+        retry_condition_fn=_can_pass if step.retry_delays_seconds else None,
         cache_policy=NO_CACHE,
         persist_result=False,
     )(call)()

@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,6 +74,11 @@ def serve(config: Path, settings: Settings, *, say: Callable[[str], None]) -> No
     with prefect_server(settings.home / "prefect") as url:
         say(f"Prefect API: {url}")
         say(f"daily flow: {settings.schedule.cron} ({settings.schedule.timezone}); stop with Ctrl-C")
+        stop = threading.Event()
+        if settings.slack.app_token is not None:
+            from flows.incidents import listen
+
+            threading.Thread(target=listen, args=(settings,), kwargs={"stop": stop, "say": say}, daemon=True).start()
         from prefect.schedules import Cron
         from prefect.types.entrypoint import EntrypointType
 

@@ -67,9 +67,10 @@ class SourceSettings(BaseModel):
 
 
 class SlackSettings(_Strict):
-    """Without a token the messages go to a folder and the terminal."""
+    """Without a token the messages go to a folder and the terminal; with an app token, buttons work too."""
 
-    token: SecretStr | None = None
+    token: SecretStr | None = Field(default=None, description="the bot token, xoxb-…")
+    app_token: SecretStr | None = Field(default=None, description="the app-level token for buttons, xapp-…")
     channel: str = "#ai-costs"
     base_url: str = "https://slack.com/api/"
 
@@ -145,9 +146,16 @@ def resolve(value: Any, environment: Mapping[str, str], where: str) -> Any:
 
 def slack_token(settings: Settings, environment: Mapping[str, str]) -> SecretStr | None:
     """The bot token, resolved; None when none is configured. Raises SettingsError when its variable is unset."""
-    if settings.slack.token is None:
-        return None
-    return SecretStr(resolve(settings.slack.token.get_secret_value(), environment, "slack.token"))
+    return _secret(settings.slack.token, environment, "slack.token")
+
+
+def app_token(settings: Settings, environment: Mapping[str, str]) -> SecretStr | None:
+    """The app-level token, resolved, as `slack_token`."""
+    return _secret(settings.slack.app_token, environment, "slack.app_token")
+
+
+def _secret(secret: SecretStr | None, environment: Mapping[str, str], where: str) -> SecretStr | None:
+    return None if secret is None else SecretStr(resolve(secret.get_secret_value(), environment, where))
 
 
 def config_path(given: Path | None) -> Path:

@@ -14,21 +14,23 @@ from flows.run import Run
 
 @dataclass(frozen=True)
 class Step:
-    """`function(run, *arguments)`. `retries` are for errors that can pass, and for no others."""
+    """`function(run, *arguments)`. It is tried again after these seconds for errors that can pass, for no others."""
 
     name: str
     function: Callable[..., Any]
-    retries: int = 0
+    retry_delays_seconds: tuple[float, ...] = ()
 
 
 SWEEP = Step("sweep", ingest.sweep)
-FETCH = Step("fetch", ingest.fetch_source, retries=3)
+FETCH = Step("fetch", ingest.fetch_source, retry_delays_seconds=(5, 15, 45))
 LOAD = Step("load", ingest.load_source)
 BUILD = Step("build", build.build_warehouse)
 FORECAST = Step("forecast", forecast.make_forecasts)
 DETECT = Step("detect", alert.find_incidents)
 PUBLISH = Step("publish", build.publish_snapshot)
-DELIVER = Step("deliver", alert.deliver_messages, retries=3)
+DELIVER = Step(
+    "deliver", alert.deliver_messages, retry_delays_seconds=(20, 60, 120)
+)  # 120: what Slack's history may lag
 REPORT = Step("report", summary.write_report)
 
 Execute = Callable[..., Any]  # execute(step, run, label, *arguments)

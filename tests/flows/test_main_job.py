@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,22 +9,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.flows.command import trendbreak
 from tests.flows.small_bill import bill_lines, first_day, write_small_home
 from tests.servers import slack
-
-
-def trendbreak(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, without this machine's Prefect and Trendbreak settings."""
-    kept = {key: text for key, text in os.environ.items() if not key.startswith(("PREFECT_", "TRENDBREAK_", "SLACK_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "flows", *map(str, arguments)],
-        cwd=cwd,
-        env={**kept, **environment, "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
 
 
 def ask(home: Path, sql: str) -> list[tuple[Any, ...]]:
