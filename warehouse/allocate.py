@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import duckdb
 import numpy as np
@@ -164,7 +164,7 @@ def allocate(wh: HasConnection, features: Features) -> None:
             where="core.charges",
             cure="correct the bill's row",
         ) from error
-    for name in ("_matched", "_divided", "_shares"):
+    for name in ("_matched", "_divided", "_answers", "_shares"):
         con.execute(f"DROP TABLE IF EXISTS temp.main.{name}")
     con.execute(
         "COMMENT ON TABLE core.allocations IS 'Every charge, given to features by rules and splits. "
@@ -196,9 +196,9 @@ def _match_charges(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> lis
     combinations = con.execute(
         render("allocate/combinations.sql", keys=keys, boundaries=boundaries, pools=POOLS)
     ).to_arrow_table()
-    columns = {name: Column(combinations[name]) for name in plain}
+    columns = {name: Column.of(combinations[name]) for name in plain}
     if tagged:
-        columns |= _tag_columns(con, Column(combinations["tags"]), tagged)
+        columns |= _tag_columns(con, Column.of(combinations["tags"]), tagged)
     pools = _codes(combinations["_pool"])
     taken = first_rules(
         rules,
@@ -225,44 +225,71 @@ def _match_charges(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> lis
 
 
 def _share_splits(con: duckdb.DuckDBPyConnection, features: Features) -> None:
-    """Make temp table _shares: split × charge_date × provider × model → target, share, is_remainder."""
+    """Make temp tables _answers (split × charge_date × provider × model → number of its shares) and _shares
+    (number → target, share, is_remainder). Days that are shared alike point to the same shares."""
     wanted: dict[str, list[_Wanted]] = defaultdict(list)
     for split, *rest in con.execute(render("allocate/to_be_split.sql")).fetchall():
         wanted[split].append(_Wanted(*rest))
-    direct: Mapping[date, Mapping[str, Decimal]] | None = None
-    rows: list[tuple[str, date, str | None, str | None, str, Decimal, bool]] = []
+    direct = _direct_costs(con) if any(isinstance(features.splits[name], ProportionalSplit) for name in wanted) else {}
+    numbers: dict[int, int] = {}  # id of a Shares object → its number
+    answers: list[tuple[str, date, str | None, str | None, int]] = []
+    shares: list[tuple[int, str, Decimal, bool]] = []
+    kept: list[Shares] = []  # an id stays its object's own as long as the object lives
     for name, parts in wanted.items():
-        split = features.splits[name]
-        if isinstance(split, FixedSplit):
-            answers = [weighted_shares(split.weights)] * len(parts)
-        elif isinstance(split, EvenSplit):
-            answers = [even_shares(split.features)] * len(parts)
-        elif isinstance(split, ProportionalSplit):
-            direct = _direct_costs(con) if direct is None else direct
-            names = list(features.features if split.features is None else split.features)
-            by_day = {day: proportional_shares(direct, day, names) for day in {part.charge_date for part in parts}}
-            answers = [by_day[part.charge_date] for part in parts]
-        else:
-            names = list(features.features if split.features is None else split.features)
-            answers = _by_telemetry(con, name, split, names, parts)
-        for part, answer in zip(parts, answers, strict=True):
-            for target, share in answer.parts.items():
-                is_remainder = target == answer.remainder
-                rows.append((name, part.charge_date, part.provider, part.model, target, share, is_remainder))
-    schema = pa.schema(
-        [
-            ("split", pa.string()),
-            ("charge_date", pa.date32()),
-            ("provider", pa.string()),
-            ("model", pa.string()),
-            ("feature", pa.string()),
-            ("share", pa.decimal128(SHARE_PLACES + 1, SHARE_PLACES)),
-            ("is_remainder", pa.bool_()),
-        ]
-    )
+        for part, answer in zip(parts, _answer(con, features, name, parts, direct), strict=True):
+            if id(answer) not in numbers:
+                number = numbers[id(answer)] = len(kept)
+                kept.append(answer)
+                shares += [(number, to, share, to == answer.remainder) for to, share in answer.parts.items()]
+            answers.append((name, part.charge_date, part.provider, part.model, numbers[id(answer)]))
+    _create_from_arrow(con, "_answers", _to_table(answers, _ANSWERS))
+    _create_from_arrow(con, "_shares", _to_table(shares, _SHARES))
+
+
+_ANSWERS = pa.schema(
+    [
+        ("split", pa.string()),
+        ("charge_date", pa.date32()),
+        ("provider", pa.string()),
+        ("model", pa.string()),
+        ("shares", pa.int64()),
+    ]
+)
+_SHARES = pa.schema(
+    [
+        ("shares", pa.int64()),
+        ("feature", pa.string()),
+        ("share", pa.decimal128(SHARE_PLACES + 1, SHARE_PLACES)),
+        ("is_remainder", pa.bool_()),
+    ]
+)
+
+
+def _to_table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
     columns = list(zip(*rows, strict=True)) or [()] * len(schema)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-    _create_from_arrow(con, "_shares", pa.table(arrays, schema=schema))
+    return pa.table(
+        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
+    )
+
+
+def _answer(
+    con: duckdb.DuckDBPyConnection,
+    features: Features,
+    name: str,
+    parts: Sequence[_Wanted],
+    direct: Mapping[date, Mapping[str, Decimal]],
+) -> list[Shares]:
+    """The shares of each of `parts`, by the method of the split."""
+    split = features.splits[name]
+    if isinstance(split, FixedSplit):
+        return [weighted_shares(split.weights)] * len(parts)
+    if isinstance(split, EvenSplit):
+        return [even_shares(split.features)] * len(parts)
+    names = list(features.features if split.features is None else split.features)
+    if isinstance(split, ProportionalSplit):
+        by_day = {day: proportional_shares(direct, day, names) for day in {part.charge_date for part in parts}}
+        return [by_day[part.charge_date] for part in parts]
+    return _by_telemetry(con, name, split, names, parts)
 
 
 def _direct_costs(con: duckdb.DuckDBPyConnection) -> dict[date, dict[str, Decimal]]:
@@ -420,7 +447,7 @@ def _tag_columns(con: duckdb.DuckDBPyConnection, tags: Column, dimensions: Seque
             found = con.execute(
                 render("allocate/tag_values.sql", spellings=spellings), [_json_pointer(key) for key in spellings]
             ).to_arrow_table()
-            columns[dimension] = Column(found["tag"]).taken_at(tags.codes)
+            columns[dimension] = Column.of(found["tag"]).taken_at(tags.codes)
         return columns
     finally:
         con.unregister("_distinct_tags")

@@ -32,7 +32,7 @@ class StoreError(WarehouseError):
     """The warehouse's own files cannot be opened or brought to this version."""
 
 
-class WarehouseLocked(StoreError):  # noqa: N818 - a state, not a fault
+class WarehouseLocked(StoreError):
     """Another process writes to this warehouse; the text names its pid, host and since when."""
 
 

@@ -8,6 +8,7 @@ no text in a bill can make one slow.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,23 +69,26 @@ def escape(text: str) -> str:
     return "".join(f"\\{character}" if character in _SPECIAL else character for character in text)
 
 
+@dataclass
 class Column:
     """One dimension over all combinations: distinct texts, and a code per combination (-1: no value)."""
 
-    def __init__(self, values: pa.Array | pa.ChunkedArray) -> None:
+    texts: pa.Array
+    codes: Codes
+    _code_of: dict[str, int] | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, values: pa.Array | pa.ChunkedArray) -> Column:
+        """The column of these texts, one per combination."""
         encoded = (values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values).dictionary_encode()
         if isinstance(encoded, pa.ChunkedArray):
             encoded = encoded.combine_chunks()
-        self.texts: pa.Array = encoded.dictionary
-        self.codes: Codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-        self._code_of: dict[str, int] | None = None
+        codes: Codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+        return cls(encoded.dictionary, codes)
 
     def taken_at(self, places: Codes) -> Column:
         """The column whose row i is this one's row places[i]; a negative place has no value."""
-        column = Column.__new__(Column)
-        column.texts, column._code_of = self.texts, None
-        column.codes = np.append(self.codes, np.int32(-1))[places]
-        return column
+        return Column(self.texts, np.append(self.codes, np.int32(-1))[places])
 
     def code_of(self, text: str) -> int | None:
         """The code of a text, or None where no combination has it."""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.types import TypeDecorator
 
 from warehouse.errors import WarehouseError
@@ -241,7 +241,7 @@ class StateStore:
         try:
             with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
                 yield connection
-        except OperationalError as error:
+        except DBAPIError as error:
             raise StateError(f"{error.orig}", where=f"state store {self._url.render_as_string()}") from error
 
     def create(self) -> None:

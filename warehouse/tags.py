@@ -18,17 +18,18 @@ from typing import Any
 
 PREFIXES = ("resourceTags/user:", "user:", "resourceTags/", "userAttribute/", "accountTag/", "costCategory/")
 PREFIX = r"^(resourceTags/|accountTag/|userAttribute/|costCategory/)?(user:)?"
+CUR_PREFIX = r"^(resourceTags/|accountTag/|userAttribute/|costCategory/)?(user:|user_)?"
 UNREAD = "_unread"
 
 
-def canonical_tags(raw: str) -> str | None:
-    """The canonical text of one raw tags text; None when it holds no tag."""
+def canonical_tags(raw: str, prefix: str = PREFIX) -> str | None:
+    """The canonical text of one raw tags text; None when it holds no tag. `prefix`: what goes from its keys."""
     pairs = _read_pairs(raw)
     if pairs is None:
         return json.dumps({UNREAD: raw}, ensure_ascii=False, separators=(",", ":"))
     claims: dict[str, list[str]] = {}
     for key in pairs:
-        claims.setdefault(re.sub(PREFIX, "", key), []).append(key)
+        claims.setdefault(re.sub(prefix, "", key), []).append(key)
     named: dict[str, str] = {}
     for plain, keys in claims.items():
         winner = min(keys, key=_rank)

@@ -15,6 +15,20 @@ def loaded_through(warehouse: Warehouse, source_name: str) -> date | None:
     return row[0] if row else None
 
 
-def last_charge_dates(warehouse: Warehouse) -> dict[str, date]:
-    """The newest day with a charge, per source that has any."""
-    return dict(warehouse.con.execute("SELECT source_name, max(charge_date) FROM core.charges GROUP BY ALL").fetchall())
+def charged_through(warehouse: Warehouse) -> dict[str, date]:
+    """The newest day that each billing source has spoken for, per source that has any charge.
+
+    An answer to a window speaks for all its days, also those without a charge. An export speaks for a month,
+    most of which may be to come: its newest day with a charge counts.
+    """
+    rows = warehouse.con.execute(
+        """
+        SELECT c.source_name, greatest(max(c.charge_date), coalesce(max(d.window_end) - 1, max(c.charge_date)))::DATE
+        FROM core.charges AS c
+        LEFT JOIN (
+            SELECT source_name, max(window_end) AS window_end FROM ops.deliveries WHERE replaces = 'window' GROUP BY ALL
+        ) AS d ON d.source_name = c.source_name
+        GROUP BY c.source_name
+        """
+    ).fetchall()
+    return dict(rows)

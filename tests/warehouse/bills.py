@@ -233,11 +233,18 @@ class Home:
         return self.load_files(wh, {name: data}, rows[0], rates=rates, **more)
 
     def load_files(
-        self, wh: Warehouse, files: Mapping[str, bytes], columns: Any, *, rates: Any = (), **more: Any
+        self,
+        wh: Warehouse,
+        files: Mapping[str, bytes],
+        columns: Any,
+        *,
+        rates: Any = (),
+        tag_keys: Any = None,
+        **more: Any,
     ) -> LoadResult:
         delivery = self.land(files, **more)
         scan = focus_scan(delivery.files.values(), columns)
-        return load_delivery(wh, delivery, (scan,), now=self.clock, rates=rates)
+        return load_delivery(wh, delivery, (scan,), now=self.clock, rates=rates, tag_keys=tag_keys)
 
     def load_rows(self, wh: Warehouse, *parts: Rows, content: str | None = None, **more: Any) -> LoadResult:
         """Load API rows: their window is replaced. `content` stands for the bytes of the answer."""

@@ -25,13 +25,9 @@ members AS (
     GROUP BY ALL
 ),
 largest AS (
-    SELECT
-        feature,
-        arg_max(dimension, abs(change_usd)) AS dimension,
-        arg_max(member, abs(change_usd)) AS member,
-        arg_max(change_usd, abs(change_usd)) AS change_usd
+    SELECT feature, dimension, member, change_usd
     FROM members
-    GROUP BY feature
+    QUALIFY row_number() OVER (PARTITION BY feature ORDER BY abs(change_usd) DESC, dimension, member) = 1
 )
 SELECT
     f.feature,

@@ -77,7 +77,7 @@ def test_the_first_rule_that_holds_takes_the_row(
         )
         for row in rows
     ]
-    columns = {name: Column(pa.array([row[i] for row in rows], pa.string())) for i, name in enumerate(DIMENSIONS)}
+    columns = {name: Column.of(pa.array([row[i] for row in rows], pa.string())) for i, name in enumerate(DIMENSIONS)}
     built = [Rule.model_validate({"when": when, "feature": "a"}) for when in rules]
     assert match(built, columns, len(rows)) == expected
 
@@ -89,7 +89,7 @@ def test_a_glob_means_what_fnmatch_means(glob: str, text: str) -> None:
         compile_pattern("glob", glob)
     except PatternError:
         return  # a range such as [b-a]: refused with the file's line, where fnmatch matches nothing
-    column = Column(pa.array([text]))
+    column = Column.of(pa.array([text]))
     accepted = bool(column.accepted(Condition(glob=glob))[0])
     assert accepted == fnmatch.fnmatchcase(text, glob)
 
@@ -102,7 +102,7 @@ def test_an_unusable_pattern_is_refused() -> None:
 
 def test_a_pattern_that_backtracks_elsewhere_stays_quick() -> None:
     """Python's re needs hours for this; RE2 is linear, whatever a bill holds."""
-    column = Column(pa.array(["a" * 5000 + "b"]))
+    column = Column.of(pa.array(["a" * 5000 + "b"]))
     assert not column.accepted(Condition(regex="^(a+)+$"))[0]
 
 

@@ -122,7 +122,7 @@ def test_a_payload_stays_in_its_delivery(tmp_path: Path, name: str) -> None:
 
 
 def test_two_payloads_of_one_name(tmp_path: Path) -> None:
-    with pytest.raises(LandingError, match="two payloads are called 'a.csv'"):
+    with pytest.raises(LandingError, match=r"two payloads are called 'a\.csv'"):
         store(Landing(tmp_path), ("a.csv", b"1"), ("a.csv", b"2"))
 
 

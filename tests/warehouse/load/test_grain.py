@@ -180,7 +180,7 @@ def test_the_columns_that_tell_groups_apart_are_found(
     select = "SELECT * EXCLUDE (delivery_id, scope) FROM core.charges WHERE scope = ? ORDER BY ALL"
     home.load_focus(wh, rows, "plain.csv")
     plain = rows_of(wh, select, "plain.csv")
-    monkeypatch.setattr("warehouse.load.FEWEST_ROWS_TO_REDUCE", 0)
+    monkeypatch.setattr("warehouse.staged_charges.FEWEST_ROWS_TO_REDUCE", 0)
     home.load_focus(wh, [{**row, "BillingAccountId": "b"} for row in rows], "reduced.csv")
     reduced = rows_of(wh, select.replace("delivery_id, scope", "delivery_id, scope, billing_account_id"), "reduced.csv")
     index = [column[0] for column in wh.con.execute("DESCRIBE core.charges").fetchall()].index("billing_account_id") - 2
@@ -203,3 +203,36 @@ def test_a_pattern_that_begins_within_the_bill(
         ("ai_platform", "bucket-1"),
         ("other", None),
     ]
+
+
+PODS = [
+    focus_row(1 + pod % 3, "0.5", Tags=json.dumps({"user:team": f"t{pod % 2}", "pod": f"pod-{pod}", "a/b~c": "x"}))
+    for pod in range(30)
+]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "map.parquet"])
+def test_an_allow_list_keeps_rows_few(home: Home, wh: Warehouse, name: str) -> None:
+    rows, types = PODS, {}
+    if name == "map.parquet":
+        rows = [{**row, "Tags": list(json.loads(row["Tags"]).items())} for row in PODS]
+        types = {"Tags": MAP}
+    result = home.load_focus(wh, rows, name, types=types, tag_keys=["team", "a/b~c", "absent"])
+    assert result.charge_rows == 6
+    assert rows_of(wh, "SELECT DISTINCT tags FROM core.charges ORDER BY 1") == [
+        ('{"a/b~c":"x","team":"t0"}',),
+        ('{"a/b~c":"x","team":"t1"}',),
+    ]
+    assert one(wh, "SELECT sum(billed_cost) FROM core.charges") == 15
+
+
+def test_an_empty_allow_list_keeps_no_tag(home: Home, wh: Warehouse) -> None:
+    assert home.load_focus(wh, PODS, tag_keys=[]).charge_rows == 3
+
+
+def test_the_tag_that_explodes_the_rows_is_named(home: Home, wh: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warehouse.staged_charges.MANY_TAG_TEXTS", 25)
+    result = home.load_focus(wh, PODS)
+    assert result.notes == (
+        "the tag 'pod' has 30 values and makes 30 daily rows: list the tags that matter under tag_keys",
+    )

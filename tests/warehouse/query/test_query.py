@@ -11,6 +11,7 @@ import pytest
 from tests.warehouse.ledger import add_charges, build_marts, charge, new_warehouse
 from tests.warehouse.published import HOSTILE, features, make_home, published_path
 from warehouse.query import QueryError, canned, format_table, is_truncated, run_query
+from warehouse.reads import open_snapshot
 from warehouse.store import open_warehouse
 
 D = Decimal
@@ -45,6 +46,23 @@ def test_it_works_while_a_run_is_writing(home: Path) -> None:
         wh.con.execute("DELETE FROM core.charges WHERE effective_cost = 1000000")
 
 
+@pytest.mark.parametrize(
+    ("sql", "columns"),
+    [
+        ("FROM marts.coverage", 12),
+        ("DESCRIBE marts.coverage", 6),
+        ("SUMMARIZE marts.coverage", 12),
+        ("EXPLAIN SELECT 1", 2),
+        ("SELECT 1 AS n;", 1),
+        ("PIVOT marts.feature_cost_monthly ON month USING sum(effective_cost_usd) GROUP BY feature", 4),
+    ],
+)
+def test_more_than_select_can_be_asked(published: Path, sql: str, columns: int) -> None:
+    table = run_query(published, sql)
+    assert table.num_columns == columns
+    assert table.num_rows > 0
+
+
 REFUSED = [
     ("SELECT * FROM read_csv('/etc/passwd')", "not allowed here.*Cannot access file"),
     ("SELECT * FROM '/etc/passwd.csv'", r"not allowed here|does not exist"),
@@ -55,6 +73,7 @@ REFUSED = [
     ("CREATE TABLE marts.mine AS SELECT 1", "not allowed here.*read-only"),
     ("DELETE FROM core.charges", "not allowed here.*read-only"),
     ("SELECT 1; SELECT 2", "found 2 statements — write one SELECT"),
+    ("SELECT 1; PIVOT marts.coverage ON source_name USING sum(tagged_usd)", "found 3 statements"),
     ("  -- nothing", "found 0 statements"),
     ("SELECT * FROM marts.coverag", r"table marts\.coverag does not exist; did you mean marts\.coverage\? — see `tr"),
     ("SELECT * FROM feature_cost_daily", r"did you mean marts\.feature_cost_daily\?"),
@@ -124,7 +143,13 @@ def test_the_child_has_none_of_the_callers_secrets(published: Path, monkeypatch:
 
 @pytest.fixture(scope="module")
 def answers(published: Path) -> dict[str, pa.Table]:
-    return {name: run_query(published, sql) for name, (_, sql) in canned().items()}
+    """All of them on one connection; the child process makes no difference to an answer."""
+    with open_snapshot(published) as con:
+        return {name: con.execute(sql).to_arrow_table() for name, (_, sql) in canned().items()}
+
+
+def test_a_canned_query_runs_as_any_other(published: Path, answers: dict[str, pa.Table]) -> None:
+    assert run_query(published, canned()["movers"][1]).to_pylist() == answers["movers"].to_pylist()
 
 
 @pytest.mark.parametrize("name", sorted(canned()))

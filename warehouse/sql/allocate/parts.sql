@@ -10,11 +10,12 @@ WITH parts AS (
         CASE WHEN NOT s.is_remainder THEN (d.{{ column }} * s.share)::{{ type }} END AS part_{{ column }}{{ "," if not loop.last }}
         {% endfor %}
     FROM _divided AS d
-    JOIN _shares AS s
-        ON s.split = d.split
-        AND s.charge_date = d.charge_date
-        AND s.provider IS NOT DISTINCT FROM d.provider
-        AND s.model IS NOT DISTINCT FROM d.model
+    JOIN _answers AS a
+        ON a.split = d.split
+        AND a.charge_date = d.charge_date
+        AND a.provider IS NOT DISTINCT FROM d.provider
+        AND a.model IS NOT DISTINCT FROM d.model
+    JOIN _shares AS s ON s.shares = a.shares
 )
 SELECT
     {% for column in grain %}

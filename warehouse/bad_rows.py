@@ -1,0 +1,152 @@
+"""Which row of which file is at fault. Slow and careful: it runs only after a load has failed."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from warehouse.csv_files import FETCH_AGAIN, is_text, name_of, open_text, text_of
+from warehouse.errors import LoadError
+from warehouse.scans import Group, Scan, escape_glob
+from warehouse.statements import render
+
+
+def find_bad_row(con: duckdb.DuckDBPyConnection, scan: Scan) -> LoadError | None:
+    """The first value that cannot be read, as the error to raise; None when every value can.
+
+    Slow and careful, file by file: it runs only after the load has failed.
+    """
+    for group in scan.groups:
+        for path in group.files or (None,):
+            if path is not None and group.file_format == "csv":
+                broken = _find_broken_line(group, path)
+                if broken is not None:
+                    return broken
+            found = _find_bad_value(con, group, path)
+            if found is not None:
+                return found
+    return None
+
+
+def _checks(group: Group) -> Iterator[tuple[str, str, str]]:
+    """(canonical column, SQL condition of a bad value, what is wrong with it)."""
+    layout, columns = group.layout, group.columns
+    for name in layout.never_null:
+        yield name, f"({columns.text(name)}) IS NULL", "is empty"
+    kinds = [
+        (layout.money, "DECIMAL(38, 12)", "is not a number"),
+        (layout.quantities, "DECIMAL(38, 12)", "is not a number"),
+        (layout.days, "TIMESTAMPTZ", "is not a point in time"),
+        (layout.instants, "TIMESTAMPTZ", "is not a point in time"),
+        (layout.integers, "BIGINT", "is not a whole number"),
+    ]
+    for names, kind, what in kinds:
+        for name in names:
+            if columns.has(name):
+                text = columns.time_text(name) if kind == "TIMESTAMPTZ" else columns.text(name)
+                yield name, f"({text}) IS NOT NULL AND try_cast(({text}) AS {kind}) IS NULL", what
+
+
+def _find_bad_value(con: duckdb.DuckDBPyConnection, group: Group, path: Path | None) -> LoadError | None:
+    found = None
+    for column, condition, what in _checks(group):
+        hit = find_row(con, group, path, condition, shown=group.columns.text(column))
+        if hit is not None and (found is None or hit[0] < found[0][0]):
+            found = (hit, column, what)
+    if found is None:
+        return None
+    (row_number, value), column, what = found
+    return bad_value_error(group, path, row_number, column, value, what)
+
+
+def bad_value_error(
+    group: Group, path: Path | None, row_number: int, column: str, value: str | None, what: str
+) -> LoadError:
+    """The error that names file, row (and line of a CSV), column and value."""
+    where = [name_of(path, group.names)] if path is not None else []
+    where.append(f"row {row_number}")
+    if path is not None and group.file_format == "csv":
+        where.append(f"line {line_of_row(path, row_number)}")
+    actual = group.columns.identifier(column).strip('"')
+    if group.header and actual.startswith("_column_"):
+        actual = group.header[int(actual.removeprefix("_column_"))]
+    where.append(f"column {actual}" if actual == column else f"column {actual} ({column})")
+    shown = "" if value is None else f"{value!r} "
+    return LoadError(f"{shown}{what}", where=", ".join(where), cure="correct it at the source and fetch the file again")
+
+
+def find_row(
+    con: duckdb.DuckDBPyConnection, group: Group, path: Path | None, condition: str, *, shown: str
+) -> tuple[int, str | None] | None:
+    """(number of the first data row that meets `condition`, counted from 1; its `shown` text)."""
+    if path is None:
+        relation, row_number = group.relation, "row_number() OVER ()"
+    elif group.file_format == "parquet":
+        relation = render("scan/relation_parquet.sql", paths=[escape_glob(path)], numbered=True).strip()
+        row_number = "file_row_number + 1"
+    else:
+        relation = render(
+            "scan/relation_csv.sql",
+            paths=[escape_glob(path)],
+            null_text=list(dict.fromkeys(["", *group.null_text])),
+            columns=[f"_column_{place}" for place in range(len(group.header))],
+            numbered=True,
+        ).strip()
+        row_number = "row_number() OVER ()"
+    sql = render("scan/bad_value.sql", relation=relation, row_number=row_number, condition=condition, shown=shown)
+    with in_file_order(con):
+        row = con.execute(sql).fetchone()
+    return (int(row[0]), None if row[1] is None else str(row[1])) if row else None
+
+
+@contextmanager
+def in_file_order(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Rows keep the order of their file inside the block."""
+    con.execute("SET preserve_insertion_order = true")
+    try:
+        yield
+    finally:
+        con.execute("SET preserve_insertion_order = false")
+
+
+def _find_broken_line(group: Group, path: Path) -> LoadError | None:
+    """A record with another number of fields than the header, a quote that never closes, or bytes that are no text."""
+    width, name = len(group.header), name_of(path, group.names)
+    row_number, line = 0, 1
+    what = None
+    try:
+        with open_text(path) as handle:
+            records = csv.reader(text_of(handle), strict=True)
+            for record in records:
+                if row_number and record and len(record) != width:
+                    what = f"{len(record)} fields, the header has {width}: the file is cut off or damaged"
+                elif not is_text(record):
+                    what = "the text is not UTF-8"
+                if what is not None:
+                    break
+                row_number += bool(record) or row_number == 0
+                line = records.line_num + 1
+    except csv.Error as error:
+        what = f"the text cannot be read ({error}): the file is cut off or damaged"
+    if what is None:
+        return None
+    return LoadError(what, where=f"{name}, row {row_number}, line {line}", cure=FETCH_AGAIN)
+
+
+def line_of_row(path: Path, row_number: int) -> int:
+    """The line on which a CSV's data row begins; a quoted field may span lines."""
+    with open_text(path) as handle:
+        records = csv.reader(text_of(handle))
+        next(records, None)
+        seen = 0
+        line = records.line_num + 1
+        for record in records:
+            seen += bool(record)
+            if seen == row_number and record:
+                return line
+            line = records.line_num + 1
+    return line

@@ -1,0 +1,220 @@
+"""Columns of a file as SQL expressions: cast by their type, exactly, and left unread where they are known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from warehouse.statements import quote_literal
+from warehouse.tags import PREFIXES
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the files' footers say of a column, over all of their rows."""
+
+    is_null: bool = False  # in every row
+    has_nulls: bool = True
+    constant: str | None = None  # the text of the one value that stands in every row
+    largest: float | None = None  # the largest absolute number
+
+
+UNKNOWN = Facts()
+
+
+class Columns:
+    """The canonical columns of one group of files, as SQL expressions. Used inside the layout templates.
+
+    `found`: canonical name → (SQL identifier, DuckDB type). A column that is not there is null. A
+    column that is the same in every row is written as that value: it need not be read.
+    """
+
+    def __init__(
+        self,
+        found: Mapping[str, tuple[str, str]],
+        constants: Mapping[str, str],
+        facts: Mapping[str, Facts] | None = None,
+        tag_keys: tuple[str, ...] | None = None,
+    ) -> None:
+        self._tag_keys = tag_keys  # None: all of them
+        self._found = found
+        self._constants = constants
+        self._facts = facts or {}
+
+    def facts(self, name: str) -> Facts:
+        """What is known of a column without reading it."""
+        if name in self._constants and name not in self._found:
+            return Facts(has_nulls=False, constant=self._constants[name])
+        return self._facts.get(name, UNKNOWN)
+
+    def identifier(self, name: str) -> str:
+        """The column's name in the files."""
+        return self._found.get(name, (name, ""))[0]
+
+    def has(self, name: str) -> bool:
+        return name in self._found or name in self._constants
+
+    def raw(self, name: str) -> tuple[str, str]:
+        """(expression, DuckDB type) of the column as it stands in the file."""
+        known = self.facts(name)
+        if known.is_null:
+            return "NULL", "NULL"
+        if known.constant is not None:
+            return quote_literal(known.constant), "VARCHAR"
+        if name in self._found:
+            return self._found[name]
+        return "NULL", "NULL"
+
+    def text(self, name: str) -> str:
+        expression, kind = self.raw(name)
+        if kind == "VARCHAR":
+            return f"nullif({expression}, '')"
+        return f"{expression}::VARCHAR"
+
+    def first_text(self, *names: str) -> str:
+        """The first of the columns that has a value."""
+        present = []
+        for name in names:
+            if self.has(name):
+                present.append(self.text(name))
+                if not self.facts(name).has_nulls:
+                    break  # the others need not be read
+        return f"coalesce({', '.join(present)})" if len(present) > 1 else (present or ["NULL::VARCHAR"])[0]
+
+    def money(self, name: str) -> str:
+        """Exact: sums of the result do not depend on the order of rows."""
+        expression, kind = self.raw(name)
+        largest = self.facts(name).largest
+        return money_of(expression, kind, is_small=largest is not None and largest < SMALL_DOUBLE)
+
+    def whole_money(self, name: str) -> str:
+        """`money` in its widest type, for a CASE that takes one amount or another."""
+        return f"({self.money(name)})::DECIMAL(38, 12)"
+
+    def quantity(self, name: str) -> str:
+        return self.money(name)
+
+    def instant(self, name: str) -> str:
+        # Text without a zone, and timestamps without one, are UTC: the session's zone is UTC.
+        return (
+            f"({self.time_text(name)})::TIMESTAMPTZ"
+            if self.raw(name)[1] == "VARCHAR"
+            else f"{self.raw(name)[0]}::TIMESTAMPTZ"
+        )
+
+    def time_text(self, name: str) -> str:
+        """The text of a point in time, as DuckDB reads it: with seconds, which Azure leaves out (2026-01-05T23:00Z)."""
+        text = self.text(name)
+        if self.raw(name)[1] != "VARCHAR":
+            return text
+        return f"CASE WHEN length({text}) = 17 AND suffix({text}, 'Z') THEN left({text}, 16) || ':00Z' ELSE {text} END"
+
+    def day(self, name: str) -> str:
+        expression, kind = self.raw(name)
+        if kind in ("DATE", "NULL") or kind.startswith("TIMESTAMP"):
+            return f"{expression}::DATE"
+        return f"({self.instant(name)})::DATE"
+
+    def cast(self, name: str, kind: str) -> str:
+        expression, found = self.raw(name)
+        return f"nullif({expression}, '')::{kind}" if found == "VARCHAR" else f"{expression}::{kind}"
+
+    def tags(self, name: str) -> str:
+        """Tags as they stand: grouping by the raw text, and reading it afterwards, is four times faster.
+
+        With an allow-list, the object of the listed tags only: ids of pods or requests among the others
+        would make a row of core of every row of the bill.
+        """
+        return self._listed_tags(self._raw_tags(name), ("", *PREFIXES))
+
+    def _listed_tags(self, text: str, prefixes: Sequence[str]) -> str:
+        """Of the object `text` the tags that are on the allow-list; one parse of the text finds them all."""
+        if self._tag_keys is None or text == "NULL::VARCHAR":
+            return text
+        if not self._tag_keys:
+            return "NULL::VARCHAR"
+        spellings = [prefix + key for key in self._tag_keys for prefix in prefixes]
+        paths = ", ".join(quote_literal("/" + key.replace("~", "~0").replace("/", "~1")) for key in spellings)
+        found = f"CASE WHEN json_valid({text}) THEN json_extract_string({text}, [{paths}]) END"
+        pairs = []
+        for place, key in enumerate(self._tag_keys):
+            first = place * len(prefixes) + 1
+            picked = ", ".join(f"_tags[{first + offset}]" for offset in range(len(prefixes)))
+            pairs.append(f"{quote_literal(key)}, coalesce({picked})")
+        body = f"json_object({', '.join(pairs)})::VARCHAR"
+        return f"list_transform([{found}], lambda _tags: CASE WHEN _tags IS NOT NULL THEN {body} END)[1]"
+
+    def _raw_tags(self, name: str) -> str:
+        expression, kind = self.raw(name)
+        if kind == "VARCHAR":
+            return f"nullif({expression}, '')"
+        if kind == "NULL":
+            return "NULL::VARCHAR"
+        # A MAP and a STRUCT become an object; a list of pairs a list, which warehouse.tags reads.
+        return f"to_json({expression})::VARCHAR"
+
+    def key(self, name: str, key: str) -> str:
+        """The text under one key of a MAP, a STRUCT or a JSON object."""
+        expression, kind = self.raw(name)
+        path = quote_literal(f'$."{key}"')
+        if kind.startswith("MAP"):
+            return f"nullif({expression}[{quote_literal(key)}]::VARCHAR, '')"
+        if kind == "VARCHAR":
+            return f"CASE WHEN json_valid({expression}) THEN nullif(json_extract_string({expression}, {path}), '') END"
+        if kind.startswith("STRUCT"):
+            return f"nullif(json_extract_string(to_json({expression}), {path}), '')"
+        return "NULL::VARCHAR"
+
+    def cur_tags(self) -> str:
+        """The tags of a CUR as one JSON object: its maps, and its columns of single keys (`resource_tags.<key>`)."""
+        # The newer map `tags` holds what resource_tags and cost_category hold, and account tags besides.
+        maps = ["tags"] if self.has("tags") else [name for name in ("resource_tags", "cost_category") if self.has(name)]
+        objects = []
+        for name in maps:
+            text = self._raw_tags(name)
+            if name == "cost_category":
+                text = f"regexp_replace({text}, '([{{,])\\s*\"', '\\1\"costCategory/', 'g')"
+            objects.append(text)
+        single = [name for name in self._found if name.startswith(("resource_tags.", "cost_category."))]
+        if single:
+            keys = {name: name.partition(".")[2] for name in single}
+            labels = []
+            for name in sorted(single):
+                label = ("costCategory/" if name.startswith("cost_") else "") + keys[name]
+                labels.append(f"{quote_literal(label)}, {self.text(name)}")
+            objects.append(f"json_object({', '.join(labels)})::VARCHAR")
+        merged = objects[0] if objects else "NULL::VARCHAR"
+        if len(objects) > 1:
+            merged = f"coalesce({objects[0]}, '{{}}')"
+            for text in objects[1:]:
+                merged = f"json_merge_patch({merged}, coalesce({text}, '{{}}'))"
+            merged = f"({merged})::VARCHAR"
+        return self._listed_tags(merged, ("", *PREFIXES, "user_"))
+
+
+# double::DECIMAL(38, 12) multiplies in binary, which is exact below 2^53 / 10^12 (about 9,007) only;
+# above that the shortest text of the double is the amount that was written.
+SMALL_DOUBLE = 4000
+
+
+def money_of(expression: str, kind: str, *, is_small: bool = False) -> str:
+    """`expression` of DuckDB type `kind` as a decimal with up to 12 places, cast row by row and exactly.
+
+    `is_small`: a double that is known to be below SMALL_DOUBLE; its cast fits 64 bits, and its sums are faster.
+    """
+    if kind == "VARCHAR":
+        return f"nullif({expression}, '')::DECIMAL(38, 12)"
+    if kind == "DOUBLE" and is_small:
+        return f"{expression}::DECIMAL(16, 12)"
+    if kind == "DOUBLE":
+        return (
+            f"CASE WHEN abs({expression}) < {SMALL_DOUBLE} THEN {expression}::DECIMAL(38, 12) "
+            f"ELSE {expression}::VARCHAR::DECIMAL(38, 12) END"
+        )
+    if kind == "FLOAT":
+        return f"{expression}::VARCHAR::DECIMAL(38, 12)"
+    native = re.fullmatch(r"DECIMAL\((\d+),\s*(\d+)\)", kind)
+    if native and int(native.group(2)) <= 12:
+        return expression  # its sums are exact as it is
+    return f"{expression}::DECIMAL(38, 12)"
