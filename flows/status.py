@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -41,8 +43,8 @@ def show_status(settings: Settings, console: Console) -> bool:
             console.print(
                 Text(
                     f"last 30 days: {figures.usd(report.coverage.allocated_usd)} belong to features, "
-                    f"{figures.usd(report.coverage.unallocated_usd)} to none, "
-                    f"{figures.usd(report.coverage.unclassified_usd)} look like AI and are unclassified"
+                    f"{figures.usd(report.coverage.unallocated_usd)} to none; "
+                    f"{figures.usd(report.coverage.unclassified_usd or Decimal(0))} look like AI and are unclassified"
                 )
             )
         console.print(Text(figures.plural(len(report.incidents), "open incident")))

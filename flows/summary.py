@@ -113,7 +113,8 @@ def show_summary(summary: RunSummary, console: Console) -> None:
     for line in summary.sources:
         if line.failure:
             continue
-        news = f"{line.deliveries} new deliveries, {line.source_rows:,} rows" if line.deliveries else "nothing new"
+        plural = "y" if line.deliveries == 1 else "ies"
+        news = f"{line.deliveries} new deliver{plural}, {line.source_rows:,} rows" if line.deliveries else "nothing new"
         restated = f", {line.restated_days} past days restated" if line.restated_days else ""
         console.print(Text(f"{line.name}: {news}{restated}"))
     for note in summary.notes:
