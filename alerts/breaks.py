@@ -43,7 +43,7 @@ Bools = NDArray[np.bool_]
 Signs = NDArray[np.int8]
 
 _COST_FLOOR_USD = Decimal("0.50")
-_MIN_T = 4.0  # of the shift, on the alarm's own day
+_MIN_T = 3.5  # of the shift, on the alarm's own day
 _MIN_T_NOW = 2.0  # of today's reading, to take its onset and figures
 _GAP_DAYS = 7
 _LEVEL_CHANGE_DAYS = 3  # alarm days of an older episode from which it counts as a change of level

@@ -38,11 +38,11 @@ CHANNELS = ("none", "point", "week", "fortnight", "off")
 NONE, POINT, WEEK, FORTNIGHT, OFF = range(5)
 
 # Limits: chosen on the generator and seeds named in benchmarks/detection/README.md.
-POINT_LIMIT = 4.28  # deviations upward at which a single day alerts, and the bounds of a day
-_LIMIT_POINT_DOWN = 7.3
-_LIMIT_WEEK_UP = 2.91
-_LIMIT_FORTNIGHT_UP = 2.86
-_LIMIT_FORTNIGHT_DOWN = 3.72
+POINT_LIMIT = 4.35  # deviations upward at which a single day alerts, and the bounds of a day
+_LIMIT_POINT_DOWN = 7.4
+_LIMIT_WEEK_UP = 2.95
+_LIMIT_FORTNIGHT_UP = 2.90
+_LIMIT_FORTNIGHT_DOWN = 3.75
 _LIMIT_OFF = 1.0
 
 _LEVEL_GAIN = 0.045
@@ -52,6 +52,7 @@ _MONTH_EDGE_SHRINK = 6.0  # observations' worth of "no month-end effect"
 _SCALE_GAIN = 0.008  # nearly the plain mean: a scale that follows the last month hides its own outliers
 _CORRELATION_GAIN = 0.015
 _UPDATE_CLIP = 1.25  # of the scale: one outlier moves the state no further
+_LEARNING_DAYS, _LEARNING_CLIP = 28, 2.0  # while the weekdays are still being learned
 _SCALE_FLOOR_STATE = 0.02
 _SCALE_FLOOR_POINT = 0.05
 _FIRST_SCALE = 0.15
@@ -62,7 +63,7 @@ _RECORD_SHARE = 0.35
 _RECORD_HALF_LIFE = 120.0
 _RECORD_DELAY = 4  # days after which a past score may raise the limit: never during its own event
 _LEVEL_WALK = 0.006  # sd per day of a level that wanders although nothing happened
-_FIRST_DAY = 7  # age from which a single day is scored
+_FIRST_DAY = 14  # age from which a single day is scored: two weeks teach the weekdays
 _WARM_UP_DAYS = 28
 _PRIOR_WEIGHT = 2.0
 _YEAR = 365
@@ -267,7 +268,8 @@ def _run_states(
     ages = np.arange(days)
     gain_level = np.maximum(_LEVEL_GAIN, 1.0 / (ages + 1.0))
     gain_weekday = np.maximum(_WEEKDAY_GAIN, 1.0 / (ages // 7 + 2.0))
-    gain_scale = np.minimum(np.maximum(_SCALE_GAIN, 2.0 / (ages + 6.0)), 0.5)
+    gain_scale = np.maximum(_SCALE_GAIN, 2.0 / (np.maximum(ages - _FIRST_DAY, 0) + 8.0)) * (ages >= _FIRST_DAY)
+    clip = np.where(ages < _LEARNING_DAYS, _LEARNING_CLIP, _UPDATE_CLIP)
 
     level = q[np.minimum(first, days - 1), columns].copy()
     weekly = np.zeros((7, n))
@@ -277,13 +279,14 @@ def _run_states(
     cross, power = np.full(n, 0.06), np.full(n, 0.3)
     rho = np.minimum(np.maximum((cross + 0.06) / (power + 0.3), 0.0), 0.6)
     residuals = np.zeros((days, n))
+    g_correlation: float | Floats = _CORRELATION_GAIN
 
     for t in range(days):
         if aligned:
-            g_level, g_week, g_scale = gain_level[t], gain_weekday[t], gain_scale[t]
+            g_level, g_week, g_scale, g_clip = gain_level[t], gain_weekday[t], gain_scale[t], clip[t]
         else:
             age = np.maximum(t - first, 0)
-            g_level, g_week, g_scale = gain_level[age], gain_weekday[age], gain_scale[age]
+            g_level, g_week, g_scale, g_clip = gain_level[age], gain_weekday[age], gain_scale[age], clip[age]
         today = weekday[t]
         at_edge = month_edge[t]
         touches_edge = bool(at_edge.any()) if per_column else bool(at_edge)
@@ -305,10 +308,11 @@ def _run_states(
             seen = known[t]
             residual *= seen
             surprise *= seen
+            g_correlation = _CORRELATION_GAIN * seen
         pooled = variance[0] + variance[1]
         pooled *= 0.5
         scale = np.sqrt(pooled)
-        reach = _UPDATE_CLIP * scale
+        reach = g_clip * scale
         step = np.minimum(residual, reach)
         np.negative(reach, out=reach)
         np.maximum(step, reach, out=step)
@@ -332,8 +336,8 @@ def _run_states(
         variance += change
         before = ratio
         ratio = step / scale
-        cross += _CORRELATION_GAIN * (ratio * before - cross)
-        power += _CORRELATION_GAIN * (before * before - power)
+        cross += g_correlation * (ratio * before - cross)
+        power += g_correlation * (before * before - power)
 
         if per_column or today in _REBASE_WEEKDAYS:
             rho = np.minimum(np.maximum((cross + 0.06) / (power + 0.3), 0.0), 0.6)

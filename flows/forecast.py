@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from alerts.forecast import BudgetOutlook
 
 HISTORY_DAYS = 400
+LATE_DAYS = 10
 
 
 def make_forecasts(run: Run) -> None:
@@ -29,7 +30,9 @@ def make_forecasts(run: Run) -> None:
         run.notices.append("no feature has a cost yet: nothing to forecast")
         return
     run.panel = panel
-    horizon = (end_of_next_month(run.as_of) - run.data_through).days
+    # A bill that ends long ago is forecast from where it ends, not to today.
+    present = min(run.as_of, run.data_through + timedelta(days=LATE_DAYS))
+    horizon = (end_of_next_month(present) - run.data_through).days
     run.forecast = forecast_panel(panel.cost_usd, start=panel.start, horizon=horizon)
     run.state.save_forecasts(_forecast_rows(run))
     month = run.data_through.replace(day=1)
@@ -44,7 +47,7 @@ def make_forecasts(run: Run) -> None:
             [bounds[row] for bounds in (ends.lower[0.8], ends.upper[0.8], ends.lower[0.95], ends.upper[0.95])],
             budgets[row], outlooks[row],
         )
-        for row, feature in enumerate(panel.features)
+        for row, feature in _known(run)
     ]  # fmt: skip
     total_budget = _total_budget(run)
     total = _month_row(
@@ -56,6 +59,13 @@ def make_forecasts(run: Run) -> None:
         total["breach_probability"] = float((ends.total_outcomes > float(total_budget)).mean())
     run.month_ends.append(total)
     run.state.save_month_ends(run.month_ends)
+
+
+def _known(run: Run) -> list[tuple[int, str]]:
+    """(row, feature) of the series that have a forecast: one without any settled cost has none."""
+    assert run.panel is not None
+    assert run.forecast is not None
+    return [(row, name) for row, name in enumerate(run.panel.features) if run.forecast.model[row] != "none"]
 
 
 def end_of_next_month(day: date) -> date:
@@ -124,6 +134,6 @@ def _forecast_rows(run: Run) -> list[dict[str, Any]]:
             "lower_95_usd": cents(forecast.lower[0.95][row, step]),
             "upper_95_usd": cents(forecast.upper[0.95][row, step]),
         }
-        for row, feature in enumerate(run.panel.features)
+        for row, feature in _known(run)
         for step in range(forecast.mean.shape[1])
     ]

@@ -45,31 +45,29 @@ def draw_series(n: int, days: int, rng: np.random.Generator, *, start: date = da
     weekday = np.array([d.weekday() for d in dates])
     quiet = np.array([(d.month, d.day) in _QUIET_DAYS for d in dates])
     edge = np.array([d.day == 1 or (d + timedelta(days=2)).day <= 2 for d in dates])
-    out = np.empty((n, days))
+    log, sigma, rho = np.empty((n, days)), np.empty((n, 1)), rng.uniform(0.1, 0.5, n)
     for i in range(n):
         level = np.exp(rng.normal(np.log(110), 1.3))
-        log = np.log(level) + rng.normal(0.0008, 0.0012) * t + np.cumsum(rng.normal(0, rng.uniform(0.001, 0.007), days))
+        wander = np.cumsum(rng.normal(0, rng.uniform(0.001, 0.007), days))
+        log[i] = np.log(level) + rng.normal(0.0008, 0.0012) * t + wander
         kind = rng.choice(3, p=[0.6, 0.25, 0.15])
         week = np.exp(rng.normal(0, 0.03, 7))
         if kind == 0:
             week[5:] *= rng.uniform(0.3, 0.9)
-            log = log + np.where(quiet, np.log(rng.uniform(0.4, 0.85)), 0.0)
+            log[i] += np.where(quiet, np.log(rng.uniform(0.4, 0.85)), 0.0)
         elif kind == 1:
             week[5:] *= rng.uniform(1.05, 1.45)
-            log = log + np.where(quiet, np.log(rng.uniform(1.0, 1.3)), 0.0)
-        log = log + np.log(week)[weekday]
+            log[i] += np.where(quiet, np.log(rng.uniform(1.0, 1.3)), 0.0)
+        log[i] += np.log(week)[weekday]
         if rng.random() < 0.4:
-            log = log + np.where(edge, np.log(rng.uniform(1.1, 1.6)), 0.0)
-        sigma = rng.uniform(0.03, 0.20) if rng.random() < 0.85 else rng.uniform(0.25, 0.40)
-        sigma *= 1.3 if level < 20 else 1.0
-        shock = rng.standard_t(5, days) / np.sqrt(5 / 3)
-        noise = np.empty(days)
-        noise[0] = shock[0]
-        rho = rng.uniform(0.1, 0.5)
-        for k in range(1, days):
-            noise[k] = rho * noise[k - 1] + np.sqrt(1 - rho * rho) * shock[k]
-        out[i] = np.round(np.exp(log + sigma * noise), 2)
-    return out
+            log[i] += np.where(edge, np.log(rng.uniform(1.1, 1.6)), 0.0)
+        sigma[i] = rng.uniform(0.03, 0.20) if rng.random() < 0.85 else rng.uniform(0.25, 0.40)
+        sigma[i] *= 1.3 if level < 20 else 1.0
+    shock = rng.standard_t(5, (n, days)) / np.sqrt(5 / 3)
+    noise = shock.copy()
+    for k in range(1, days):
+        noise[:, k] = rho * noise[:, k - 1] + np.sqrt(1 - rho * rho) * shock[:, k]
+    return np.round(np.exp(log + sigma * noise), 2)
 
 
 @dataclass(frozen=True)
@@ -91,15 +89,15 @@ class Company:
     clean: tuple[str, ...]
 
 
-def _traffic(rng: np.random.Generator, days: int, weekday: NDArray[np.int64]) -> tuple[Floats, float]:
-    """Tasks per day, with a week, growth and noise; and the weekend factor."""
+def _traffic(rng: np.random.Generator, days: int, weekday: NDArray[np.int64]) -> Floats:
+    """Tasks per day, with a week, growth and noise."""
     weekend = rng.uniform(0.3, 0.95)
     week = np.exp(rng.normal(0, 0.03, 7))
     week[5:] *= weekend
     tasks = np.exp(rng.normal(np.log(900), 0.8))
     growth = rng.uniform(0.0, 0.004)
     log = np.log(tasks) + growth * np.arange(days) + np.cumsum(rng.normal(0, 0.003, days)) + np.log(week)[weekday]
-    return np.round(np.exp(log + rng.normal(0, rng.uniform(0.03, 0.06), days))) + 40, float(weekend)
+    return np.asarray(np.round(np.exp(log + rng.normal(0, rng.uniform(0.03, 0.06), days))) + 40)
 
 
 def draw_company(seed: int, *, days: int = 120, end: date = date(2026, 10, 18)) -> Company:
@@ -118,7 +116,7 @@ def draw_company(seed: int, *, days: int = 120, end: date = date(2026, 10, 18)) 
         return start + timedelta(days=index)
 
     for row, name in enumerate(names):
-        tasks, weekend = _traffic(rng, days, weekday)
+        tasks = _traffic(rng, days, weekday)
         base_cost = np.exp(rng.uniform(np.log(60), np.log(2200)))
         per_task = base_cost / np.median(tasks)
         noise = np.exp(rng.normal(0, rng.uniform(0.02, 0.06), days))

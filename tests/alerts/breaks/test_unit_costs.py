@@ -1,0 +1,81 @@
+"""Units: which, pooled how, trusted how much."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from alerts.unit_costs import UnitCosts, measure_unit_costs, steady_unit_costs
+from tests.alerts.breaks.worlds import START, make_panel
+
+Floats = NDArray[np.float64]
+DAYS = 60
+
+
+def measure(cost: Floats, **telemetry: Floats) -> UnitCosts:
+    panel = make_panel({"chat": cost}, **{name: {"chat": series} for name, series in telemetry.items()})
+    return measure_unit_costs(panel, panel.cost_usd)
+
+
+def test_the_best_known_unit() -> None:
+    cost, many = np.full(DAYS, 90.0), np.full(DAYS, 300.0)
+    good = np.full(DAYS, 180.0)
+    assert measure(cost).units == ("",)
+    by_call = measure(cost, calls=2 * many)
+    assert (by_call.units, by_call.usd[0, 0]) == (("call",), 0.15)
+    by_task = measure(cost, calls=2 * many, tasks=many)
+    assert (by_task.units, by_task.usd[0, 0]) == (("task",), 0.3)
+    by_success = measure(cost, calls=2 * many, tasks=many, successful_tasks=good)
+    assert (by_success.units, by_success.usd[0, 0]) == (("successful_task",), 0.5)
+    few_outcomes = np.where(np.arange(DAYS) < 40, np.nan, good)
+    assert measure(cost, tasks=many, successful_tasks=few_outcomes).units == ("task",)
+
+
+def test_days_with_few_tasks_are_pooled_with_those_before() -> None:
+    cost, tasks = np.arange(DAYS, dtype=np.float64), np.full(DAYS, 12.0)
+    tasks[30] = 40.0
+    units = measure(cost, tasks=tasks)
+    assert np.isnan(units.usd[0, :2]).all()
+    assert units.usd[0, 10] == (10 + 9 + 8) / 36
+    assert units.tasks[0, 10] == 36
+    assert units.usd[0, 30] == 30 / 40
+    assert units.done[0, 10] == 12
+
+
+def test_a_week_is_the_most_that_is_pooled() -> None:
+    units = measure(np.full(DAYS, 5.0), tasks=np.full(DAYS, 4.0))
+    assert np.isnan(units.usd).all()
+
+
+def test_unsettled_days_are_unknown() -> None:
+    good = np.full(DAYS, 50.0)
+    good[-3:] = np.nan
+    units = measure(np.full(DAYS, 5.0), tasks=np.full(DAYS, 60.0), successful_tasks=good)
+    assert np.isnan(units.usd[0, -3:]).all()
+    assert np.isfinite(units.usd[0, :-3]).all()
+
+
+def test_no_success_at_all() -> None:
+    tasks, good = np.full(DAYS, 40.0), np.full(DAYS, 30.0)
+    good[50:52] = 0.0
+    units = measure(np.full(DAYS, 5.0), tasks=tasks, successful_tasks=good)
+    assert np.flatnonzero(units.is_zero[0]).tolist() == [50, 51]
+    assert np.isnan(units.usd[0, 50])
+    # Of a feature that hardly ever succeeds, a day without success says nothing.
+    rare = np.where(np.arange(DAYS) % 3 == 0, 1.0, 0.0)
+    assert not measure(np.full(DAYS, 5.0), tasks=tasks, successful_tasks=rare).is_zero.any()
+
+
+def test_a_day_of_few_tasks_is_trusted_less() -> None:
+    rng = np.random.default_rng(2)
+    tasks = np.full(DAYS, 900.0)
+    tasks[55:57] = 31.0
+    cost = tasks * 0.2 * np.exp(rng.normal(0, 0.02, DAYS))
+    cost[55:57] *= 1.6
+    units = measure(cost, tasks=tasks)
+    assert units.precision[0, 10] == 1.0
+    assert units.precision[0, 55] < 0.1
+    steady = steady_unit_costs(units, START)
+    assert steady[0, 20] == pytest.approx(units.usd[0, 20])
+    assert 0.2 < steady[0, 55] < 0.24
