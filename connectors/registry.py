@@ -16,8 +16,10 @@ CONNECTORS: dict[str, str] = {
     "aws_data_exports": "connectors.aws_data_exports:AwsDataExports",
     "events": "connectors.events:Events",
     "focus_files": "connectors.focus_files:FocusFiles",
+    "gcp_billing": "connectors.gcp_billing:GcpBilling",
     "openai": "connectors.openai:OpenAI",
     "openrouter": "connectors.openrouter:OpenRouter",
+    "provider_csv": "connectors.provider_csv:ProviderCsv",
 }
 
 

@@ -39,6 +39,7 @@ class TableFile:
     columns: tuple[str, ...]
     types: tuple[pa.DataType, ...] | None
     is_empty: bool  # a header and no rows
+    delimiter: str = ","
 
     def type_of(self, column: str) -> pa.DataType | None:
         return None if self.types is None else self.types[self.columns.index(column)]
@@ -50,9 +51,10 @@ def data_suffix(name: str) -> str | None:
     return next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if lowered.endswith(suffix)), None)
 
 
-def read_table_file(name: str, path: Path) -> TableFile:
+def read_table_file(name: str, path: Path, *, delimiters: str = ",") -> TableFile:
     """The table in one landed file. `name` is the payload's own name; landing may have added `.gz` to `path`.
 
+    `delimiters`: what may stand between the columns of a CSV; the one that gives most columns does.
     Raises PayloadError when the file is empty, cut, or not what its name says.
     """
     suffix = data_suffix(name)
@@ -62,8 +64,8 @@ def read_table_file(name: str, path: Path) -> TableFile:
         return _read_parquet(name, path)
     was_gzipped = suffix.endswith(".gz")
     if was_gzipped or path.name.lower().endswith(".gz"):
-        return _read_csv(name, path, is_gzip=True, was_gzipped=was_gzipped)
-    return _read_csv(name, path, is_gzip=False, was_gzipped=False)
+        return _read_csv(name, path, delimiters, is_gzip=True, was_gzipped=was_gzipped)
+    return _read_csv(name, path, delimiters, is_gzip=False, was_gzipped=False)
 
 
 def scans(
@@ -145,7 +147,7 @@ def _read_parquet(name: str, path: Path) -> TableFile:
     return TableFile(name, path, "parquet", tuple(schema.names), tuple(schema.types), is_empty=rows == 0)
 
 
-def _read_csv(name: str, path: Path, *, is_gzip: bool, was_gzipped: bool) -> TableFile:
+def _read_csv(name: str, path: Path, delimiters: str, *, is_gzip: bool, was_gzipped: bool) -> TableFile:
     with path.open("rb") as raw:
         start = raw.read(512)
     if not start:
@@ -157,8 +159,8 @@ def _read_csv(name: str, path: Path, *, is_gzip: bool, was_gzipped: bool) -> Tab
         if was_gzipped:
             while stream.read(_READ_BYTES):
                 pass
-    columns, is_empty = _read_header(name, head)
-    return TableFile(name, path, "csv", columns, None, is_empty)
+    columns, is_empty, delimiter = _read_header(name, head, delimiters)
+    return TableFile(name, path, "csv", columns, None, is_empty, delimiter)
 
 
 def _read_up_to(stream: IO[bytes] | Any, count: int) -> bytes:
@@ -177,7 +179,7 @@ def _damage_named(name: str) -> Iterator[None]:
         raise PayloadError("the gzip file is cut off or damaged", where=name, cure=_FETCH_AGAIN) from None
 
 
-def _read_header(name: str, head: bytes) -> tuple[tuple[str, ...], bool]:
+def _read_header(name: str, head: bytes, delimiters: str) -> tuple[tuple[str, ...], bool, str]:
     if not head.removeprefix(b"\xef\xbb\xbf").strip():
         raise PayloadError("the file is empty", where=name, cure=_FETCH_AGAIN)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -192,21 +194,25 @@ def _read_header(name: str, head: bytes) -> tuple[tuple[str, ...], bool]:
             line = head.count(b"\n", 0, error.start) + 1
             raise PayloadError(f"line {line} is not UTF-8", where=name, cure="save the file as UTF-8") from None
         text = head[: error.start].decode("utf-8-sig")  # what was read ends inside a character
-    lines = io.StringIO(text, newline="")
-    try:
-        header = tuple(column.strip() for column in next(csv.reader(lines)))
-    except csv.Error as error:
-        raise PayloadError(f"the first lines are no CSV ({error})", where=name, cure=_FETCH_AGAIN) from None
-    _check_delimiter(name, header)
+    found: dict[str, tuple[tuple[str, ...], io.StringIO]] = {}
+    for mark in delimiters:
+        lines = io.StringIO(text, newline="")
+        try:
+            found[mark] = tuple(column.strip() for column in next(csv.reader(lines, delimiter=mark))), lines
+        except csv.Error as error:
+            raise PayloadError(f"the first lines are no CSV ({error})", where=name, cure=_FETCH_AGAIN) from None
+    delimiter = max(found, key=lambda mark: len(found[mark][0]))
+    header, lines = found[delimiter]
+    _check_delimiter(name, header, delimiter)
     if not any(header):
         raise PayloadError(
             "the first line is blank, where the column names should be", where=name, cure="remove what is above them"
         )
-    return header, not lines.read().strip()
+    return header, not lines.read().strip(), delimiter
 
 
-def _check_delimiter(name: str, header: Sequence[str]) -> None:
-    whole = ",".join(header)
+def _check_delimiter(name: str, header: Sequence[str], delimiter: str) -> None:
+    whole = delimiter.join(header)
     for mark, called in ((";", "semicolons"), ("\t", "tabs"), ("|", "pipes")):
         if whole.count(mark) > len(header):
             raise PayloadError(

@@ -120,10 +120,11 @@ class _Delivery:
     def _notes(self) -> Iterator[str]:
         if self._estimated:
             first, last = min(self._estimated), max(self._estimated)
-            yield f"AWS marks {len(self._estimated)} days ({first} to {last}) as estimated: their bill is not final"
+            marked = f"{first}" if first == last else f"{len(self._estimated)} days ({first} to {last})"
+            yield f"AWS marks {marked} as estimated: the bill is not final"
         missing = (self._end - self._start).days - len(self._days)
         if missing:
-            yield f"AWS's answer leaves out {missing} days from {self._start} to {self._end}: taken as without charges"
+            yield f"AWS's answer from {self._start} to {self._end} lacks {missing} of the days: taken as free"
         if self._about["billing_account_id"] is None:
             yield (
                 f"whose bill it is could not be told ({self._about['account_problem']}): set billing_account_id, "

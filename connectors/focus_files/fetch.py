@@ -58,12 +58,12 @@ def find_bills(storage: Storage, pattern: str | None) -> Found:
                 where=file.address,
                 cure="read it with the source type aws_data_exports, or narrow `location`",
             )
-        if _is_hidden(file.name):
+        if is_hidden(file.name):
             continue
         if data_suffix(file.name) is None:
             others.append(file)
-        elif pattern is None or _matches(file.name, pattern):
-            files.append(_named_in_text(file, storage.address))
+        elif pattern is None or matches(file.name, pattern):
+            files.append(named_in_text(file, storage.address))
     manifests = [file for file in others if PurePosixPath(file.name).name.lower() == MANIFEST]
     runs, singles = newest_runs(storage, files, manifests)
     originals, copies = set_copies_aside(storage, [*singles, *(file for run in runs for file in run.files)])
@@ -78,7 +78,8 @@ def find_bills(storage: Storage, pattern: str | None) -> Found:
     )
 
 
-def _named_in_text(file: StoredFile, where: str) -> StoredFile:
+def named_in_text(file: StoredFile, where: str) -> StoredFile:
+    """The file itself. Raises ConfigError where its name cannot be written down."""
     try:
         file.name.encode()
     except UnicodeEncodeError:
@@ -142,7 +143,7 @@ def check_bills(storage: Storage, pattern: str | None) -> list[CheckResult]:
     return results
 
 
-def _is_hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
     """Hidden files, office programs' lock files, and folders in which engines write."""
     parts = PurePosixPath(name).parts
     return (
@@ -152,7 +153,8 @@ def _is_hidden(name: str) -> bool:
     )
 
 
-def _matches(name: str, pattern: str) -> bool:
+def matches(name: str, pattern: str) -> bool:
+    """Whether a file's relative name matches the option `files`; the case does not matter."""
     # Without a '/', a pattern is about the file's own name, as in a shell.
     subject = name if "/" in pattern else PurePosixPath(name).name
     return fnmatchcase(subject.lower(), pattern.lower())

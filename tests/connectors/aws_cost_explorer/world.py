@@ -22,7 +22,7 @@ class AwsCostExplorerWorld(World):
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
         self.api: CostExplorerStub = CostExplorerStub(
-            rng=self._rng, largest_page=self._rng.choice((3, 7, 5000)), has_net_metrics=seed % 2 == 0
+            rng=self._rng, largest_page=self._rng.choice((5, 20, 5000)), has_net_metrics=seed % 2 == 0
         )
         self.api.account_names = {ACCOUNT: "acme", MEMBER: "acme-research"}
         self._split_by = self._rng.choice((None, "account", "tag:feature"))

@@ -11,8 +11,10 @@ from tests.connectors.aws_data_exports.world import AwsDataExportsWorld
 from tests.connectors.conformance.world import World
 from tests.connectors.events.world import EventsWorld
 from tests.connectors.focus_files.world import FocusFilesWorld
+from tests.connectors.gcp_billing.world import GcpBillingWorld
 from tests.connectors.openai.world import OpenAIWorld
 from tests.connectors.openrouter.world import OpenRouterWorld
+from tests.connectors.provider_csv.world import ProviderCsvWorld
 
 WORLDS: dict[str, Callable[[int, Path], World]] = {
     "anthropic": lambda seed, folder: AnthropicWorld(seed),
@@ -20,6 +22,8 @@ WORLDS: dict[str, Callable[[int, Path], World]] = {
     "aws_data_exports": AwsDataExportsWorld,
     "events": EventsWorld,
     "focus_files": FocusFilesWorld,
+    "gcp_billing": lambda seed, folder: GcpBillingWorld(seed),
     "openai": lambda seed, folder: OpenAIWorld(seed),
     "openrouter": lambda seed, folder: OpenRouterWorld(seed),
+    "provider_csv": ProviderCsvWorld,
 }

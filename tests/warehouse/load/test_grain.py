@@ -113,6 +113,11 @@ def test_api_rows(home: Home, wh: Warehouse) -> None:
     ]
 
 
+def test_two_names_of_one_model_are_one_row(home: Home, wh: Warehouse) -> None:
+    home.load_rows(wh, charge_rows({"model": "gpt-4o-2024-08-06"}, {"model": "gpt-4o"}))
+    assert rows_of(wh, "SELECT model, billed_cost, source_rows FROM core.charges") == [("gpt-4o", Decimal(3), 2)]
+
+
 MAP = pa.map_(pa.string(), pa.string())
 PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
 

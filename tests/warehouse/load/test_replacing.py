@@ -263,6 +263,17 @@ def test_a_copy_is_loaded_once_and_steps_in_when_its_original_changes(home: Home
     assert sums(wh)[0] == 36 + 8
 
 
+def test_a_file_that_becomes_a_copy_no_longer_says_what_it_said(home: Home, wh: Warehouse) -> None:
+    home.load_focus(wh, hourly(range(1, 10)), "a.csv")
+    home.load_focus(wh, hourly(range(20, 22)), "b.csv", identity="1")
+    result = home.load_focus(wh, hourly(range(1, 10)), "b.csv", identity="2")
+    assert (result.was_loaded, result.restatements, result.charge_rows) == (True, 2, 0)
+    assert sums(wh)[0] == 36
+    assert rows_of(wh, "SELECT scope FROM ops.deliveries WHERE is_current") == [("a.csv",)]
+    again = home.load_focus(wh, hourly(range(1, 10)), "b.csv", identity="2")
+    assert (again.was_loaded, again.restatements) == (False, 0)
+
+
 # ---------------------------------------------------------------------------------------- telemetry
 
 

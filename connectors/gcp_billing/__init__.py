@@ -1,0 +1,77 @@
+"""Source type `gcp_billing`: Google Cloud's billing export in BigQuery (standard, detailed, FOCUS)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from connectors import base
+from connectors.base import CheckResult, DeliveryRef, Parsed, Payload, Window
+from connectors.gcp_billing.bigquery import is_local_endpoint
+from connectors.gcp_billing.fetch import Fetcher
+from connectors.gcp_billing.parse import parse_files
+from connectors.http_api import BaseUrl, RetryPolicy
+
+
+def _checked_path(path: SecretStr) -> SecretStr:
+    text = path.get_secret_value()
+    if not text.strip() or not text.isprintable():
+        raise ValueError("is empty or holds characters that no path has (line breaks)")
+    return path
+
+
+class GcpBillingOptions(base.Options):
+    """`project` runs (and pays) the queries; `dataset` may name another one: other-project.billing."""
+
+    project: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.:-]+$", max_length=128)]
+    dataset: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9.:-]+\.)?[A-Za-z0-9_]+$")]
+    table: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] | None = None
+    location: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = None  # default: the table's own
+    credentials_file: Annotated[SecretStr, AfterValidator(_checked_path)] | None = None
+    api_endpoint: BaseUrl | None = None  # http://, or this machine: an emulator, asked without credentials
+    maximum_gigabytes_billed: Annotated[Decimal, Field(gt=0)] = Decimal(100)  # of each query
+    tag_keys: tuple[str, ...] | None = None  # labels to keep, as named in README.md; default: all
+
+    @property
+    def dataset_path(self) -> str:
+        """project.dataset"""
+        return self.dataset if "." in self.dataset else f"{self.project}.{self.dataset}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether an emulator answers, which is asked without credentials."""
+        return self.api_endpoint is not None and is_local_endpoint(self.api_endpoint)
+
+
+class GcpBilling:
+    """The `gcp_billing` source. A partition of the export is a delivery and replaces what it said before."""
+
+    Options: ClassVar[type[base.Options]] = GcpBillingOptions
+    type: ClassVar[str] = "gcp_billing"
+    kind: ClassVar[Literal["billing", "telemetry"]] = "billing"
+    # Partitions of this age are looked at again; only those that changed are read.
+    restates_days: ClassVar[int] = 62
+    settle_days: ClassVar[int] = 2
+
+    def __init__(self, *, name: str, options: GcpBillingOptions, retry: RetryPolicy | None = None) -> None:
+        self.name = name
+        self.options = options
+        self._fetcher = Fetcher(name, options, retry)
+
+    def check(self) -> list[CheckResult]:
+        """Reachable, which table, fresh, permitted, and how much a day's reading is."""
+        return self._fetcher.check()
+
+    def discover(self, window: Window) -> Iterable[DeliveryRef]:
+        """The partitions from the window's first day on: what is exported today speaks of yesterday."""
+        return self._fetcher.discover(window)
+
+    def fetch(self, ref: DeliveryRef) -> Iterator[Payload]:
+        return self._fetcher.fetch(ref)
+
+    def parse(self, files: Mapping[str, Path]) -> Parsed:
+        return parse_files(files)
