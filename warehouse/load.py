@@ -23,14 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from warehouse.bad_rows import find_bad_row
-from warehouse.classification import provider_slug
+from warehouse.classification import Sku, find_model, provider_slug
 from warehouse.errors import LandingError, LoadError, ReconciliationError
 from warehouse.landing import LandedDelivery
 from warehouse.overlap import find_copy, refuse_overlap
 from warehouse.scans import FileScanLike, Group, RowsLike, Scan, open_scans
-from warehouse.staged_charges import OWN, PLAIN, REPORTING_CURRENCY, TEMPORARY, count, stage_charges
+from warehouse.staged_charges import OWN, PLAIN, REPORTING_CURRENCY, TEMPORARY, count, create_from_arrow, stage_charges
 from warehouse.statements import render
 from warehouse.store import Warehouse
 
@@ -89,7 +90,7 @@ def load_delivery(
     copy_of = find_copy(con, delivery)
     if copy_of is not None:
         said = f"{delivery.scope}: the same bytes as {copy_of}, which is loaded; a copy is loaded once"
-        return LoadResult(delivery.delivery_id, False, 0, 0, None, None, 0, (*notes, said))
+        return _set_copy_aside(wh, delivery, now, (*notes, said))
     _check_sizes(delivery)
     registered: list[str] = []
     names = {path: name for name, path in delivery.files.items()}
@@ -132,8 +133,7 @@ def load_delivery(
     finally:
         for name in registered:
             con.unregister(name)
-        for name in (*TEMPORARY, "old_days", "staged_usage"):
-            con.execute(render("load/drop_temporary.sql", table=name))
+        _drop_temporary(con)
 
 
 def loaded_identities(wh: Warehouse, source_name: str) -> set[tuple[str, str]]:
@@ -168,6 +168,38 @@ def _unchanged(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, notes: 
         [delivery.identity, delivery.delivery_id, delivery.identity],
     )
     return LoadResult(delivery.delivery_id, False, rows, charge_rows, billed, effective, 0, tuple(notes))
+
+
+def _set_copy_aside(wh: Warehouse, delivery: LandedDelivery, now: datetime, notes: tuple[str, ...]) -> LoadResult:
+    """Leave a copy out. What its scope said before it became one goes: the file no longer says it.
+
+    A copy is not recorded as loaded, so that it is offered again when its original changes.
+    """
+    con = wh.con
+    restatements = 0
+    try:
+        with wh.transaction():
+            had = count(
+                con,
+                "SELECT count(*) FROM ops.deliveries WHERE is_current AND source_name = ? AND scope = ?",
+                delivery.source_name,
+                delivery.scope,
+            )
+            if had:
+                con.execute(render("load/no_days.sql"))
+                _keep_old_days(con, delivery)
+                _remove_charges(con, delivery, now)
+                _remove(con, "core.metered_usage", "usage_date", delivery)
+                restatements = _record_restatements(con, delivery, now)
+                _supersede(con, delivery)
+    finally:
+        _drop_temporary(con)
+    return LoadResult(delivery.delivery_id, bool(had), 0, 0, None, None, restatements, notes)
+
+
+def _drop_temporary(con: duckdb.DuckDBPyConnection) -> None:
+    for name in (*TEMPORARY, "old_days", "staged_usage", "canonical_names"):
+        con.execute(render("load/drop_temporary.sql", table=name))
 
 
 def _check_sizes(delivery: LandedDelivery) -> None:
@@ -211,9 +243,7 @@ def _replace_charges(
 ) -> None:
     """Within the transaction: old rows out, new rows in, control totals and restatements recorded."""
     _check_window(con, "staged_days", "charge_date", delivery)
-    con.execute(
-        render("load/old_days.sql", replaced=_replaced("charge_date", delivery)), {"source_name": delivery.source_name}
-    )
+    _keep_old_days(con, delivery)
     _remove_charges(con, delivery, now)
     values: dict[str, Any] = {
         "source_name": delivery.source_name,
@@ -226,7 +256,7 @@ def _replace_charges(
         "has_rates": count(con, "SELECT count(*) FROM day_rates WHERE currency <> ?", REPORTING_CURRENCY) > 0,
         "collapse": count(con, render("load/must_collapse.sql")) > 0,
     }
-    con.execute(render("load/insert_charges.sql", **values))
+    counts.charge_rows = _changed_rows(con.execute(render("load/insert_charges.sql", **values)))
     con.execute(
         render("load/insert_delivery_days.sql"),
         {
@@ -237,22 +267,27 @@ def _replace_charges(
         },
     )
     _reconcile_load(con, delivery)
-    con.execute(
-        render("load/insert_restatements.sql", by=delivery.replaces),
-        {"source_name": delivery.source_name, "delivery_id": delivery.delivery_id, "recorded_at": now},
-    )
-    counts.restatements = count(
-        con,
-        "SELECT count(*) FROM ops.restatements WHERE delivery_id = ? AND recorded_at = ?",
-        delivery.delivery_id,
-        now,
-    )
+    counts.restatements = _record_restatements(con, delivery, now)
     totals = con.execute(render("load/staged_totals.sql")).fetchone()
     assert totals is not None
     counts.source_rows, billed, effective, currencies, currency = totals
     if currencies <= 1:
         counts.billed_cost, counts.effective_cost, counts.billing_currency = billed, effective, currency
-    counts.charge_rows = count(con, "SELECT count(*) FROM core.charges WHERE delivery_id = ?", delivery.delivery_id)
+
+
+def _record_restatements(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, now: datetime) -> int:
+    """Compare the staged days with those that were replaced; each past total that changed is a row."""
+    return _changed_rows(
+        con.execute(
+            render("load/insert_restatements.sql", by=delivery.replaces),
+            {"source_name": delivery.source_name, "delivery_id": delivery.delivery_id, "recorded_at": now},
+        )
+    )
+
+
+def _changed_rows(inserted: duckdb.DuckDBPyConnection) -> int:
+    row = inserted.fetchone()
+    return int(row[0]) if row else 0
 
 
 def _reconcile_load(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> None:
@@ -263,6 +298,13 @@ def _reconcile_load(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) ->
             f"{measure} of the source is {expected}, of core.charges {actual}",
             where=f"load, {delivery.source_name}, {delivery.scope}, {day}, {currency}",
         )
+
+
+def _keep_old_days(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> None:
+    """Make temp table old_days: the control totals that the delivery is about to replace."""
+    con.execute(
+        render("load/old_days.sql", replaced=_replaced("charge_date", delivery)), {"source_name": delivery.source_name}
+    )
 
 
 def _remove_charges(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, now: datetime) -> None:
@@ -315,6 +357,7 @@ def _check_window(con: duckdb.DuckDBPyConnection, table: str, day_column: str, d
 def _replace_usage(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, counts: _Counts) -> None:
     _check_window(con, "staged_usage", "usage_date", delivery)
     _remove(con, "core.metered_usage", "usage_date", delivery)
+    _name_models(con, "SELECT * FROM staged_usage", "NULL::VARCHAR", delivery.window_start)
     con.execute(
         render("load/insert_usage.sql"),
         {
@@ -332,6 +375,7 @@ def _replace_calls(wh: Warehouse, delivery: LandedDelivery, scan: Scan) -> int:
     """Replace the delivery's calls in the staging file, in a transaction of its own."""
     con = wh.con
     with _values_named(con, scan), wh.transaction():
+        _name_models(con, scan.select(), "provider", delivery.window_start)
         replaced = render(
             "load/replaced.sql",
             by=delivery.replaces,
@@ -367,6 +411,20 @@ def _replace_calls(wh: Warehouse, delivery: LandedDelivery, scan: Scan) -> int:
     return rows
 
 
+def _name_models(con: duckdb.DuckDBPyConnection, rows: str, provider: str, day: date) -> None:
+    """Make temp table canonical_names: provider and model as telemetry writes them → the names that charges have."""
+    seen = con.execute(render("load/seen_names.sql", scan=rows, provider=provider)).fetchall()
+    names = {
+        "provider": [row[0] for row in seen],
+        "model": [row[1] for row in seen],
+        "canonical_provider": [provider_slug(row[0], day=day) for row in seen],
+        "canonical_model": [find_model(Sku(None, model=row[1]), day) for row in seen],
+    }
+    create_from_arrow(
+        con, "canonical_names", pa.table({name: pa.array(cells, pa.string()) for name, cells in names.items()})
+    )
+
+
 def _check_calls(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, scan: Scan) -> None:
     footer_rows = scan.parquet_rows(con)
     rows = count(con, "SELECT count(*) FROM staging.stg_calls WHERE delivery_id = ?", delivery.delivery_id)
@@ -386,17 +444,7 @@ def _record_delivery(
     notes: Sequence[str],
     now: datetime,
 ) -> None:
-    con.execute(
-        render("load/supersede_deliveries.sql"),
-        {
-            "source_name": delivery.source_name,
-            "scope": delivery.scope,
-            "delivery_id": delivery.delivery_id,
-            "replaces": delivery.replaces,
-            "window_start": delivery.window_start,
-            "window_end": delivery.window_end,
-        },
-    )
+    _supersede(con, delivery)
     con.execute(
         render("load/insert_delivery.sql"),
         {
@@ -423,6 +471,21 @@ def _record_delivery(
             "scans": json.dumps(
                 [_scan_record(group, delivery.path) for scan in scans.values() for group in scan.groups]
             ),
+        },
+    )
+
+
+def _supersede(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> None:
+    """Earlier deliveries of the scope, or of windows within this one, no longer speak."""
+    con.execute(
+        render("load/supersede_deliveries.sql"),
+        {
+            "source_name": delivery.source_name,
+            "scope": delivery.scope,
+            "delivery_id": delivery.delivery_id,
+            "replaces": delivery.replaces,
+            "window_start": delivery.window_start,
+            "window_end": delivery.window_end,
         },
     )
 

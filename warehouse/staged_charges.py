@@ -56,6 +56,18 @@ SKU = (
     "model",
     "token_type",
 )
+# What classification says of a SKU.
+FOUND = (
+    "ai_kind",
+    "workload",
+    "canonical_model",
+    "canonical_token_type",
+    "pricing_tier",
+    "gpu_type",
+    "tokens_per_unit",
+    "gpu_hours_factor",
+    "gpu_hours_divisor",
+)
 # The order in which dimensions are tried for leaving out of the look-up.
 LONG_FIRST = (
     "charge_description",
@@ -114,7 +126,7 @@ def stage_charges(con: duckdb.DuckDBPyConnection, scan: Scan, rates: Rates) -> l
         )
     )
     notes = _classify(con)
-    con.execute(render("load/dimension_groups.sql", plain=PLAIN, sku=SKU))
+    con.execute(render("load/dimension_groups.sql", plain=PLAIN, own=OWN, found=FOUND, sku=SKU))
     has_gpu = count(con, "SELECT count(*) FROM dimension_groups WHERE ai_kind = 'gpu'") > 0
     has_ai = has_gpu or count(con, "SELECT count(*) FROM dimension_groups WHERE is_ai") > 0
     columns = _telling_columns(con, "whole_group" if has_gpu else "plain_group")
@@ -125,7 +137,7 @@ def stage_charges(con: duckdb.DuckDBPyConnection, scan: Scan, rates: Rates) -> l
         con.execute(render("load/gpu_days.sql", **values))
     con.execute(render("load/staged_charges.sql", **values))
     _name_providers(con)
-    con.execute(render("load/charge_groups.sql", plain=PLAIN, own=OWN, has_gpu=has_gpu))
+    con.execute(render("load/charge_groups.sql", plain=PLAIN, own=OWN, found=FOUND, has_gpu=has_gpu))
     con.execute(render("load/staged_days.sql"))
     _check_complete(con, scan, values["known"])
     notes += _canonical_tags(con, scan.groups[0].layout.tag_prefix if scan.groups else PREFIX)
@@ -165,12 +177,12 @@ def _classify(con: duckdb.DuckDBPyConnection) -> list[str]:
         )
         for name, cell in zip(_SKU_CLASSES.names, row, strict=True):
             columns[name].append(cell)
-    _create_from_arrow(con, "sku_classes", pa.table(columns, schema=_SKU_CLASSES))
+    create_from_arrow(con, "sku_classes", pa.table(columns, schema=_SKU_CLASSES))
     if not unclassified:
         return []
     many = len(unclassified) > 1
-    what = f"{len(unclassified)} SKUs look like AI and fit" if many else "a SKU looks like AI and fits"
-    return [f"{what} no pattern, ai_kind is unclassified: {min(unclassified)!r}{' and others' if many else ''}"]
+    these = f"{len(unclassified)} SKUs look like AI and fit" if many else "a SKU looks like AI and fits"
+    return [f"{these} no pattern, ai_kind is unclassified: {min(unclassified)!r}{' and others' if many else ''}"]
 
 
 _SKU_CLASSES = pa.schema(
@@ -257,7 +269,7 @@ def _name_providers(con: duckdb.DuckDBPyConnection) -> None:
             "provider": pa.array(slugs, pa.string()),
         }
     )
-    _create_from_arrow(con, "seen_providers", table)
+    create_from_arrow(con, "seen_providers", table)
 
 
 def _canonical_tags(con: duckdb.DuckDBPyConnection, prefix: str) -> list[str]:
@@ -267,7 +279,7 @@ def _canonical_tags(con: duckdb.DuckDBPyConnection, prefix: str) -> list[str]:
     if not odd:
         return []
     read = [canonical_tags(raw, prefix) for raw in odd]
-    _create_from_arrow(con, "odd_tags", pa.table({"raw_tags": odd, "tags": pa.array(read, pa.string())}))
+    create_from_arrow(con, "odd_tags", pa.table({"raw_tags": odd, "tags": pa.array(read, pa.string())}))
     con.execute(
         "UPDATE canonical_tags SET tags = odd_tags.tags FROM odd_tags WHERE odd_tags.raw_tags = canonical_tags.raw_tags"
     )
@@ -311,7 +323,7 @@ def _day_rates(con: duckdb.DuckDBPyConnection, scan: Scan, rates: Rates) -> None
             "usd_per_unit": pa.array([row[2] for row in rows], pa.decimal128(38, 12)),
         }
     )
-    _create_from_arrow(con, "day_rates", table)
+    create_from_arrow(con, "day_rates", table)
 
 
 def _no_rate(
@@ -338,7 +350,8 @@ def count(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> int:
     return int(row[0]) if row else 0
 
 
-def _create_from_arrow(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+def create_from_arrow(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    """Make a temp table of an Arrow table's rows."""
     con.register("_arrow", table)
     try:
         con.execute(render("load/create_from_arrow.sql", table=name))

@@ -59,7 +59,7 @@ AZURE_INSTANCE = re.compile(
 DEVICE_CONTEXT = re.compile(r"\bgpus?\b|\btpu|nvidia|trillium|ironwood", re.IGNORECASE)
 # Around a model id in an API's answer: vendor and region before it, date and revision after it.
 MODEL_PREFIX = re.compile(r"^(?:[a-z0-9-]+/)+|^(?:(?:us|eu|apac|jp|au|global)\.)?(?:[a-z0-9]+\.)(?=[a-z])")
-MODEL_SUFFIX = re.compile(r"(?:[-@](?:20\d{6}|20\d\d-\d\d-\d\d))?(?:-v\d+(?::\d+)?)?(?::[a-z]+)?$")
+MODEL_SUFFIX = re.compile(r"(?:[-@](?:20\d{6}|20\d\d-\d\d-\d\d))?(?:-v\d+:\d+)?(?::[a-z]+)?$")
 
 
 @dataclass(frozen=True)

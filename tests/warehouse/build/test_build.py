@@ -41,7 +41,7 @@ def test_every_layer_is_compared_and_the_comparison_is_kept(loaded: Warehouse) -
     assert all(one.is_equal for one in result.reconciliations)
     compared = {(one.step, one.source_name, one.measure): one.expected for one in result.reconciliations}
     assert compared["load", "drop", "effective_cost"] == Decimal(1)
-    assert compared["load", "drop", "source_rows"] == 10
+    assert compared["load", "drop", "rows"] == 10
     assert compared["allocate", "openai", "billed_cost"] == Decimal("0.333333333333")
     assert compared["mart", None, "effective_cost_usd"] == Decimal("1.1")
     assert one(loaded, "SELECT count(*) FROM ops.reconciliations WHERE run_id = 'run-1' AND is_equal") == len(
@@ -224,3 +224,14 @@ def test_a_failing_check_rolls_the_build_back(
         build_it(loaded, drop=date(2026, 1, 2))
     assert rows_of(loaded, "SELECT * FROM marts.feature_cost_daily ORDER BY ALL") == before
     assert one(loaded, "SELECT settled_through FROM ops.settled") == date(2026, 1, 20)
+
+
+def test_currencies_stay_apart_up_to_the_dollar(home: Home, wh: Warehouse) -> None:
+    rows = [focus_row(1, "10"), focus_row(1, "10", BillingCurrency="EUR"), focus_row(2, "7", BillingCurrency="JPY")]
+    rates = [("EUR", date(2025, 1, 1), Decimal("1.123456789")), ("JPY", date(2025, 1, 1), Decimal("0.0066"))]
+    home.load_focus(wh, rows, rates=rates)
+    result = build_it(wh)
+    compared = {(one.step, one.billing_currency, one.measure): one.actual for one in result.reconciliations}
+    assert compared["allocate", "EUR", "effective_cost"] == 10
+    assert compared["allocate", "EUR", "effective_cost_usd"] == Decimal("11.23456789")
+    assert compared["mart", None, "effective_cost_usd"] == Decimal("21.23456789") + Decimal("0.0462")

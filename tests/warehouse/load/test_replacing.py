@@ -298,3 +298,22 @@ def test_telemetry_that_staging_lost_is_not_loaded(home: Home) -> None:
         assert home.load_rows(wh, call_rows({}), **options).was_loaded
         assert one(wh, "SELECT count(*) FROM staging.stg_calls") == 1
         assert one(wh, "SELECT count(*) FROM ops.deliveries WHERE is_current") == 1
+
+
+def test_telemetry_and_metered_usage_take_the_names_of_charges(home: Home, wh: Warehouse) -> None:
+    """Bills, the provider's meters and request logs are joined by provider and model."""
+    options = {"source": "calls", "source_type": "events", "replaces": "scope", "scope": "a.jsonl"}
+    names = [("aws.bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"), ("OpenAI", "gpt-5-mini-2025-08-07")]
+    home.load_rows(
+        wh, call_rows(*({"provider": p, "model": m} for p, m in names), {"provider": None, "model": None}), **options
+    )
+    assert rows_of(wh, "SELECT provider, model FROM staging.stg_calls ORDER BY ALL") == [
+        ("aws", "claude-sonnet-4-5"),
+        ("openai", "gpt-5-mini"),
+        (None, None),
+    ]
+    home.load_rows(wh, charge_rows(), usage_rows({"model": "gpt-5-mini-2025-08-07"}, {"model": None}))
+    assert rows_of(wh, "SELECT provider, model FROM core.metered_usage ORDER BY ALL") == [
+        ("openai", "gpt-5-mini"),
+        ("openai", None),
+    ]

@@ -4,7 +4,7 @@ compared AS (
         coalesce(e.source_name, a.source_name) AS source_name,
         coalesce(e.billing_currency, a.billing_currency) AS billing_currency,
         coalesce(e.charge_date, a.charge_date) AS charge_date,
-        '{{ measure }}' AS measure,
+        '{{ "rows" if measure == "source_rows" else measure }}' AS measure,
         {# a calendar's empty day holds zero, and a day without charges holds nothing #}
         e.{{ measure }}::DECIMAL(38, 12) AS expected,
         CASE WHEN e.charge_date IS NULL THEN nullif(a.{{ measure }}, 0) ELSE a.{{ measure }} END::DECIMAL(38, 12) AS actual

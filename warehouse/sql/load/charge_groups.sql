@@ -1,6 +1,6 @@
 -- charge_group → its dimensions: all of them for what keeps its own rows, the plain ones for what is added up.
 CREATE OR REPLACE TEMP TABLE charge_groups AS
-SELECT
+SELECT DISTINCT
     d.whole_group AS charge_group,
     {% for column in plain %}
     d.{{ column }},
@@ -9,8 +9,9 @@ SELECT
     d.{{ column }},
     {% endfor %}
     p.provider,
-    d.ai_kind, d.workload, d.canonical_model, d.canonical_token_type, d.pricing_tier, d.gpu_type,
-    d.tokens_per_unit, d.gpu_hours_factor, d.gpu_hours_divisor,
+    {% for column in found %}
+    d.{{ column }},
+    {% endfor %}
     coalesce(d.charge_category, 'Usage') = 'Usage' AS is_usage
 FROM dimension_groups AS d
 LEFT JOIN seen_providers AS p

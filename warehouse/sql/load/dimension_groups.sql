@@ -2,29 +2,34 @@
 -- are added up per account, service, category and class (`plain_group`), except on a node with a GPU,
 -- where every charge keeps its own row (`whole_group`).
 CREATE OR REPLACE TEMP TABLE dimension_groups AS
+WITH classified AS (
+    SELECT
+        d.*,
+        coalesce(k.ai_kind, 'other') AS ai_kind,
+        coalesce(k.workload, 'unknown') AS workload,
+        k.canonical_model,
+        k.canonical_token_type,
+        k.pricing_tier,
+        k.gpu_type,
+        k.tokens_per_unit,
+        k.gpu_hours_factor,
+        k.gpu_hours_divisor,
+        k.ai_kind IS NOT NULL AS is_ai
+    FROM seen_dimensions AS d
+    LEFT JOIN sku_classes AS k
+        ON k.pattern_span = d.pattern_span
+        {% for column in sku %}
+        AND k.{{ column }} IS NOT DISTINCT FROM d.{{ column }}
+        {% endfor %}
+)
 SELECT
-    d.*,
-    coalesce(k.ai_kind, 'other') AS ai_kind,
-    coalesce(k.workload, 'unknown') AS workload,
-    k.canonical_model,
-    k.canonical_token_type,
-    k.pricing_tier,
-    k.gpu_type,
-    k.tokens_per_unit,
-    k.gpu_hours_factor,
-    k.gpu_hours_divisor,
-    k.ai_kind IS NOT NULL AS is_ai,
-    row_number() OVER ()::INTEGER AS whole_group,
-    CASE
-        WHEN k.ai_kind IS NOT NULL THEN whole_group
-        ELSE -dense_rank() OVER (
-            ORDER BY {% for column in plain %}d.{{ column }}{{ ", " if not loop.last }}{% endfor %}
+    *,
+    dense_rank() OVER (
+        ORDER BY {% for column in plain %}{{ column }}, {% endfor %}{% for column in own %}{{ column }}, {% endfor %}{% for column in found %}{{ column }}{{ ", " if not loop.last }}{% endfor %}
 
-        )::INTEGER
+    )::INTEGER AS whole_group,
+    CASE
+        WHEN is_ai THEN whole_group
+        ELSE -dense_rank() OVER (ORDER BY {% for column in plain %}{{ column }}{{ ", " if not loop.last }}{% endfor %})::INTEGER
     END AS plain_group
-FROM seen_dimensions AS d
-LEFT JOIN sku_classes AS k
-    ON k.pattern_span = d.pattern_span
-    {% for column in sku %}
-    AND k.{{ column }} IS NOT DISTINCT FROM d.{{ column }}
-    {% endfor %}
+FROM classified

@@ -4,5 +4,6 @@ SELECT
     $scope AS scope,
     $delivery_id AS delivery_id,
     $provider AS provider,
-    *
-FROM staged_usage
+    u.* REPLACE (n.canonical_model AS model)
+FROM staged_usage AS u
+LEFT JOIN canonical_names AS n ON n.model IS NOT DISTINCT FROM u.model

@@ -1,0 +1,4 @@
+SELECT DISTINCT {{ provider }} AS provider, model
+FROM (
+{{ scan }}
+) AS scanned
