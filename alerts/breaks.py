@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -45,6 +45,7 @@ Signs = NDArray[np.int8]
 _COST_FLOOR_USD = Decimal("0.50")
 _MIN_T = 3.5  # of the shift, on the alarm's own day
 _MIN_T_NOW = 2.0  # of today's reading, to take its onset and figures
+_LEAST_DAYS_DOWN = 4  # a fall is no emergency, and holidays are short
 _GAP_DAYS = 7
 _LEVEL_CHANGE_DAYS = 3  # alarm days of an older episode from which it counts as a change of level
 _NEW_MEMBER_DIMENSIONS = ("api_key_id", "sub_account_id", "service_name", "model")
@@ -114,15 +115,17 @@ def find_breaks(
         return []
     cost = _fill_unallocated(panel)
     units = measure_unit_costs(panel, cost)
+    total = _add_up(cost)
     scores = _stack(
         score_panel(cost, start=panel.start, unit_floor=float(_COST_FLOOR_USD)),
         score_panel(steady_unit_costs(units, panel.start), start=panel.start, unit_floor=NO_FLOOR),
+        score_panel(total[None, :], start=panel.start, unit_floor=float(_COST_FLOOR_USD)),
     )
-    factors = np.array([max(1.0, settings.limit_factors.get(name, 1.0)) for name in panel.features])
+    factors = [max(1.0, settings.limit_factors.get(name, 1.0)) for name in (*panel.features, ALL_FEATURES)]
     alarms = flag_days(
         scores,
-        np.concatenate([factors, factors]),
-        _measure_ages(np.vstack([cost, units.usd])) >= settings.min_history_days,
+        np.array([*factors[:-1], *factors]),
+        _measure_ages(np.vstack([cost, units.usd, total])) >= settings.min_history_days,
         false_alerts_per_month=float(settings.false_alerts_per_month),
         days_back=settings.remember_days,
     )
@@ -144,7 +147,8 @@ def find_breaks(
             made = describe_break(group, panel, row, cost[row], units, own, chart_days=settings.chart_days)
             if not _is_expected(made, settings):
                 breaks.append(made)
-    breaks = _fold_common_cause(breaks, panel, cost, scores, settings)
+    if n >= settings.common_cause_series:
+        breaks = _fold_common_cause(breaks, panel, cost, total, alarms[-1], scores, settings)
     return sorted(breaks, key=lambda b: (-abs(b.excess_usd_per_day), b.node, b.onset))
 
 
@@ -158,8 +162,15 @@ def _fill_unallocated(panel: FeaturePanel) -> Floats:
     return cost
 
 
-def _stack(first: PanelScores, second: PanelScores) -> PanelScores:
-    return PanelScores(*(np.vstack([getattr(first, f.name), getattr(second, f.name)]) for f in fields(PanelScores)))
+def _add_up(cost: Floats) -> Floats:
+    """[T] the total; unknown on days that some feature which had begun is not known for."""
+    begun = np.maximum.accumulate(np.isfinite(cost), axis=1)
+    is_open = (begun & ~np.isfinite(cost)).any(axis=0) | ~begun.any(axis=0)
+    return np.where(is_open, np.nan, np.where(np.isfinite(cost), cost, 0.0).sum(axis=0))
+
+
+def _stack(*parts: PanelScores) -> PanelScores:
+    return PanelScores(*(np.vstack([getattr(part, f.name) for part in parts]) for f in fields(PanelScores)))
 
 
 def _measure_ages(rows: Floats) -> NDArray[np.int64]:
@@ -178,25 +189,10 @@ def _list_metrics(row: int, cost: Floats, units: UnitCosts, alarms: Bools, score
     """Cost in both directions, and unit cost upward: a unit cost that falls is good news, and no incident."""
     at = len(units.units) + row
 
-    def excess_of_cost(expected: Floats) -> Floats:
-        return np.asarray(cost - expected)
-
     def excess_of_unit(expected: Floats) -> Floats:
         return np.asarray(cost - units.done[row] * expected)
 
-    out = [
-        _Metric(
-            "cost",
-            cost,
-            None,
-            float(_COST_FLOOR_USD),
-            alarms[row],
-            scores.score[row],
-            scores.direction[row],
-            excess_of_cost,
-            (1, -1),
-        )
-    ]
+    out = [_make_cost_metric(cost, alarms[row], scores, row)]
     if np.isfinite(units.usd[row]).any():
         out.append(
             _Metric(
@@ -214,6 +210,14 @@ def _list_metrics(row: int, cost: Floats, units: UnitCosts, alarms: Bools, score
     return out
 
 
+def _make_cost_metric(cost: Floats, alarms: Bools, scores: PanelScores, row: int) -> _Metric:
+    def excess_of(expected: Floats) -> Floats:
+        return np.asarray(cost - expected)
+
+    score, direction = scores.score[row], scores.direction[row]
+    return _Metric("cost", cost, None, float(_COST_FLOOR_USD), alarms, score, direction, excess_of, (1, -1))
+
+
 def _read_back(metric: _Metric, start: date, settings: DetectionSettings) -> list[Found]:
     """The breaks behind the alarms of one series, those that are recent and pass the gates.
 
@@ -229,11 +233,11 @@ def _read_back(metric: _Metric, start: date, settings: DetectionSettings) -> lis
                 continue
             floor = max(soft_shift(metric.series, alarm), metric.floor)
             then = _read(metric, alarm, alarm, sign, floor, start)
-            if (
-                then is None
-                or then.t_statistic < _MIN_T
-                or not passes_gates(_note(metric, then, alarm, sign), settings)
-            ):
+            if then is None or then.t_statistic < _MIN_T:
+                continue
+            if sign < 0 and alarm - then.onset + 1 < _LEAST_DAYS_DOWN:
+                continue
+            if not passes_gates(_note(metric, then, alarm, sign), settings):
                 continue
             surprise = then.surprise(metric.series, floor)
             if then.onset <= covered and surprise[alarm] * sign < then.reach_of_day:
@@ -413,16 +417,21 @@ def _is_expected(found: Break, settings: DetectionSettings) -> bool:
 
 
 def _fold_common_cause(
-    breaks: list[Break], panel: FeaturePanel, cost: Floats, scores: PanelScores, settings: DetectionSettings
+    breaks: list[Break],
+    panel: FeaturePanel,
+    cost: Floats,
+    total: Floats,
+    alarms: Bools,
+    scores: PanelScores,
+    settings: DetectionSettings,
 ) -> list[Break]:
-    """One parent break in place of many that began together.
+    """One parent break in place of many features that move together.
 
     Guard: at least 20 series, and on one day at least 5 of them (and a twentieth) beyond 3 deviations in one
-    direction. Then the breaks that began within a day of it become drivers of the parent.
+    direction. Then a break of the total that begins within a day of it is the parent, and the features'
+    breaks that begin with it are told by it. A break of the total without such a day is some feature's own.
     """
-    n, days = cost.shape
-    if n < settings.common_cause_series or len(breaks) < settings.common_cause_exceedances:
-        return breaks
+    n = len(cost)
     # The bounds of a day lie POINT_LIMIT deviations away.
     share = _EXCEEDANCE / POINT_LIMIT
     expected, known = scores.expected[:n], np.isfinite(cost)
@@ -430,17 +439,15 @@ def _fold_common_cause(
     low = known & (cost < expected - share * (expected - scores.lower[:n]))
     least = max(settings.common_cause_exceedances, int(np.ceil(0.05 * n)))
     out = list(breaks)
-    for direction, beyond in (("up", high), ("down", low)):
-        counts = beyond.sum(axis=0)
-        for t in range(max(0, days - settings.remember_days), days):
-            if counts[t] < least:
-                continue
-            day = panel.start + timedelta(days=t)
-            together = [
-                b
-                for b in out
-                if b.direction == direction and b.node != ALL_FEATURES and abs((b.onset - day).days) <= _PARENT_DAYS
-            ]
-            if len(together) >= settings.common_cause_exceedances:
-                out = [b for b in out if b not in together] + [describe_common_cause(together)]
+    for found in _read_back(_make_cost_metric(total, alarms, scores, -1), panel.start, settings):
+        counts = (high if found.direction > 0 else low).sum(axis=0)
+        if counts[max(0, found.onset - _PARENT_DAYS) : found.onset + _PARENT_DAYS + 1].max() < least:
+            continue
+        parent = describe_common_cause(found, total, cost, panel, chart_days=settings.chart_days)
+        if _is_expected(parent, settings):
+            continue
+        told = [
+            b for b in out if b.direction == parent.direction and abs((b.onset - parent.onset).days) <= _PARENT_DAYS
+        ]
+        out = [b for b in out if b not in told] + [parent]
     return out

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 
-from alerts.explain import choose_label, compare_days, rank_drivers
+from alerts.explain import choose_label, compare_days, compare_rows, rank_drivers
 from alerts.model import (
     Break,
     BreakKind,
@@ -31,6 +31,7 @@ _ONSET_TOLERANCE = 3
 _CENT = Decimal("0.01")
 _MICRO = Decimal("0.000001")  # unit costs are often below a cent
 _BEFORE_DAYS = 28
+_MOST_FEATURES = 10
 
 
 @dataclass(frozen=True)
@@ -119,32 +120,46 @@ def describe_break(
     )
 
 
-def describe_common_cause(children: Sequence[Break]) -> Break:
-    """One break of all features in place of at least one of theirs; they become its drivers."""
-    ordered = sorted(children, key=lambda b: -abs(b.excess_usd_per_day))
-    expected = sum((b.expected_usd_per_day for b in ordered), Decimal(0))
-    excess = sum((b.excess_usd_per_day for b in ordered), Decimal(0))
-    percent = excess / expected * 100 if expected > 0 else Decimal(MOST_PERCENT)
-    return replace(
-        ordered[0],
+def describe_common_cause(found: Found, total: Floats, cost: Floats, panel: FeaturePanel, *, chart_days: int) -> Break:
+    """The break that many features share. `found`: in `total` [T], the sum of `cost` [n, T]. Its drivers are
+    the ten features that carry most of the excess."""
+    window = slice(found.onset, found.last + 1)
+    before, after = compare_rows(cost, onset=found.onset, last=found.last)
+    excess = np.nan_to_num(after) - np.nan_to_num(before)
+    share = excess / found.mean_excess if found.mean_excess else np.zeros(len(excess))
+    order = [int(row) for row in np.argsort(-share, kind="stable")[:_MOST_FEATURES] if share[row] > 0]
+    first = max(0, len(total) - chart_days)
+    spend = tuple(mean_of(series[window]) for series in (total, found.expected, found.lower, found.upper))
+    actual, expected, lower, upper = (_cents(figure) for figure in spend)
+    return Break(
         node=ALL_FEATURES,
+        direction=_name_direction(found.direction),
         kind="cost",
         label="unknown",
-        onset=min(b.onset for b in ordered),
-        last_day=max(b.last_day for b in ordered),
-        is_active=any(b.is_active for b in ordered),
-        score=max(b.score for b in ordered),
-        actual_usd_per_day=sum((b.actual_usd_per_day for b in ordered), Decimal(0)),
+        onset=panel.start + timedelta(days=found.onset),
+        last_day=panel.start + timedelta(days=found.last),
+        is_active=found.last >= found.newest,
+        data_through=panel.start + timedelta(days=len(total) - 1),
+        score=round(found.score, 3),
+        actual_usd_per_day=actual,
         expected_usd_per_day=expected,
-        expected_lower_usd_per_day=sum((b.expected_lower_usd_per_day for b in ordered), Decimal(0)),
-        expected_upper_usd_per_day=sum((b.expected_upper_usd_per_day for b in ordered), Decimal(0)),
-        excess_usd_per_day=excess,
-        excess_usd_total=sum((b.excess_usd_total for b in ordered), Decimal(0)),
-        excess_percent=min(percent, Decimal(MOST_PERCENT)).quantize(Decimal("0.1")),
-        evidence=(),
-        drivers=tuple(Driver("feature", b.node, b.excess_usd_per_day) for b in ordered),
-        chart=None,
-        history_days=min(b.history_days for b in ordered),
+        expected_lower_usd_per_day=lower,
+        expected_upper_usd_per_day=upper,
+        excess_usd_per_day=_cents(found.mean_excess),
+        excess_usd_total=_cents(found.total_excess),
+        excess_percent=Decimal(f"{found.percent:.1f}"),
+        evidence=(Evidence("cost", "usd_per_day", actual, expected, lower, upper),),
+        drivers=tuple(Driver("feature", panel.features[row], _cents(float(excess[row]))) for row in order),
+        chart=ChartSeries(
+            start=panel.start + timedelta(days=first),
+            metric="cost per day",
+            unit="usd_per_day",
+            actual=total[first:].copy(),
+            expected=found.expected[first:].copy(),
+            lower=found.lower[first:].copy(),
+            upper=found.upper[first:].copy(),
+        ),
+        history_days=int(np.isfinite(total).sum()),
     )
 
 

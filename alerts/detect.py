@@ -14,7 +14,10 @@ Limits calibrate themselves: a window's error is estimated from that window's ow
 itself, and the limit of a single day rises with a third of the series' decaying record. `score >= 1` is tuned to
 one false alert per series-year; how, and what else was tried, is in benchmarks/detection/README.md.
 
-Rows are independent: the score of a series does not depend on the others in the panel.
+Rows are independent, but for days that many of them share: where, of at least 20 series, 5 and a tenth
+are beyond 2.5 deviations on one side, the median move of all is taken out of each (never past zero). A
+holiday or a price change is then no alert of every series; that all of them moved is for alerts.breaks to
+say. Series are looked at together in groups of at most 1,024.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -59,6 +63,8 @@ _FIRST_SCALE = 0.15
 _REBASE_DAYS = 7
 _REBASE_SIGMA = 1.5
 _REBASE_WEEKDAYS = (0, 3)  # looked at on Mondays and Thursdays: the same days whatever the first column is
+SHARED_SERIES = 20
+_SHARED_LEAST, _SHARED_SHARE, _SHARED_SIGMA = 5, 0.10, 2.5
 _RECORD_SHARE = 0.35
 _RECORD_HALF_LIFE = 120.0
 _RECORD_DELAY = 4  # days after which a past score may raise the limit: never during its own event
@@ -140,8 +146,9 @@ def score_panel(y: Floats, *, start: date, unit_floor: float = 0.5) -> PanelScor
     if days == 0:
         return out
     weekday, month_edge = read_calendar(start, days)
-    for low in range(0, n, _STATE_COLUMNS):
-        _score_rows(y, slice(low, min(n, low + _STATE_COLUMNS)), weekday, month_edge, unit_floor, out)
+    groups = -(-n // _STATE_COLUMNS)
+    for low, high in pairwise(round(n * k / groups) for k in range(groups + 1)) if groups else ():
+        _score_rows(y, slice(low, high), weekday, month_edge, unit_floor, out)
     return out
 
 
@@ -166,6 +173,8 @@ def _score_rows(
     shift, warm_shift = _soft_log_shifts(filled, first, unit_floor)
     all_known = bool(known.all())
     states = _run_states(filled, None if all_known else known, first, weekday, month_edge, shift)
+    if filled.shape[1] >= SHARED_SERIES:
+        _take_out_shared(states, known & (np.arange(len(series))[:, None] - first >= _WARM_UP_DAYS))
     at, inside, warm = _warm_up(filled, known, first, weekday, month_edge, warm_shift)
     for low in range(0, filled.shape[1], _SCORE_COLUMNS):
         block = slice(low, min(filled.shape[1], low + _SCORE_COLUMNS))
@@ -357,6 +366,18 @@ def _find_moves(residuals: Floats, t: int, scale: Floats) -> Bools:
     recent = residuals[t - _REBASE_DAYS + 1 : t + 1]
     reach = _REBASE_SIGMA * scale
     return np.asarray((recent.min(axis=0) > reach) | (recent.max(axis=0) < -reach))
+
+
+def _take_out_shared(states: _States, usable: Bools) -> None:
+    """On days that many series share, move q towards the forecast by their median move, in place."""
+    surprise = states.q - states.forecast
+    for side, scale in ((1.0, states.scale_up), (-1.0, states.scale_down)):
+        beyond = usable & (surprise * side > _SHARED_SIGMA * scale)
+        least = np.maximum(_SHARED_LEAST, _SHARED_SHARE * usable.sum(axis=1))
+        for t in np.flatnonzero(beyond.sum(axis=1) >= least):
+            moved = side * surprise[t] / scale[t]
+            shared = max(float(np.median(moved[usable[t]])), 0.0)
+            states.q[t] -= side * scale[t] * np.clip(moved, 0.0, shared)
 
 
 def _warm_up(

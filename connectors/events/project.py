@@ -73,7 +73,7 @@ TEXT_TYPES = {str, NoneType}
 COUNT_TYPES = {int, NoneType}
 
 
-class Rejected(Exception):  # noqa: N818  # it is no error of ours: a line of the input that is set aside
+class Rejected(Exception):  # it is no error of ours: a line of the input that is set aside
     """Why a line is not a call. The reason names a field, never its content."""
 
 

@@ -250,7 +250,7 @@ def explain(error: Exception, *, where: str, options: GcpBillingOptions, credent
             where=where,
             cure=SIGN_IN,
         )
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and not isinstance(error, ValueError):  # an answer that is no JSON is both
         if options.credentials_file and isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
             return CredentialError("credentials_file cannot be read", where=where, cure="correct credentials_file")
         to = options.api_endpoint or "BigQuery"

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from connectors.base import CheckResult, DeliveryRef, Payload, Window
 from connectors.errors import ConnectorError
 from connectors.gcp_billing.bigquery import BigQuery, Query, check_limit, gigabytes, open_bigquery
+from connectors.gcp_billing.labels import FOCUS_LABELS, merge_labels
 from connectors.gcp_billing.queries import (
     freshness_query,
     landed_schema,
@@ -25,7 +26,7 @@ from connectors.gcp_billing.queries import (
     partitions_query,
     recent_query,
 )
-from connectors.gcp_billing.schema import ABOUT_FILE, ROWS_FILES
+from connectors.gcp_billing.schema import ABOUT_FILE, FOCUS_TAGS, ROWS_FILES
 from connectors.gcp_billing.tables import ExportTable, open_table
 from connectors.http_api import RetryPolicy
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 EMPTY = "empty"  # the identity of a partition that holds nothing, or is gone
 STALE_AFTER = timedelta(days=3)  # "no delivery guarantee"; delays of up to 1.6 days were seen
 RECENT = timedelta(days=7)
+FIRST_DAY = date(2000, 1, 1)  # before any export; a table may refuse queries that name no partition
 _LOG = logging.getLogger(__name__)
 
 
@@ -53,7 +55,8 @@ class Partition:
         """Changes with the newest export, with the number of rows, and with what is asked of them."""
         if not self.export_rows:
             return EMPTY
-        asked = hashlib.sha256(f"{self.query.sql}\n{self.query.parameters.get('tag_keys')}".encode()).hexdigest()[:12]
+        keys = sorted(item for item in self.query.parameters.items() if isinstance(item[1], tuple))
+        asked = hashlib.sha256(f"{self.query.sql}\n{keys}".encode()).hexdigest()[:12]
         newest = self.newest_export.astimezone(UTC).isoformat() if self.newest_export else "never"
         return f"{newest}-{self.export_rows}-{asked}"
 
@@ -105,17 +108,17 @@ class Fetcher:
         partition: Partition = ref.detail["partition"]
         if not partition.export_rows:
             # It names the partition, so these bytes differ from every other empty partition's.
-            yield Payload(ABOUT_FILE, [_about(ref, partition, None)])
+            yield Payload(ABOUT_FILE, [self._about(ref, partition, None)])
             return
         where = f"partition {ref.scope}"
         with self._open() as bigquery:
             estimate = bigquery.estimate(partition.query, where=where)
             check_limit(estimate, where=f"{self._source_name}: {where}", options=self._options)
             _LOG.info("%s: %s: the dry run says %s GB", self._source_name, where, gigabytes(estimate))
-            yield Payload(ABOUT_FILE, [_about(ref, partition, estimate)])
+            yield Payload(ABOUT_FILE, [self._about(ref, partition, estimate)])
             batches = bigquery.batches(partition.query, where=where)
             name = ROWS_FILES[partition.table.layout]
-            yield Payload(name, _parquet(batches, landed_schema(partition.table)))
+            yield Payload(name, _parquet(batches, landed_schema(partition.table), self._options.tag_keys))
 
     def check(self) -> list[CheckResult]:
         """Reachable and which table, fresh, permitted and at what price; each failure with its cure."""
@@ -135,8 +138,8 @@ class Fetcher:
 
     def _check_fresh(self, bigquery: BigQuery, table: ExportTable) -> tuple[CheckResult, datetime]:
         # The partitions around the last write are enough, unless it went to older ones.
-        since = table.modified.date() - RECENT if table.modified else None
-        for first in dict.fromkeys((since, None)):
+        since = [table.modified.date() - RECENT] if table.modified else []
+        for first in (*since, FIRST_DAY):
             [row] = bigquery.rows(freshness_query(table, first), where=f"newest export of {table.path}")
             newest, now = row["newest_export"], row["asked_at"]
             if newest is not None:
@@ -162,34 +165,37 @@ class Fetcher:
         limit = f"that is above maximum_gigabytes_billed, {self._options.maximum_gigabytes_billed}"
         return CheckResult("query", False, f"{told}; {limit}", "raise it, or read a table that is partitioned by day")
 
+    def _about(self, ref: DeliveryRef, partition: Partition, estimate: int | None) -> bytes:
+        about = {
+            "table": partition.table.path,
+            "partition": ref.scope,
+            "newest_export": partition.newest_export.isoformat() if partition.newest_export else None,
+            "export_rows": partition.export_rows,
+            "estimated_bytes": estimate,
+            "tag_keys": self._options.tag_keys,
+            "unknown_columns": partition.table.unknown,
+            "sql": partition.query.sql,
+            "parameters": {
+                name: given if isinstance(given, tuple) else str(given)
+                for name, given in partition.query.parameters.items()
+            },
+        }
+        return json.dumps(about, indent=1).encode()
+
     def _open(self) -> Any:
         return open_bigquery(self._options, source_name=self._source_name, retry=self._retry)
 
 
-def _about(ref: DeliveryRef, partition: Partition, estimate: int | None) -> bytes:
-    about = {
-        "table": partition.table.path,
-        "partition": ref.scope,
-        "newest_export": partition.newest_export.isoformat() if partition.newest_export else None,
-        "export_rows": partition.export_rows,
-        "estimated_bytes": estimate,
-        "unknown_columns": partition.table.unknown,
-        "sql": partition.query.sql,
-        "parameters": {
-            name: given if isinstance(given, tuple) else str(given)
-            for name, given in partition.query.parameters.items()
-        },
-    }
-    return json.dumps(about, indent=1).encode()
-
-
-def _parquet(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[bytes]:
+def _parquet(batches: Iterator[pa.RecordBatch], schema: pa.Schema, tag_keys: tuple[str, ...] | None) -> Iterator[bytes]:
     """The answer in the landed columns, as one file: BigQuery has added it up, so it fits into memory."""
     file = io.BytesIO()
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in batches:
             # Column names have no case in BigQuery, and an answer need not keep the query's.
             named = dict(zip(map(str.lower, batch.schema.names), batch.columns, strict=True))
+            if FOCUS_TAGS in schema.names:  # scanned in place, so they must be tags already
+                labels = {name: named[name] for name in FOCUS_LABELS}
+                named[FOCUS_TAGS.lower()] = merge_labels(labels, tag_keys)
             columns = [_column(named, field) for field in schema]
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
     yield file.getvalue()

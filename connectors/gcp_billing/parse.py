@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from connectors.base import FileScan, Parsed, Rows
 from connectors.documents import read_document
 from connectors.errors import PayloadError
+from connectors.gcp_billing.labels import CHARGES_LABELS, merge_labels
 from connectors.gcp_billing.schema import ABOUT_FILE, CHARGE_CATEGORIES, FOCUS_ISSUER, ROWS_FILES
 from connectors.schema import CHARGES, MONEY
 
@@ -62,7 +63,7 @@ def read_charges(landed: pa.Table) -> pa.Table:
         "charge_category": _each(landed["cost_type"], _category, pa.string()),
         "region_id": pc.coalesce(landed["region"], landed["location"]),
         "resource_id": pc.coalesce(landed["resource_name"], landed["resource_global_name"]),
-        "tags": _each(landed["labels"], tags_of, pa.string()),
+        "tags": merge_labels({name: landed[name] for name in CHARGES_LABELS}),
         "consumed_quantity": landed["consumed_quantity"],
         "consumed_unit": landed["pricing_unit"],
         "billed_cost": _sum(landed["gross_cost"], landed["other_credits"]),
@@ -126,18 +127,6 @@ def _category(cost_type: str) -> str:
     return CHARGE_CATEGORIES.get(cost_type.lower(), "Usage")
 
 
-def tags_of(labels: str) -> str | None:
-    """Labels as a JSON object with sorted keys; None where there is none.
-
-    A key that stands twice with two values keeps both, joined: one of them alone would be a guess.
-    """
-    found: dict[str, dict[str, None]] = defaultdict(dict)
-    for pair in json.loads(labels):
-        found[str(pair["key"])][str(pair.get("value") or "")] = None
-    tags = {key: ",".join(texts) for key, texts in found.items()}
-    return json.dumps(tags, sort_keys=True, ensure_ascii=False) if tags else None
-
-
 def _notes(landed: pa.Table, about: Mapping[str, Any]) -> Iterator[str]:
     where = about["partition"]
     lacking = pc.sum(landed["rows_without_cost"]).as_py() or 0
@@ -146,12 +135,11 @@ def _notes(landed: pa.Table, about: Mapping[str, Any]) -> Iterator[str]:
     for cost_type in pc.unique(landed["cost_type"]).to_pylist():
         if cost_type is not None and cost_type.lower() not in CHARGE_CATEGORIES:
             yield f"{where}: cost_type {cost_type[:64]!r} is not documented: taken for usage"
-    if landed.num_rows >= MANY_ROWS and "tag_keys" not in about["parameters"]:
-        texts = pc.unique(landed["labels"]).to_pylist()
-        values: dict[str, set[str | None]] = defaultdict(set)
-        for text in texts:
-            for pair in json.loads(text):
-                values[pair["key"]].add(pair.get("value"))
+    if landed.num_rows >= MANY_ROWS and about["tag_keys"] is None:
+        values: dict[str, set[str]] = defaultdict(set)
+        for text in pc.unique(merge_labels({name: landed[name] for name in CHARGES_LABELS})).to_pylist():
+            for name, value in json.loads(text or "{}").items():
+                values[name].add(value)
         key = max(values, key=lambda name: len(values[name]), default=None)
         if key is not None and len(values[key]) * 20 >= landed.num_rows:
             yield (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from connectors.gcp_billing.bigquery import Parameter, Query
+from connectors.gcp_billing.labels import CHARGES_LABELS, FOCUS_LABELS, label_fields
 from connectors.gcp_billing.schema import (
-    FOCUS_LABELS,
+    FOCUS_TAGS,
     FOCUS_TEXTS,
     FOCUS_TIMES,
-    LABELS,
+    FOCUS_WORDS,
     LANDED_CHARGES,
     PROMOTIONAL_CREDITS,
     TEXTS,
@@ -56,9 +56,9 @@ def partitions_query(table: ExportTable, since: date) -> Query:
     return Query(sql, parameters, table.location)
 
 
-def freshness_query(table: ExportTable, since: date | None) -> Query:
-    """newest_export and asked_at, over the partitions since a day; None: over all."""
-    condition, parameters = table.partitioning.since(since) if since else ("TRUE", {})
+def freshness_query(table: ExportTable, since: date) -> Query:
+    """newest_export and asked_at, over the partitions since a day."""
+    condition, parameters = table.partitioning.since(since)
     return Query(_render("freshness.sql", table, condition, export_time=table.export_time), parameters, table.location)
 
 
@@ -76,7 +76,7 @@ def landed_schema(table: ExportTable) -> pa.Schema:
         [
             *((name, pa.timestamp("us", tz="UTC")) for name in FOCUS_TIMES),
             *((name, pa.string()) for name in _focus_texts(table)),
-            ("Tags", pa.string()),
+            (FOCUS_TAGS, pa.string()),
             ("BilledCost", MONEY),
             ("EffectiveCost", MONEY),
             ("ListCost", MONEY),
@@ -91,34 +91,25 @@ def recent_query(table: ExportTable, tag_keys: tuple[str, ...] | None, since: da
     return _charges_query(table, tag_keys, *table.partitioning.since(since))
 
 
-@dataclass(frozen=True)
-class _Labels:
-    """One repeated field of key-value pairs, as SQL."""
-
-    field: str
-    key: str
-    value: str
-    prefix: str  # an expression, or '' for none
-
-
 def _charges_query(
     table: ExportTable, tag_keys: tuple[str, ...] | None, condition: str, parameters: Mapping[str, Parameter]
 ) -> Query:
-    values = _focus_values(table) if table.layout == "focus" else _charges_values(table)
+    is_focus = table.layout == "focus"
+    labels = label_fields(FOCUS_LABELS if is_focus else CHARGES_LABELS, table.fields, tag_keys)
     sql = _render(
-        "focus.sql" if table.layout == "focus" else "charges.sql",
+        "focus.sql" if is_focus else "charges.sql",
         table,
         condition,
-        has_tag_keys=tag_keys is not None,
-        **values,
+        labels=labels,
+        **(_focus_values(table) if is_focus else _charges_values(table)),
     )
-    return Query(sql, parameters if tag_keys is None else {**parameters, "tag_keys": tag_keys}, table.location)
+    keys = {f"{label.column}_keys": label.allowed for label in labels if label.allowed is not None}
+    return Query(sql, {**parameters, **keys}, table.location)
 
 
 def _charges_values(table: ExportTable) -> dict[str, Any]:
     return {
         "texts": {column: table.field(path) for column, path in TEXTS.items()},
-        "label_families": _label_families(table, LABELS),
         "promotional": _promotional("type") if table.field("credits.type") else "FALSE",
         "list_cost": table.field("cost_at_list"),
         "quantity": table.field("usage.amount_in_pricing_units"),
@@ -127,16 +118,14 @@ def _charges_values(table: ExportTable) -> dict[str, Any]:
 
 def _focus_values(table: ExportTable) -> dict[str, Any]:
     texts = {name: _column(table, name) for name in _focus_texts(table)}
-    for name in ("ChargeCategory", "ChargeClass"):
-        if name in texts:  # Google's own view writes `usage`, the specification Usage
-            texts[name] = f"CONCAT(UPPER(SUBSTR({texts[name]}, 1, 1)), LOWER(SUBSTR({texts[name]}, 2)))"
+    for name in {"ChargeCategory", "ChargeClass"} & texts.keys():
+        spelled = " ".join(f"WHEN '{word.lower()}' THEN '{word}'" for word in FOCUS_WORDS)
+        texts[name] = f"CASE {texts[name]} {spelled} ELSE {texts[name]} END"
     quantity = table.field("ConsumedQuantity", "PricingQuantity")
     parts = _members(table, "x_Credits")
     return {
         "texts": texts,
-        "label_families": _label_families(table, FOCUS_LABELS),
         "promotional": _promotional(parts["type"]) if {"type", "amount"} <= parts.keys() else None,
-        "labels_text": _labels_text(table),
         "credits": "x_Credits",
         "credit_amount": parts.get("amount"),
         "list_cost": _column(table, "ListCost") if table.field("ListCost") else None,
@@ -158,30 +147,7 @@ def _column(table: ExportTable, canonical: str) -> str:
 def _promotional(kind: str) -> str:
     """SQL: whether credit `c` is promotional. What names no type is none: it stays in the cost."""
     types = ", ".join(f"'{name}'" for name in PROMOTIONAL_CREDITS)
-    return f"UPPER(c.{kind}) IN ({types})"
-
-
-def _label_families(table: ExportTable, known: Mapping[str, str]) -> list[_Labels]:
-    families = []
-    for path, prefix in known.items():
-        members = _members(table, path)
-        if {"key", "value"} <= members.keys() and table.fields[path].mode == "REPEATED":
-            sql_prefix = f"'{prefix}'" if prefix else ""
-            if "x_type" in members:  # Google's FOCUS view puts all kinds into one list
-                sql_prefix = (
-                    f"CASE LOWER(l.{members['x_type']}) WHEN 'project_label' THEN 'project:' "
-                    "WHEN 'system_label' THEN 'system:' WHEN 'tag' THEN 'tag:' ELSE '' END"
-                )
-            families.append(_Labels(path, members["key"], members["value"], sql_prefix))
-    return families
-
-
-def _labels_text(table: ExportTable) -> str:
-    """SQL: tags that a view of one's own passes on as one text, or as JSON; '[]' where there are none."""
-    field = table.fields.get("Tags")
-    if field is None or field.mode == "REPEATED":
-        return "'[]'"
-    return f"line.`{field.name}`" if field.field_type == "STRING" else f"TO_JSON_STRING(line.`{field.name}`)"
+    return f"c.{kind} IN ({types})"
 
 
 def _members(table: ExportTable, path: str) -> dict[str, str]:

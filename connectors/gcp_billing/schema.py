@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
+from connectors.gcp_billing.labels import CHARGES_LABELS
 from connectors.schema import MONEY, QUANTITY
 
 # The payloads of a landed partition: what was asked, and the rows by the table's layout.
@@ -86,7 +87,7 @@ LANDED_CHARGES = pa.schema(
     [
         ("charge_date", pa.date32()),  # UTC day of usage_start_time
         *((name, pa.string()) for name in TEXTS),
-        ("labels", pa.string()),  # JSON: [{"key": …, "value": …}, …]
+        *((name, pa.string()) for name in CHARGES_LABELS),  # JSON: [{"key": …, "value": …}, …]
         ("gross_cost", MONEY),
         ("other_credits", MONEY),
         ("promotional_credits", MONEY),
@@ -120,6 +121,9 @@ FOCUS_TEXTS = (
     ("BillingCurrency",),
 )
 FOCUS_TIMES = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")
+FOCUS_TAGS = "Tags"
+# Google's own FOCUS view writes them in lower case.
+FOCUS_WORDS = ("Usage", "Purchase", "Tax", "Credit", "Adjustment", "Correction")
 FOCUS_EXPORT_TIME = "x_ExportTime"
 # Google's own columns beside FOCUS's.
 FOCUS_DOCUMENTED = frozenset(
@@ -147,13 +151,6 @@ FOCUS_DOCUMENTED = frozenset(
 FOCUS_ISSUER = "Google Cloud"
 # Google deletes what is older from the FOCUS table; that takes nothing back.
 FOCUS_KEPT_DAYS = 730
-
-# Where tags stand: field of key-value pairs → what is put before the key, so that a label of the
-# project and one of the resource stay apart. Plain labels keep their names.
-LABELS = MappingProxyType({"labels": "", "project.labels": "project:", "system_labels": "system:", "tags": "tag:"})
-FOCUS_LABELS = MappingProxyType(
-    {"Tags": "", "x_Labels": "", "x_ProjectLabels": "project:", "x_SystemLabels": "system:", "x_Tags": "tag:"}
-)
 
 PROMOTIONAL_CREDITS = ("FREE_TRIAL", "PROMOTION")
 CHARGE_CATEGORIES = MappingProxyType(

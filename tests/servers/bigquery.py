@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -251,7 +251,7 @@ def new_dataset() -> Dataset:
 
 @dataclass
 class Fault:
-    """What requests to a path meet. `status` 0 breaks the connection."""
+    """What requests to a path meet. `status` 0 breaks the connection, -1 is silence until the other side leaves."""
 
     path: str  # a part of "POST /bigquery/…"
     status: int = 503
@@ -259,7 +259,6 @@ class Fault:
     message: str = "synthetic"
     times: int = 10**9
     body: bytes | None = None
-    result: bool = False  # the job fails, and its answer says so with status 200
 
 
 @dataclass
@@ -270,6 +269,7 @@ class Proxy:
     faults: list[Fault] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     sent: list[dict[str, Any]] = field(default_factory=list)  # JSON bodies
+    rewrite: Callable[[bytes], bytes] = lambda body: body  # of the emulator's answers
 
     def fault_for(self, request: str) -> Fault | None:
         for fault in self.faults:
@@ -307,8 +307,11 @@ def proxy() -> Iterator[Proxy]:
                 headers = {name: text for name, text in self.headers.items() if name.lower() != "host"}
                 upstream.request(self.command, self.path, body, {**headers, "Accept-Encoding": "identity"})
                 answer = upstream.getresponse()
-                self.answer(answer.status, answer.read(), answer.getheader("Content-Type", ""))
+                self.answer(answer.status, state.rewrite(answer.read()), answer.getheader("Content-Type", ""))
                 upstream.close()
+            elif fault.status == -1:
+                self.close_connection = True
+                self.connection.recv(1)
             elif fault.status == 0:
                 self.close_connection = True
                 self.connection.close()

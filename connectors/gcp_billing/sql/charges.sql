@@ -1,5 +1,5 @@
 {% from "amounts.sql" import whole, rest %}
-{% from "labels.sql" import labels %}
+{% from "labels.sql" import text_of %}
 -- One partition of the standard or detailed export, added up per UTC day of use and everything else
 -- that is kept. Credits are summed inside their row: a join with them would multiply the cost.
 WITH charges AS (
@@ -8,24 +8,20 @@ WITH charges AS (
         {% for column, field in texts.items() %}
         {{ "line." ~ field if field else "CAST(NULL AS STRING)" }} AS {{ column }},
         {% endfor %}
-        {% if label_families %}
-        {{ labels(label_families, has_tag_keys) }} AS labels,
-        {% else %}
-        '[]' AS labels,
-        {% endif %}
+        {% for label in labels %}
+        {{ text_of(label) }} AS {{ label.column }},
+        {% endfor %}
         line.cost,
         (
-            SELECT AS STRUCT
-                SUM(part.whole) AS whole,
-                SUM(part.rest) AS rest,
-                SUM(IF(part.is_promotional, part.whole, 0)) AS promotional,
-                SUM(IF(part.is_promotional, part.rest, 0)) AS promotional_rest,
-                COUNTIF(part.is_promotional) AS promotional_count
-            FROM (
-                SELECT {{ whole("c.amount") }} AS whole, {{ rest("c.amount") }} AS rest, {{ promotional }} AS is_promotional
-                FROM UNNEST(line.credits) AS c
-            ) AS part
-        ) AS credit,
+            SELECT AS STRUCT SUM({{ whole("c.amount") }}) AS whole, SUM({{ rest("c.amount") }}) AS rest
+            FROM UNNEST(line.credits) AS c
+            WHERE NOT IFNULL({{ promotional }}, FALSE)
+        ) AS other,
+        (
+            SELECT AS STRUCT SUM({{ whole("c.amount") }}) AS whole, SUM({{ rest("c.amount") }}) AS rest, COUNT(*) AS credits
+            FROM UNNEST(line.credits) AS c
+            WHERE {{ promotional }}
+        ) AS promotional,
         {{ "line." ~ list_cost if list_cost else "CAST(NULL AS FLOAT64)" }} AS list_cost,
         {{ "line." ~ quantity if quantity else "CAST(NULL AS FLOAT64)" }} AS quantity
     FROM {{ table }} AS line
@@ -36,19 +32,21 @@ SELECT
     {% for column in texts %}
     {{ column }},
     {% endfor %}
-    labels,
+    {% for label in labels %}
+    {{ label.column }},
+    {% endfor %}
     IFNULL(SUM({{ whole("cost") }}), 0) AS gross_cost,
     IFNULL(SUM({{ rest("cost") }}), 0) AS gross_cost_rest,
-    IFNULL(SUM(credit.whole - credit.promotional), 0) AS other_credits,
-    IFNULL(SUM(credit.rest - credit.promotional_rest), 0) AS other_credits_rest,
-    IFNULL(SUM(credit.promotional), 0) AS promotional_credits,
-    IFNULL(SUM(credit.promotional_rest), 0) AS promotional_credits_rest,
-    SUM(credit.promotional_count) AS promotional_credit_count,
+    IFNULL(SUM(other.whole), 0) AS other_credits,
+    IFNULL(SUM(other.rest), 0) AS other_credits_rest,
+    IFNULL(SUM(promotional.whole), 0) AS promotional_credits,
+    IFNULL(SUM(promotional.rest), 0) AS promotional_credits_rest,
+    SUM(promotional.credits) AS promotional_credit_count,
     IF(COUNT(list_cost) = COUNT(*), SUM({{ whole("list_cost") }}), NULL) AS list_cost,
     SUM({{ rest("list_cost") }}) AS list_cost_rest,
     SUM({{ whole("quantity") }}) AS consumed_quantity,
     SUM({{ rest("quantity") }}) AS consumed_quantity_rest,
     COUNT(*) AS source_rows,
-    COUNTIF(cost IS NULL) AS rows_without_cost
+    COUNT(*) - COUNT(cost) AS rows_without_cost
 FROM charges
-GROUP BY charge_date, {{ texts | join(", ") }}, labels
+GROUP BY charge_date, {{ texts | join(", ") }}, {{ labels | map(attribute="column") | join(", ") }}

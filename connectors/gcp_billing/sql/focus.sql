@@ -1,5 +1,5 @@
 {% from "amounts.sql" import whole, rest %}
-{% from "labels.sql" import labels %}
+{% from "labels.sql" import text_of %}
 -- One partition of the FOCUS export, added up per UTC day and everything else that the warehouse reads.
 -- Google's costs are net of all credits; promotional ones become rows of category Credit, and what is
 -- left is the cost before them. The sum stays the same.
@@ -13,11 +13,9 @@ WITH charges AS (
         {% for column, field in texts.items() %}
         {{ field }} AS text_{{ column }},
         {% endfor %}
-        {% if label_families %}
-        {{ labels(label_families, has_tag_keys) }} AS labels,
-        {% else %}
-        {{ labels_text }} AS labels,
-        {% endif %}
+        {% for label in labels %}
+        {{ text_of(label) }} AS {{ label.column }},
+        {% endfor %}
         {% if promotional %}
         (
             SELECT AS STRUCT
@@ -47,7 +45,9 @@ SELECT
     text_{{ column }} AS {{ column }},
     {% endif %}
     {% endfor %}
-    labels AS Tags,
+    {% for label in labels %}
+    {{ label.column }},
+    {% endfor %}
     {% for name, column in (("BilledCost", "billed_cost"), ("EffectiveCost", "effective_cost")) %}
     {% if promotional %}
     SUM(IF(is_promotional, promotional.whole, {{ whole(column) }} - promotional.whole)) AS {{ name }},
@@ -70,4 +70,4 @@ FROM charges
 CROSS JOIN UNNEST([FALSE, TRUE]) AS is_promotional
 WHERE NOT is_promotional OR promotional.credits > 0
 {% endif %}
-GROUP BY charge_date, period_from, period_until, {% for column in texts %}text_{{ column }}, {% endfor %}labels{{ ", is_promotional" if promotional }}
+GROUP BY charge_date, period_from, period_until, {% for column in texts %}text_{{ column }}, {% endfor %}{{ labels | map(attribute="column") | join(", ") }}{{ ", is_promotional" if promotional }}

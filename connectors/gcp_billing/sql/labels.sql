@@ -1,13 +1,8 @@
-{# All labels as one text, in a fixed order: equal labels make one group. #}
-{% macro labels(families, allowed) %}
-TO_JSON_STRING(ARRAY(
-        SELECT AS STRUCT pair.key AS key, pair.value AS value
-        FROM UNNEST(ARRAY_CONCAT(
-            {% for family in families %}
-            ARRAY(SELECT AS STRUCT {% if family.prefix %}CONCAT({{ family.prefix }}, l.{{ family.key }}){% else %}l.{{ family.key }}{% endif %} AS key, l.{{ family.value }} AS value FROM UNNEST(line.{{ family.field }}) AS l){{ "," if not loop.last }}
-            {% endfor %}
-        )) AS pair
-        WHERE pair.key IS NOT NULL{{ " AND pair.key IN UNNEST(@tag_keys)" if allowed }}
-        ORDER BY pair.key, pair.value
-    ))
-{%- endmacro %}
+{# Labels as one text, in a fixed order: equal labels make one group. #}
+{% macro text_of(label) %}
+{% if not label.key %}
+{{ label.field }}
+{%- else %}
+TO_JSON_STRING(ARRAY(SELECT AS STRUCT l.{{ label.key }} AS key, l.{{ label.value }} AS value{{ ", l." ~ label.kind ~ " AS kind" if label.kind }} FROM UNNEST(line.{{ label.field }}) AS l{{ " WHERE l." ~ label.key ~ " IN UNNEST(@" ~ label.column ~ "_keys)" if label.allowed is not none }} ORDER BY l.{{ label.key }}, l.{{ label.value }}))
+{%- endif %}
+{% endmacro %}

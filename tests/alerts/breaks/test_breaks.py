@@ -335,9 +335,12 @@ class TestCommonCause:
     def test_many_that_rise_together_are_one(self) -> None:
         (found,) = self.rise(24, 20)
         assert found.node == ALL_FEATURES
-        assert len(found.drivers) == 20
-        assert found.excess_usd_per_day == sum(driver.excess_usd_per_day for driver in found.drivers)
         assert found.onset == day(DAYS - 4)
+        assert found.is_active
+        assert [driver.dimension for driver in found.drivers] == ["feature"] * 10
+        assert all(driver.member < "f20" for driver in found.drivers)
+        assert found.excess_percent == pytest.approx(100, abs=20)
+        assert found.chart is not None
 
     @pytest.mark.parametrize(("series", "risen"), [(10, 8), (24, 3)])
     def test_few_are_told_one_by_one(self, series: int, risen: int) -> None:

@@ -138,6 +138,35 @@ class TestChannels:
         assert scores.score[0, 180] > 1
 
 
+class TestSharedDays:
+    @staticmethod
+    def move(series: int, factor: float) -> Floats:
+        y = np.stack([make_steady(150, seed=k) for k in range(series)])
+        y[:, 140] *= factor
+        return y
+
+    def test_what_all_share_is_nobodys_alert(self) -> None:
+        y = self.move(24, 2.0)
+        y[3, 140] *= 2.5
+        scores = score_panel(y, start=START)
+        assert np.flatnonzero(scores.score[:, 140] >= 1).tolist() == [3]
+
+    def test_of_few_series_each_has_its_own(self) -> None:
+        scores = score_panel(self.move(19, 2.0), start=START)
+        assert (scores.score[:, 140] >= 1).all()
+
+    def test_what_a_few_of_many_do_stays_theirs(self) -> None:
+        y = self.move(24, 1.0)
+        y[:4, 140] *= 2.0
+        scores = score_panel(y, start=START)
+        assert np.flatnonzero(scores.score[:, 140] >= 1).tolist() == [0, 1, 2, 3]
+
+    def test_the_day_alone_decides(self) -> None:
+        y = self.move(24, 2.0)
+        whole, cut = score_panel(y, start=START), score_panel(y[:, :141], start=START)
+        np.testing.assert_allclose(whole.score[:, 140], cut.score[:, 140], rtol=1e-5, atol=1e-6)
+
+
 class TestState:
     def test_a_new_level_becomes_the_expectation_within_two_weeks(self) -> None:
         y = make_steady(180)

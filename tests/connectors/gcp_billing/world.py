@@ -12,6 +12,8 @@ from tests.connectors.conformance.world import World
 from tests.connectors.gcp_billing.export_rows import TABLE, net, row
 from tests.servers.bigquery import STANDARD, F, new_dataset
 
+CREDITS = ("PROMOTION", "DISCOUNT", "FREE_TRIAL", "COMMITTED_USAGE_DISCOUNT")
+
 
 class GcpBillingWorld(World):
     source_type = "gcp_billing"
@@ -32,7 +34,9 @@ class GcpBillingWorld(World):
         amount = Decimal(rng.randrange(-(10**8), 10**12)).scaleb(-rng.choice((9, 10, 12)))
         credits = [
             (kind, float(Decimal(-rng.randrange(10**9)).scaleb(-10)))
-            for kind in rng.sample(("PROMOTION", "DISCOUNT", "FREE_TRIAL", "COMMITTED_USAGE_DISCOUNT"), rng.randint(0, 3))
+            for kind in rng.sample(
+                ("PROMOTION", "DISCOUNT", "FREE_TRIAL", "COMMITTED_USAGE_DISCOUNT"), rng.randint(0, 3)
+            )
         ]
         made = row(
             f"2026-01-{day:02d}T{rng.randrange(24):02d}:00:00",
