@@ -174,8 +174,8 @@ def decide(
             actions.append(_open(opened, main, policy, now))
 
     for incident in ledger:
-        if incident.id in seen:
-            continue
+        if incident.id in seen or incident.last_day > newest_day:
+            continue  # nothing is known of days that this run does not see: a lagging source, an earlier as_of
         is_in_sight = (newest_day - incident.last_day).days <= policy.sight_days
         is_resolved = incident.status == "resolved" and incident.details.get("feedback") != "resolve"
         if is_in_sight and (incident.status in _LIVE or is_resolved):

@@ -62,12 +62,15 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
 
 
 def _window(run: Run, connector: Connector) -> Window:
-    """From where the source may still restate (first run: `backfill_days` back) to the run's day."""
-    from warehouse.watermarks import loaded_through
+    """From the first day not in yet, or from where the source may still restate, to the run's day.
 
-    through = loaded_through(run.warehouse, connector.name)
+    It never reaches further back than `backfill_days`.
+    """
+    from warehouse.watermarks import covered_until
+
     earliest = run.as_of - timedelta(days=run.settings.backfill_days)
-    start = earliest if through is None else min(through - timedelta(days=connector.restates_days), run.as_of)
+    covered = covered_until(run.warehouse, connector.name, earliest)
+    start = max(earliest, min(covered, run.as_of) - timedelta(days=connector.restates_days))
     return Window(min(start, run.as_of - timedelta(days=1)), run.as_of)
 
 

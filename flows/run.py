@@ -63,7 +63,7 @@ class Home:
 class Run:
     """What the steps of one run share. Steps read what earlier steps left and write their own part."""
 
-    settings: Settings
+    settings: Settings = field(repr=False)
     home: Home
     run_id: str
     now: datetime
@@ -73,7 +73,7 @@ class Run:
     warehouse: Warehouse
     landing: Landing
     state: StateStore
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     say: Callable[[str], None]
     failures: dict[str, str] = field(default_factory=dict)  # source name → what went wrong, with the cure
     notes: list[str] = field(default_factory=list)  # about what was read: versions, columns kept aside

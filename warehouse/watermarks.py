@@ -7,12 +7,22 @@ from datetime import date
 from warehouse.store import Warehouse
 
 
-def loaded_through(warehouse: Warehouse, source_name: str) -> date | None:
-    """The day after the last one that any delivery of the source spoke for; None before the first."""
-    row = warehouse.con.execute(
-        "SELECT max(window_end) FROM ops.deliveries WHERE source_name = ?", [source_name]
-    ).fetchone()
-    return row[0] if row else None
+def covered_until(warehouse: Warehouse, source_name: str, since: date) -> date:
+    """The first day from `since` on that no standing delivery of the source speaks for.
+
+    A window that failed while later ones were loaded leaves a gap: it is where the next run begins again.
+    """
+    rows = warehouse.con.execute(
+        "SELECT window_start, window_end FROM ops.deliveries "
+        "WHERE source_name = ? AND is_current AND window_end > ? ORDER BY window_start, window_end",
+        [source_name, since],
+    ).fetchall()
+    covered = since
+    for start, end in rows:
+        if start > covered:
+            break
+        covered = max(covered, end)
+    return covered
 
 
 def charged_through(warehouse: Warehouse) -> dict[str, date]:

@@ -32,6 +32,7 @@ from flows.demo.traffic import Floats, Traffic, expected_usd, simulate
 from flows.errors import FlowError
 
 _MARK = "# Written by `trendbreak demo`."
+_MARKER = ".written-by-trendbreak-demo"  # in the inputs' folder: it may be replaced
 _DEFAULT_BASE_URL = "http://127.0.0.1:8765/v1"
 
 
@@ -78,12 +79,13 @@ def prepare(home: Path, seed: int) -> DemoWorld:
     """
     config_path, features_path = home / "trendbreak.yml", home / "features.yml"
     inputs = home / "demo"
-    _refuse_foreign(home, config_path, inputs, seed)
+    _refuse_foreign(home, config_path, features_path, inputs, seed)
     company = invent(seed)
     traffic = simulate(company)
     # A demo that was interrupted leaves a folder without world.json; it is written anew as a whole.
     shutil.rmtree(inputs, ignore_errors=True)
     inputs.mkdir(parents=True)
+    (inputs / _MARKER).write_text(f"seed {seed}\n", encoding="utf-8")
     aws_rows = aws_bill.write_export(inputs / "aws", company, traffic)
     openai_rows = openai_bill.write_answers(inputs / "openai", company, traffic)
     event_lines = telemetry.write_events(inputs / "events", company, traffic)
@@ -114,9 +116,13 @@ def prepare(home: Path, seed: int) -> DemoWorld:
     return world
 
 
-def _refuse_foreign(home: Path, config_path: Path, inputs: Path, seed: int) -> None:
+def _refuse_foreign(home: Path, config_path: Path, features_path: Path, inputs: Path, seed: int) -> None:
     if config_path.exists() and not config_path.read_text(encoding="utf-8").startswith(_MARK):
         raise DemoHomeError(f"{config_path} was not written by the demo — give it another folder with --home")
+    if features_path.exists() and not features_path.read_text(encoding="utf-8").startswith(_MARK):
+        raise DemoHomeError(f"{features_path} was not written by the demo — give it another folder with --home")
+    if inputs.exists() and any(inputs.iterdir()) and not (inputs / _MARKER).exists():
+        raise DemoHomeError(f"{inputs} was not written by the demo — give it another folder with --home")
     story = inputs / "world.json"
     if not story.exists():
         return

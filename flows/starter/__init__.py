@@ -15,7 +15,7 @@ def write_starter(folder: Path) -> list[Path]:
     for target in targets:
         if target.exists():
             raise SettingsError(f"{target} is there already — remove it, or name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "inbox").mkdir(parents=True, exist_ok=True)  # the starter's one source reads it
     for target in targets:
         target.write_text((Path(__file__).parent / target.name).read_text(encoding="utf-8"), encoding="utf-8")
     return targets

@@ -165,7 +165,6 @@ def test_a_query_can_read_nothing_else_and_write_nothing(tmp_path: Path) -> None
 
 def test_init_then_check_then_run_is_a_path_that_works(tmp_path: Path) -> None:
     assert trendbreak("init", cwd=tmp_path).returncode == 0
-    (tmp_path / "inbox").mkdir()
     (tmp_path / "inbox" / "bill.csv").write_text("\n".join(bill_lines(first_day(), 60)) + "\n")
     checked = trendbreak("check", cwd=tmp_path)
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -91,8 +91,17 @@ def test_another_seed_in_the_same_home_is_refused(world: DemoWorld) -> None:
 def test_an_interrupted_preparation_is_done_anew(world: DemoWorld, tmp_path: Path) -> None:
     (tmp_path / "demo" / "events").mkdir(parents=True)
     (tmp_path / "demo" / "events" / "2026-01-01.jsonl").write_text("{")
+    (tmp_path / "demo" / ".written-by-trendbreak-demo").touch()
     prepare(tmp_path, SEED)
     assert fingerprint(tmp_path) == fingerprint(world.home)
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "mine.txt").write_text("mine")
+    with pytest.raises(DemoHomeError, match="was not written by the demo"):
+        prepare(tmp_path, SEED)
+    assert (tmp_path / "demo" / "mine.txt").read_text() == "mine"
 
 
 def test_every_month_has_its_files(world: DemoWorld) -> None:
