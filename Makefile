@@ -53,6 +53,9 @@ format: setup ## let ruff mend what it can
 new-connector: setup ## NAME=x [TITLE="X Cloud"]: a connector that works, with its tests, to make your provider's
 	$(BIN)/python infra/scaffold/new_connector.py $(NAME) $(if $(TITLE),--title "$(TITLE)")
 
+bench: setup ## forecasts against statsmodels ETS and the usual rules, as ratios in one run
+	$(BIN)/python -m benchmarks.forecast.run
+
 measure-demo: setup ## planted breaks found and false incidents over 20 unseen seeds
 	$(BIN)/python tests/measure_demo_seeds.py
 
