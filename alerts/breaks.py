@@ -29,10 +29,10 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.describe import ALL_FEATURES, MOST_PERCENT, Found, describe_break, describe_common_cause
+from alerts.describe import MOST_PERCENT, Found, describe_break, describe_common_cause
 from alerts.detect import POINT_LIMIT, PanelScores, score_panel
 from alerts.explain import compare_days
-from alerts.model import UNALLOCATED, Break, BreakKind, FeaturePanel, Floats, MemberSeries
+from alerts.model import ALL_FEATURES, UNALLOCATED, Break, BreakKind, FeaturePanel, Floats, MemberSeries
 from alerts.onset import Shift, find_last_day, fit_shift, soft_shift
 from alerts.significance import find_episodes, flag_days
 from alerts.unit_costs import NO_FLOOR, UnitCosts, measure_unit_costs, steady_unit_costs

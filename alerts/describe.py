@@ -11,6 +11,7 @@ import numpy as np
 
 from alerts.explain import choose_label, compare_days, compare_rows, rank_drivers
 from alerts.model import (
+    ALL_FEATURES,
     Break,
     BreakKind,
     ChartSeries,
@@ -23,7 +24,6 @@ from alerts.model import (
 )
 from alerts.unit_costs import UnitCosts
 
-ALL_FEATURES = "all features"  # node of a break that many features share
 MOST_PERCENT = 9999.0  # from (almost) nothing: a percentage says nothing
 
 _COST_LEADS = 2.0  # cost gives the kind unless the unit cost shows so many times its dollars

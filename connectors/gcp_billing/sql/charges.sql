@@ -1,4 +1,4 @@
-{% from "amounts.sql" import whole, rest %}
+{% from "amounts.sql" import nine, rest %}
 {% from "labels.sql" import text_of %}
 -- One partition of the standard or detailed export, added up per UTC day of use and everything else
 -- that is kept. Credits are summed inside their row: a join with them would multiply the cost.
@@ -13,12 +13,12 @@ WITH charges AS (
         {% endfor %}
         line.cost,
         (
-            SELECT AS STRUCT SUM({{ whole("c.amount") }}) AS whole, SUM({{ rest("c.amount") }}) AS rest
+            SELECT AS STRUCT SUM({{ nine("c.amount") }}) AS nine, SUM({{ rest("c.amount") }}) AS rest
             FROM UNNEST(line.credits) AS c
             WHERE NOT IFNULL({{ promotional }}, FALSE)
         ) AS other,
         (
-            SELECT AS STRUCT SUM({{ whole("c.amount") }}) AS whole, SUM({{ rest("c.amount") }}) AS rest, COUNT(*) AS credits
+            SELECT AS STRUCT SUM({{ nine("c.amount") }}) AS nine, SUM({{ rest("c.amount") }}) AS rest, COUNT(*) AS credits
             FROM UNNEST(line.credits) AS c
             WHERE {{ promotional }}
         ) AS promotional,
@@ -35,16 +35,16 @@ SELECT
     {% for label in labels %}
     {{ label.column }},
     {% endfor %}
-    IFNULL(SUM({{ whole("cost") }}), 0) AS gross_cost,
+    IFNULL(SUM({{ nine("cost") }}), 0) AS gross_cost,
     IFNULL(SUM({{ rest("cost") }}), 0) AS gross_cost_rest,
-    IFNULL(SUM(other.whole), 0) AS other_credits,
+    IFNULL(SUM(other.nine), 0) AS other_credits,
     IFNULL(SUM(other.rest), 0) AS other_credits_rest,
-    IFNULL(SUM(promotional.whole), 0) AS promotional_credits,
+    IFNULL(SUM(promotional.nine), 0) AS promotional_credits,
     IFNULL(SUM(promotional.rest), 0) AS promotional_credits_rest,
     SUM(promotional.credits) AS promotional_credit_count,
-    IF(COUNT(list_cost) = COUNT(*), SUM({{ whole("list_cost") }}), NULL) AS list_cost,
+    IF(COUNT(list_cost) = COUNT(*), SUM({{ nine("list_cost") }}), NULL) AS list_cost,
     SUM({{ rest("list_cost") }}) AS list_cost_rest,
-    SUM({{ whole("quantity") }}) AS consumed_quantity,
+    SUM({{ nine("quantity") }}) AS consumed_quantity,
     SUM({{ rest("quantity") }}) AS consumed_quantity_rest,
     COUNT(*) AS source_rows,
     COUNT(*) - COUNT(cost) AS rows_without_cost

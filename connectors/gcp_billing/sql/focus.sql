@@ -1,4 +1,4 @@
-{% from "amounts.sql" import whole, rest %}
+{% from "amounts.sql" import nine, rest %}
 {% from "labels.sql" import text_of %}
 -- One partition of the FOCUS export, added up per UTC day and everything else that the warehouse reads.
 -- Google's costs are net of all credits; promotional ones become rows of category Credit, and what is
@@ -19,7 +19,7 @@ WITH charges AS (
         {% if promotional %}
         (
             SELECT AS STRUCT
-                IFNULL(SUM({{ whole("c." ~ credit_amount) }}), 0) AS whole,
+                IFNULL(SUM({{ nine("c." ~ credit_amount) }}), 0) AS nine,
                 IFNULL(SUM({{ rest("c." ~ credit_amount) }}), 0) AS rest,
                 COUNT(*) AS credits
             FROM UNNEST(line.{{ credits }}) AS c
@@ -50,18 +50,18 @@ SELECT
     {% endfor %}
     {% for name, column in (("BilledCost", "billed_cost"), ("EffectiveCost", "effective_cost")) %}
     {% if promotional %}
-    SUM(IF(is_promotional, promotional.whole, {{ whole(column) }} - promotional.whole)) AS {{ name }},
+    SUM(IF(is_promotional, promotional.nine, {{ nine(column) }} - promotional.nine)) AS {{ name }},
     SUM(IF(is_promotional, promotional.rest, {{ rest(column) }} - promotional.rest)) AS {{ name }}_rest,
     {% else %}
-    SUM({{ whole(column) }}) AS {{ name }},
+    SUM({{ nine(column) }}) AS {{ name }},
     SUM({{ rest(column) }}) AS {{ name }}_rest,
     {% endif %}
     {% endfor %}
     {% set own = "NOT is_promotional" if promotional else "TRUE" %}
-    IF(COUNT(list_cost) = COUNT(*), SUM(IF({{ own }}, {{ whole("list_cost") }}, 0)), NULL) AS ListCost,
+    IF(COUNT(list_cost) = COUNT(*), SUM(IF({{ own }}, {{ nine("list_cost") }}, 0)), NULL) AS ListCost,
     SUM(IF({{ own }}, {{ rest("list_cost") }}, 0)) AS ListCost_rest,
     {% if quantity_name %}
-    SUM(IF({{ own }}, {{ whole("quantity") }}, NULL)) AS {{ quantity_name }},
+    SUM(IF({{ own }}, {{ nine("quantity") }}, NULL)) AS {{ quantity_name }},
     SUM(IF({{ own }}, {{ rest("quantity") }}, NULL)) AS {{ quantity_name }}_rest,
     {% endif %}
     COUNT(*) AS source_rows
