@@ -44,7 +44,7 @@ def read_feature_panel(con: duckdb.DuckDBPyConnection, *, through: date, days: i
             u.tasks::DOUBLE AS tasks,
             CASE WHEN u.usage_date + coalesce(f.outcome_settles_days, 0) <= ?::DATE THEN u.successful_tasks END::DOUBLE
                 AS successful_tasks
-        FROM marts.unit_economics_daily AS u
+        FROM marts.feature_unit_economics_daily AS u
         LEFT JOIN core.features AS f ON f.feature = u.feature
         WHERE u.usage_date BETWEEN ?::DATE AND ?::DATE AND NOT starts_with(u.feature, ?)
         """,

@@ -29,7 +29,7 @@ def make_sql(found: Break) -> str:
         return (
             f"SELECT usage_date, effective_cost_usd, calls, retries, tasks, successful_tasks,\n"
             f"       cost_per_task_usd, cost_per_successful_task_usd\n"
-            f"FROM marts.unit_economics_daily\n"
+            f"FROM marts.feature_unit_economics_daily\n"
             f"WHERE feature = {feature}\n"
             f"  AND usage_date {days}\n"
             f"ORDER BY usage_date"

@@ -1,6 +1,6 @@
 -- What one successful task of each feature costs: the last 30 settled days against the 30 before.
 WITH newest AS (
-    SELECT max(usage_date) AS usage_date FROM marts.unit_economics_daily WHERE is_settled AND is_outcome_settled
+    SELECT max(usage_date) AS usage_date FROM marts.feature_unit_economics_daily WHERE is_settled AND is_outcome_settled
 ),
 periods AS (
     SELECT
@@ -10,7 +10,7 @@ periods AS (
         sum(e.tasks) AS tasks,
         sum(e.tasks_with_outcome) AS tasks_with_outcome,
         sum(e.successful_tasks) AS successful_tasks
-    FROM marts.unit_economics_daily AS e
+    FROM marts.feature_unit_economics_daily AS e
     CROSS JOIN newest AS n
     WHERE e.usage_date BETWEEN n.usage_date - 59 AND n.usage_date
       AND e.successful_tasks IS NOT NULL AND e.effective_cost_before_credits_usd IS NOT NULL

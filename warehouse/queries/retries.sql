@@ -1,6 +1,6 @@
 -- Retried and failed calls of each feature in the last 30 days, and what the retries cost at its price per call.
 WITH newest AS (
-    SELECT max(usage_date) AS usage_date FROM marts.unit_economics_daily WHERE is_settled
+    SELECT max(usage_date) AS usage_date FROM marts.feature_unit_economics_daily WHERE is_settled
 )
 SELECT
     e.feature,
@@ -11,7 +11,7 @@ SELECT
     round(100 * sum(e.failed_calls) / nullif(sum(e.calls), 0), 2) AS failure_percent,
     (sum(e.effective_cost_before_credits_usd) * sum(e.retries)::DOUBLE / nullif(sum(e.calls), 0))::DECIMAL(38, 2)
         AS retry_cost_usd
-FROM marts.unit_economics_daily AS e
+FROM marts.feature_unit_economics_daily AS e
 CROSS JOIN newest AS n
 WHERE e.usage_date BETWEEN n.usage_date - 29 AND n.usage_date AND e.calls IS NOT NULL
 GROUP BY e.feature

@@ -225,7 +225,7 @@ def snapshot() -> Iterator[duckdb.DuckDBPyConnection]:
             "member VARCHAR, effective_cost_before_credits_usd DECIMAL(38, 12))"
         )
         connection.execute(
-            "CREATE TABLE marts.unit_economics_daily (usage_date DATE, feature VARCHAR, "
+            "CREATE TABLE marts.feature_unit_economics_daily (usage_date DATE, feature VARCHAR, "
             "effective_cost_usd DECIMAL(38, 12), calls BIGINT, retries BIGINT, tasks BIGINT, "
             "successful_tasks BIGINT, cost_per_task_usd DECIMAL(38, 12), "
             "cost_per_successful_task_usd DECIMAL(38, 12))"
@@ -282,7 +282,9 @@ def test_the_query_finds_the_rows_of_any_name(snapshot: duckdb.DuckDBPyConnectio
     for day in days:
         snapshot.execute("INSERT INTO marts.feature_cost_daily VALUES (?, ?, 1)", [day, name])
         snapshot.execute("INSERT INTO marts.feature_cost_daily VALUES (?, 'another', 1)", [day])
-        snapshot.execute("INSERT INTO marts.unit_economics_daily (usage_date, feature) VALUES (?, ?)", [day, name])
+        snapshot.execute(
+            "INSERT INTO marts.feature_unit_economics_daily (usage_date, feature) VALUES (?, ?)", [day, name]
+        )
         snapshot.execute(
             "INSERT INTO marts.feature_member_daily VALUES (?, 'unallocated', 'api_key_id', ?, 1)", [day, name]
         )

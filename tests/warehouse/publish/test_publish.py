@@ -36,7 +36,7 @@ def test_the_snapshot_holds_marts_core_and_the_state_and_no_staging(home: Path) 
         for row in read(published_path(home), "SELECT schema_name, table_name FROM duckdb_tables()")
     }
     assert {
-        "marts.feature_cost_daily", "marts.unit_economics_daily", "focus.cost_and_usage", "core.allocations",
+        "marts.feature_cost_daily", "marts.feature_unit_economics_daily", "focus.cost_and_usage", "core.allocations",
         "core.charges", "ops.deliveries", "ops.incidents", "ops.forecasts", "ops.outbox", "ops.runs", "ops.publication",
     } <= tables  # fmt: skip
     assert not [table for table in tables if table.startswith(("staging.", "main.")) or "stg_" in table]

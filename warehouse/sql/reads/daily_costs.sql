@@ -12,6 +12,6 @@ SELECT
 FROM days AS d
 CROSS JOIN (SELECT DISTINCT feature FROM marts.feature_cost_daily) AS f
 LEFT JOIN marts.feature_cost_daily AS c ON c.feature = f.feature AND c.charge_date = d.charge_date
-LEFT JOIN marts.unit_economics_daily AS u ON u.feature = f.feature AND u.usage_date = d.charge_date
+LEFT JOIN marts.feature_unit_economics_daily AS u ON u.feature = f.feature AND u.usage_date = d.charge_date
 GROUP BY f.feature
 ORDER BY f.feature

@@ -22,7 +22,7 @@ unit_days AS (
         tasks_with_outcome,
         successful_tasks,
         row_number() OVER (PARTITION BY feature ORDER BY usage_date DESC) AS age
-    FROM marts.unit_economics_daily
+    FROM marts.feature_unit_economics_daily
     WHERE usage_date <= $through::DATE AND is_outcome_settled AND is_settled
       AND successful_tasks IS NOT NULL AND effective_cost_before_credits_usd IS NOT NULL
 ),
