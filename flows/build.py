@@ -13,6 +13,7 @@ ACTIVE_DAYS = 14  # a billing source without a charge for so long does not hold 
 def build_warehouse(run: Run) -> None:
     """Settle, allocate, build every model, check, reconcile: one transaction. A mismatch stops the run."""
     from warehouse.build import build
+    from warehouse.rule_changes import read_rules, record_rules, write_rules
     from warehouse.watermarks import charged_through
 
     charged = charged_through(run.warehouse)
@@ -24,6 +25,9 @@ def build_warehouse(run: Run) -> None:
         run.settled_through.values()
     )[-1:]
     run.data_through = min(active, default=None)
+    rules = write_rules(run.features)
+    versions = run.state.list_rule_versions()
+    previous = versions[-1] if versions else None
     run.built = build(
         run.warehouse,
         features=run.features,
@@ -31,6 +35,11 @@ def build_warehouse(run: Run) -> None:
         now=run.now,
         as_of=run.as_of,
         settled_through=run.settled_through,
+        old_features=read_rules(previous["content"]) if previous and previous["content"] != rules else None,
+    )
+    # A run that is killed here compares again the next time: the state store still has the old rules.
+    record_rules(
+        run.state, previous=previous, content=rules, moves=list(run.built.rule_moves), who=run.who, now=run.now
     )
 
 

@@ -75,6 +75,7 @@ class Run:
     state: StateStore
     environment: Mapping[str, str] = field(repr=False)
     say: Callable[[str], None]
+    who: str = "trendbreak"  # on whose behalf: stands beside recorded changes
     failures: dict[str, str] = field(default_factory=dict)  # source name → what went wrong, with the cure
     notes: list[str] = field(default_factory=list)  # about what was read: versions, columns kept aside
     notices: list[str] = field(default_factory=list)  # what a person should act on
@@ -115,6 +116,16 @@ class Run:
             yield
         finally:
             self.seconds[title] = self.seconds.get(title, 0.0) + time.perf_counter() - started
+
+
+def login_name() -> str:
+    """Who runs this process, as far as the system knows."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's number without a name
+        return f"uid {os.getuid()}"
 
 
 _progress: ContextVar[Callable[[str], None]] = ContextVar("progress", default=lambda text: None)
@@ -169,4 +180,5 @@ def open_run(
             state=state,
             environment=os.environ,
             say=_progress.get(),
+            who=login_name(),
         )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from warehouse.allocate import allocate
 from warehouse.errors import ReconciliationError
 from warehouse.model_runner import CheckResult, downstream, order_models, read_models, run_checks, run_models
+from warehouse.rule_changes import RuleMove, compare_rules
 from warehouse.statements import render
 from warehouse.store import Warehouse
 
@@ -49,6 +50,7 @@ class BuildResult:
     reconciliations: tuple[Reconciliation, ...]
     check_results: tuple[CheckResult, ...]
     changed: bool
+    rule_moves: tuple[RuleMove, ...] = ()
 
 
 def build(
@@ -59,11 +61,13 @@ def build(
     now: datetime,
     as_of: date,
     settled_through: Mapping[str, date],
+    old_features: Features | None = None,
 ) -> BuildResult:
     """Rebuild allocations and models from core, check and reconcile them.
 
     `settled_through`: source name → its last settled day, which models read for is_settled; a day
-    after `as_of` never counts. Raises ReconciliationError, CheckError or ModelError; the warehouse
+    after `as_of` never counts. `old_features`: the rules of the build before, where they were others: what
+    the change moves is in the result. Raises ReconciliationError, CheckError or ModelError; the warehouse
     then stands as before.
     """
     con = wh.con
@@ -75,13 +79,17 @@ def build(
         late = downstream(con, models, "core.allocations")
         # Splits by telemetry read core.usage: what does not need allocations is built before them.
         run_models(con, [model for model in models if model.table not in late])
-        allocate(wh, features)
+        moves: list[RuleMove] = []
+        if old_features is None:
+            allocate(wh, features)
+        else:
+            moves = compare_rules(wh, old_features, features)
         run_models(con, [model for model in models if model.table in late])
         check_results = run_checks(con, models)
         reconciliations = reconcile(con)
         _record(con, reconciliations, run_id, now)
         changed = before != _fingerprint(con)
-    return BuildResult(tuple(reconciliations), tuple(check_results), changed)
+    return BuildResult(tuple(reconciliations), tuple(check_results), changed, tuple(moves))
 
 
 def reconcile(con: duckdb.DuckDBPyConnection) -> list[Reconciliation]:

@@ -197,6 +197,23 @@ BACKTESTS = _table(
     _key("horizon_days", sa.BigInteger),
     sa.Column("details", JsonText),
 )
+RULE_VERSIONS = _table(
+    "rule_versions",
+    _key("version", sa.BigInteger),
+    sa.Column("fingerprint", sa.Text),
+    sa.Column("recorded_at", InstantText),
+    *(sa.Column(name, sa.Text) for name in ("who", "content")),
+)
+RULE_CHANGES = _table(
+    "rule_changes",
+    _key("version", sa.BigInteger),
+    _key("feature"),
+    _key("month", DateText),
+    sa.Column("recorded_at", InstantText),
+    *(sa.Column(name, sa.Text) for name in ("who", "old_fingerprint", "new_fingerprint")),
+    *(sa.Column(f"{side}_effective_cost_before_credits_usd", DecimalText) for side in ("old", "new")),
+    *(sa.Column(name, DateText) for name in ("first_charge_date", "last_charge_date")),
+)
 
 
 class StateStore:
@@ -445,6 +462,21 @@ class StateStore:
         """Invoice totals."""
         return self._rows(INVOICES, *INVOICES.primary_key.columns)
 
+    def save_rules(self, version: Mapping[str, Any], changes: Sequence[Mapping[str, Any]]) -> None:
+        """A version of features.yml (version, fingerprint, recorded_at, who, content) and, in the same
+        transaction, what it moved per feature and month (the columns of ops.rule_changes)."""
+        with self._connect(writes=True) as connection:
+            self._save_in(connection, RULE_CHANGES, changes)
+            self._save_in(connection, RULE_VERSIONS, [version])
+
+    def list_rule_versions(self) -> list[dict[str, Any]]:
+        """Versions of features.yml that builds have allocated by, oldest first."""
+        return self._rows(RULE_VERSIONS, RULE_VERSIONS.c.version)
+
+    def list_rule_changes(self) -> list[dict[str, Any]]:
+        """What each version moved, per feature and month, oldest first."""
+        return self._rows(RULE_CHANGES, RULE_CHANGES.c.version, RULE_CHANGES.c.month, RULE_CHANGES.c.feature)
+
     def save_backtests(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Scores of a backtest: run_at, feature, model, horizon_days, details."""
         self._save(BACKTESTS, rows)
@@ -477,6 +509,10 @@ class StateStore:
             return connection.execute(insert.returning(table.c.key)).first() is not None
 
     def _save(self, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> None:
+        with self._connect(writes=True) as connection:
+            self._save_in(connection, table, rows)
+
+    def _save_in(self, connection: Connection, table: sa.Table, rows: Iterable[Mapping[str, Any]]) -> None:
         """Insert, or replace the row with the same key. A key that is not a column is an error."""
         names = [column.name for column in table.columns]
         prepared = []
@@ -492,8 +528,7 @@ class StateStore:
         statement = insert.on_conflict_do_update(
             index_elements=keys, set_={name: insert.excluded[name] for name in names if name not in keys}
         )
-        with self._connect(writes=True) as connection:
-            connection.execute(statement, prepared)
+        connection.execute(statement, prepared)
 
     def _rows(self, table: sa.Table, *order: Any, where: Sequence[Any] = ()) -> list[dict[str, Any]]:
         with self._connect(writes=False) as connection:

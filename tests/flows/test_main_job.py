@@ -181,3 +181,23 @@ def test_check_says_what_to_fix(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "FAIL drop" in done.stdout
     assert "cure:" in done.stdout
+
+
+def test_a_rule_changed_by_hand_is_recorded_with_what_it_moves(tmp_path: Path) -> None:
+    write_small_home(tmp_path, days=20)
+    assert trendbreak("run", "--direct", cwd=tmp_path).returncode == 0
+    assert ask(tmp_path, "SELECT count(*) FROM ops.rule_versions") == [(1,)]
+    assert ask(tmp_path, "SELECT count(*) FROM ops.rule_changes") == [(0,)]
+    rules = tmp_path / "features.yml"
+    rules.write_text(rules.read_text().replace("{tag.feature: support_chat}", "{service_name: S3}"))
+    assert trendbreak("run", "--direct", cwd=tmp_path).returncode == 0
+    moved = ask(
+        tmp_path,
+        "SELECT feature, sum(new_effective_cost_before_credits_usd - old_effective_cost_before_credits_usd), "
+        "min(first_charge_date) FROM ops.rule_changes WHERE who <> '' GROUP BY ALL ORDER BY ALL",
+    )
+    assert [row[0] for row in moved] == ["support_chat", "unallocated"]
+    assert moved[0][1] < 0
+    assert moved[0][1] + moved[1][1] == 0
+    assert moved[0][2] == first_day(20)
+    assert ask(tmp_path, "SELECT count(*) FROM ops.restatements") == [(0,)]

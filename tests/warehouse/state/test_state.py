@@ -253,7 +253,7 @@ def test_creating_again_keeps_everything_and_a_newer_store_is_refused(store: Sta
     assert len(store.list_incidents()) == 1
     with sa.create_engine(f"sqlite:///{tmp_path / 'deeper' / 'state.sqlite'}").begin() as connection:
         connection.execute(sa.text("INSERT INTO migrations VALUES (99)"))
-    with pytest.raises(StateError, match="version 99, this program knows 1"):
+    with pytest.raises(StateError, match=r"version 99, this program knows \d+"):
         store.create()
 
 
