@@ -15,6 +15,7 @@ import gzip
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -118,6 +119,25 @@ class CheckResult:
     ok: bool
     detail: str
     cure: str = ""
+
+
+@dataclass(frozen=True)
+class FetchPrice:
+    """What the provider charges for fetching a delivery, in US dollars before discounts; `basis` says how it is known.
+
+    `is_at_least`: the true figure may be higher, for example by the pages that nobody can count beforehand.
+    """
+
+    usd: Decimal
+    basis: str
+    is_at_least: bool = False
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """A connector whose source charges for being read says beforehand how much."""
+
+    def price(self, ref: DeliveryRef) -> FetchPrice: ...
 
 
 @runtime_checkable

@@ -92,6 +92,27 @@ def run(
 
 
 @app.command()
+def backfill(
+    since: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The first UTC day.")],
+    until: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The last UTC day, which is read too.")],
+    reason: Annotated[str, typer.Option(help="Why; it is kept in ops.backfills.")] = "",
+    source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be fetched and what it costs.")] = False,
+    as_of: AsOfOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Read past days again, month by month. Killed or failed, the same command goes on where it was."""
+    from flows.backfill_screen import show_backfill, show_plan
+
+    settings = _settings(config)[1]
+    days = (since.date(), until.date())
+    if dry_run:
+        show_plan(settings, *days, source=source, as_of=_day(as_of), console=out)
+        return
+    show_backfill(settings, *days, reason=reason, source=source, as_of=_day(as_of), console=out)
+
+
+@app.command()
 def serve(config: ConfigOption = None) -> None:
     """Run the daily flow on its schedule in this process, with the Prefect server it needs."""
     from flows.serve import serve as serve_schedules

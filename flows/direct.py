@@ -10,11 +10,12 @@ from flows.steps import Step, run_steps
 
 def run_direct(run: Run) -> None:
     """Run every step in this process; no retries but the connectors' own."""
-
-    def execute(step: Step, run: Run, label: str, *arguments: Any) -> Any:
-        with run.timed(label):
-            result = step.function(run, *arguments)
-        run.say(label)
-        return result
-
     run_steps(run, execute)
+
+
+def execute(step: Step, run: Run, label: str, *arguments: Any) -> Any:
+    """One step, timed and said."""
+    with run.timed(label):
+        result = step.function(run, *arguments)
+    run.say(label)
+    return result

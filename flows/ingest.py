@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,21 @@ from flows.run import Run
 from flows.settings import SourceSettings
 
 if TYPE_CHECKING:
-    from connectors.base import Connector
+    from connectors.base import Connector, DeliveryRef
     from warehouse.landing import LandedDelivery
 
 
-def fetch_source(run: Run, source: SourceSettings) -> list[LandedDelivery]:
+def fetch_source(
+    run: Run,
+    source: SourceSettings,
+    window: Window | None = None,
+    *,
+    wants: Callable[[DeliveryRef], bool] | None = None,
+) -> list[LandedDelivery]:
     """Fetch and land what has changed. A delivery whose identity is loaded already is not fetched again.
+
+    `window`: the days to ask for; by default those that the source may still change or that are not in.
+    `wants`: of what the source offers for these days only this.
 
     A delivery that cannot be landed is noted as the source's failure, and the others are still fetched.
     Raises ConnectorError where the source as a whole cannot be read, and TransientError for what can pass.
@@ -27,7 +37,9 @@ def fetch_source(run: Run, source: SourceSettings) -> list[LandedDelivery]:
     connector = run.connect(source)
     loaded = loaded_identities(run.warehouse, source.name)
     landed = []
-    for ref in connector.discover(_window(run, connector)):
+    for ref in connector.discover(window or _window(run, connector)):
+        if wants is not None and not wants(ref):
+            continue
         if ref.identity is not None and (ref.scope, ref.identity) in loaded:
             continue
         try:

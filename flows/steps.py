@@ -49,6 +49,11 @@ def run_steps(run: Run, execute: Execute) -> None:
             execute(LOAD, run, f"load {source.name}", source, landed)
         except (ConnectorError, WarehouseError, SettingsError, ValidationError) as error:
             run.fail(source.name, str(error))
+    finish_steps(run, execute)
+
+
+def finish_steps(run: Run, execute: Execute) -> None:
+    """From what is loaded to what is told: the steps after every source's own."""
     execute(BUILD, run, "build")
     execute(FORECAST, run, "forecast")
     execute(DETECT, run, "detect")

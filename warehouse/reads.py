@@ -100,6 +100,11 @@ def read_freshness(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     return _rows(con, "freshness")
 
 
+def read_loaded_identities(con: duckdb.DuckDBPyConnection) -> set[tuple[str, str, str]]:
+    """(source_name, scope, identity) of every delivery that is loaded and still speaks."""
+    return {(row["source_name"], row["scope"], row["identity"]) for row in _rows(con, "loaded_identities")}
+
+
 def read_monthly_costs(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """marts.feature_cost_monthly: feature × month."""
     return _rows(con, "monthly")

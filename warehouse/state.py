@@ -214,6 +214,25 @@ RULE_CHANGES = _table(
     *(sa.Column(f"{side}_effective_cost_before_credits_usd", DecimalText) for side in ("old", "new")),
     *(sa.Column(name, DateText) for name in ("first_charge_date", "last_charge_date")),
 )
+BACKFILLS = _table(
+    "backfills",
+    _key("backfill_id"),
+    *(sa.Column(name, DateText) for name in ("first_day", "last_day")),
+    *(sa.Column(name, sa.Text) for name in ("source", "reason", "who")),
+    *(sa.Column(name, InstantText) for name in ("started_at", "finished_at")),
+    sa.Column("status", sa.Text),
+)
+BACKFILL_WINDOWS = _table(
+    "backfill_windows",
+    _key("backfill_id"),
+    _key("source_name"),
+    _key("window_start", DateText),
+    sa.Column("window_end", DateText),
+    sa.Column("status", sa.Text),
+    sa.Column("finished_at", InstantText),
+    *(sa.Column(name, sa.BigInteger) for name in ("deliveries", "source_rows", "restated_days")),
+    sa.Column("error", sa.Text),
+)
 
 
 class StateStore:
@@ -484,6 +503,30 @@ class StateStore:
     def list_backtests(self) -> list[dict[str, Any]]:
         """Scores of all backtests."""
         return self._rows(BACKTESTS, *BACKTESTS.primary_key.columns)
+
+    def save_backfill(self, backfill: Mapping[str, Any]) -> None:
+        """Insert or replace a backfill: backfill_id, first_day, last_day (inclusive), source (None: all),
+        reason, who, started_at, finished_at, status (running, completed, failed)."""
+        self._save(BACKFILLS, [backfill])
+
+    def list_backfills(self) -> list[dict[str, Any]]:
+        """Backfills, oldest first."""
+        return self._rows(BACKFILLS, BACKFILLS.c.started_at, BACKFILLS.c.backfill_id)
+
+    def save_backfill_windows(self, windows: Iterable[Mapping[str, Any]]) -> None:
+        """Insert or replace windows: backfill_id, source_name, window_start, window_end (exclusive), status
+        (waiting, loaded, failed) and, once it is done, finished_at, deliveries, source_rows, restated_days, error."""
+        self._save(BACKFILL_WINDOWS, windows)
+
+    def list_backfill_windows(self, backfill_id: str) -> list[dict[str, Any]]:
+        """The windows of one backfill, oldest days first."""
+        columns = BACKFILL_WINDOWS.c
+        return self._rows(
+            BACKFILL_WINDOWS,
+            columns.window_start,
+            columns.source_name,
+            where=[columns.backfill_id == backfill_id],
+        )
 
     def export(self) -> dict[str, pa.Table]:
         """Every table as Arrow, with dates, UTC timestamps and DECIMAL(38, 12), for `ops.*` of the snapshot.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -13,7 +14,7 @@ from connectors import base
 from connectors.aws_cost_explorer.fetch import Fetcher
 from connectors.aws_cost_explorer.parse import parse_files
 from connectors.aws_sessions import AwsOptions
-from connectors.base import CheckResult, DeliveryRef, Parsed, Payload, Window
+from connectors.base import CheckResult, DeliveryRef, FetchPrice, Parsed, Payload, Window
 from connectors.bucketed_reports import split_days
 from connectors.http_api import RetryPolicy
 
@@ -21,6 +22,7 @@ from connectors.http_api import RetryPolicy
 MONTHS_KEPT = 14
 # One request may hold all 14 months. A quarter bounds what is paid again, and kept in memory, when one fails.
 DAYS_PER_DELIVERY = 92
+REQUEST_USD = Decimal("0.01")
 
 
 class AwsCostExplorerOptions(AwsOptions):
@@ -56,6 +58,10 @@ class AwsCostExplorer:
     def discover(self, window: Window) -> Iterable[DeliveryRef]:
         for part in split_window(window):
             yield DeliveryRef(source_name=self.name, scope="", window=part, replaces="window")
+
+    def price(self, ref: DeliveryRef) -> FetchPrice:
+        """Two requests without a split, one more per value and per further page with one."""
+        return FetchPrice(2 * REQUEST_USD, "2 requests at $0.01, more with pages and splits", is_at_least=True)
 
     def fetch(self, ref: DeliveryRef) -> Iterator[Payload]:
         return self._fetcher.fetch(ref.window)

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, SecretStr
 
 from connectors import base
-from connectors.base import CheckResult, DeliveryRef, Parsed, Payload, Window
+from connectors.base import CheckResult, DeliveryRef, FetchPrice, Parsed, Payload, Window
 from connectors.gcp_billing.bigquery import is_local_endpoint
 from connectors.gcp_billing.fetch import Fetcher
 from connectors.gcp_billing.parse import parse_files
@@ -69,6 +69,10 @@ class GcpBilling:
     def discover(self, window: Window) -> Iterable[DeliveryRef]:
         """The partitions from the window's first day on: what is exported today speaks of yesterday."""
         return self._fetcher.discover(window)
+
+    def price(self, ref: DeliveryRef) -> FetchPrice:
+        """By BigQuery's own dry run, which is free."""
+        return self._fetcher.price(ref)
 
     def fetch(self, ref: DeliveryRef) -> Iterator[Payload]:
         return self._fetcher.fetch(ref)

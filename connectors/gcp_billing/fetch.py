@@ -9,13 +9,14 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from connectors.base import CheckResult, DeliveryRef, Payload, Window
+from connectors.base import CheckResult, DeliveryRef, FetchPrice, Payload, Window
 from connectors.errors import ConnectorError
 from connectors.gcp_billing.bigquery import BigQuery, Query, check_limit, gigabytes, open_bigquery
 from connectors.gcp_billing.labels import FOCUS_LABELS, merge_labels
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 EMPTY = "empty"  # the identity of a partition that holds nothing, or is gone
 STALE_AFTER = timedelta(days=3)  # "no delivery guarantee"; delays of up to 1.6 days were seen
 RECENT = timedelta(days=7)
+USD_PER_TEBIBYTE = Decimal("6.25")  # cloud.google.com/bigquery/pricing, on demand, US multi-region
 FIRST_DAY = date(2000, 1, 1)  # before any export; a table may refuse queries that name no partition
 _LOG = logging.getLogger(__name__)
 
@@ -119,6 +121,16 @@ class Fetcher:
             batches = bigquery.batches(partition.query, where=where)
             name = ROWS_FILES[partition.table.layout]
             yield Payload(name, _parquet(batches, landed_schema(partition.table), self._options.tag_keys))
+
+    def price(self, ref: DeliveryRef) -> FetchPrice:
+        """The bytes of a dry run at the list price of on-demand queries; nothing for an empty partition."""
+        partition: Partition = ref.detail["partition"]
+        if not partition.export_rows:
+            return FetchPrice(Decimal(0), "no rows")
+        with self._open() as bigquery:
+            estimate = bigquery.estimate(partition.query, where=f"partition {ref.scope}")
+        usd = (estimate * USD_PER_TEBIBYTE / 2**40).quantize(Decimal("0.000001"), ROUND_UP)
+        return FetchPrice(usd, f"{gigabytes(estimate)} GB at ${USD_PER_TEBIBYTE} per TiB, on demand in the US")
 
     def check(self) -> list[CheckResult]:
         """Reachable and which table, fresh, permitted and at what price; each failure with its cure."""

@@ -1,0 +1,1 @@
+SELECT source_name, scope, identity FROM ops.deliveries WHERE is_current AND identity IS NOT NULL
