@@ -145,6 +145,9 @@ class Connector(Protocol):
     """One configured source, constructed as `cls(name=…, options=cls.Options(…))` by `connectors.registry.connect`.
 
     Constructing does no I/O. Secrets inside options are `pydantic.SecretStr`.
+
+    An export whose periods lie there until they are removed says `whole_history: ClassVar[bool] = True`:
+    its first run reads all of them, however old. Absent means that the run's window is what is read.
     """
 
     Options: ClassVar[type[Options]]

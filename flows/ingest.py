@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from connectors.base import Window
-from connectors.errors import ConnectorError, TransientError
+from connectors.errors import ConnectorError, CredentialError, PermissionDenied, TransientError
 from flows.run import Run
 from flows.settings import SourceSettings
 
 if TYPE_CHECKING:
     from connectors.base import Connector, DeliveryRef
     from warehouse.landing import LandedDelivery
+
+FIRST_DAY = date(2000, 1, 1)  # before any export
 
 
 def fetch_source(
@@ -28,7 +30,8 @@ def fetch_source(
     `window`: the days to ask for; by default those that the source may still change or that are not in.
     `wants`: of what the source offers for these days only this.
 
-    A delivery that cannot be landed is noted as the source's failure, and the others are still fetched.
+    A delivery that cannot be landed is noted as the source's failure, and the others are still fetched, except
+    after a refused credential or permission: it would be refused for each of them.
     Raises ConnectorError where the source as a whole cannot be read, and TransientError for what can pass.
     """
     from warehouse.errors import WarehouseError
@@ -36,10 +39,17 @@ def fetch_source(
 
     connector = run.connect(source)
     loaded = loaded_identities(run.warehouse, source.name)
+    due = window or _due_window(run, connector)
+    if due.start == FIRST_DAY:
+        run.whole_reads.add(source.name)
+    is_first = window is None and not loaded and wants is None
     landed = []
-    for ref in connector.discover(window or _window(run, connector)):
+    for ref in connector.discover(due):
         if wants is not None and not wants(ref):
             continue
+        if is_first and ref.window.start == due.start:
+            run.notes.append(f"{source.name}: read from {due.start} on; raise backfill_days to have older days")
+            is_first = False
         if ref.identity is not None and (ref.scope, ref.identity) in loaded:
             continue
         try:
@@ -48,6 +58,8 @@ def fetch_source(
             raise
         except (ConnectorError, WarehouseError) as error:
             run.fail(source.name, str(error))
+            if isinstance(error, CredentialError) or (isinstance(error, PermissionDenied) and ref.replaces == "window"):
+                break
     return landed
 
 
@@ -58,6 +70,7 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
     """
     from warehouse.errors import WarehouseError
     from warehouse.load import load_delivery
+    from warehouse.watermarks import mark_history_read
 
     connector = run.connect(source)
     rates = [(rate.currency, rate.valid_from, rate.usd_per_unit) for rate in run.settings.currency_rates]
@@ -71,19 +84,27 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
         run.loads.setdefault(source.name, []).append(result)
         if result.was_loaded:
             run.notes.extend(f"{source.name}: {note}" for note in result.notes)
+    if source.name in run.whole_reads and source.name not in run.failures:
+        mark_history_read(run.warehouse, source.name, now=run.now)
 
 
-def _window(run: Run, connector: Connector) -> Window:
+def _due_window(run: Run, connector: Connector) -> Window:
     """From the first day not in yet, or from where the source may still restate, to the run's day.
 
-    It never reaches further back than `backfill_days`.
+    It never reaches further back than `backfill_days`; but the first look at an export is at all it holds.
     """
-    from warehouse.watermarks import covered_until
+    from warehouse.watermarks import covered_until, is_history_read
 
+    if _has_whole_history(connector) and not is_history_read(run.warehouse, connector.name):
+        return Window(FIRST_DAY, run.as_of)
     earliest = run.as_of - timedelta(days=run.settings.backfill_days)
     covered = covered_until(run.warehouse, connector.name, earliest)
     start = max(earliest, min(covered, run.as_of) - timedelta(days=connector.restates_days))
     return Window(min(start, run.as_of - timedelta(days=1)), run.as_of)
+
+
+def _has_whole_history(connector: Connector) -> bool:
+    return bool(getattr(connector, "whole_history", False))
 
 
 def sweep(run: Run) -> None:

@@ -79,6 +79,7 @@ class Run:
     failures: dict[str, str] = field(default_factory=dict)  # source name → what went wrong, with the cure
     notes: list[str] = field(default_factory=list)  # about what was read: versions, columns kept aside
     notices: list[str] = field(default_factory=list)  # what a person should act on
+    whole_reads: set[str] = field(default_factory=set)  # sources whose every period was looked at
     loads: dict[str, list[LoadResult]] = field(default_factory=dict)
     settled_through: dict[str, date] = field(default_factory=dict)  # per billing source with charges
     data_through: date | None = None  # newest day that every active billing source has settled

@@ -36,19 +36,24 @@ REPORT = Step("report", summary.write_report)
 Execute = Callable[..., Any]  # execute(step, run, label, *arguments)
 
 
-def run_steps(run: Run, execute: Execute) -> None:
-    """All steps in order. A source that fails is noted in `run.failures`; the others go on."""
+def ingest_sources(run: Run, execute: Execute) -> None:
+    """Every source's news, loaded. A source that fails is noted in `run.failures`; the others go on."""
     from pydantic import ValidationError
 
     from warehouse.errors import WarehouseError
 
-    execute(SWEEP, run, "sweep")
     for source in run.sources:
         try:
             landed = execute(FETCH, run, f"fetch {source.name}", source)
             execute(LOAD, run, f"load {source.name}", source, landed)
         except (ConnectorError, WarehouseError, SettingsError, ValidationError) as error:
             run.fail(source.name, str(error))
+
+
+def run_steps(run: Run, execute: Execute) -> None:
+    """All steps in order."""
+    execute(SWEEP, run, "sweep")
+    ingest_sources(run, execute)
     finish_steps(run, execute)
 
 

@@ -98,7 +98,7 @@ def summarise(run: Run) -> RunSummary:
 
 
 def _source_line(run: Run, name: str) -> SourceLine:
-    loads = [load for load in run.loads.get(name, []) if load.was_loaded]
+    loads = [load for load in run.loads.get(name, []) if load.was_loaded and load.is_news]
     return SourceLine(
         name=name,
         deliveries=len(loads),

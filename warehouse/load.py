@@ -44,6 +44,7 @@ class LoadResult:
 
     `source_rows`: rows of the delivery (charges, or usage or calls where it holds no charges);
     `charge_rows`: rows of core.charges they became; `restatements`: past daily totals that changed.
+    `is_news`: False where an answer for known days says, row for row, what stood there already.
     """
 
     delivery_id: str
@@ -54,6 +55,7 @@ class LoadResult:
     effective_cost: Decimal | None
     restatements: int
     notes: tuple[str, ...]
+    is_news: bool = True
 
 
 @dataclass
@@ -110,6 +112,7 @@ def load_delivery(
             counts.call_rows = _replace_calls(wh, delivery, scans["calls"])
         with wh.transaction():
             load_number = _next_load_number(con)
+            before = _fingerprints(con, delivery)
             if "charges" in scans:
                 refuse_overlap(con, delivery, scans["charges"])
                 _replace_charges(con, delivery, scans["charges"], load_number, counts, now)
@@ -119,6 +122,7 @@ def load_delivery(
                 _replace_usage(con, delivery, counts)
             elif delivery.replaces == "scope":
                 _remove(con, "core.metered_usage", "usage_date", delivery)
+            is_news = before is None or counts.call_rows is not None or before != _fingerprints(con, delivery)
             _record_delivery(con, delivery, scans, load_number, counts, found, now)
         return LoadResult(
             delivery_id=delivery.delivery_id,
@@ -129,6 +133,7 @@ def load_delivery(
             effective_cost=counts.effective_cost,
             restatements=counts.restatements,
             notes=tuple(found),
+            is_news=is_news,
         )
     finally:
         for name in registered:
@@ -283,6 +288,22 @@ def _record_restatements(con: duckdb.DuckDBPyConnection, delivery: LandedDeliver
             {"source_name": delivery.source_name, "delivery_id": delivery.delivery_id, "recorded_at": now},
         )
     )
+
+
+def _fingerprints(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> list[tuple[int, int]] | None:
+    """(rows, sum of their hashes) of what stands for the delivery's window; None for a delivery by scope.
+
+    An answer asked for again differs in its bytes (another order, a newer name in a list) and says the same.
+    """
+    if delivery.replaces != "window":
+        return None
+    return [
+        con.execute(
+            render("load/fingerprint.sql", table=table, replaced=_replaced(day_column, delivery)),
+            {"source_name": delivery.source_name},
+        ).fetchall()[0]
+        for table, day_column in (("core.charges", "charge_date"), ("core.metered_usage", "usage_date"))
+    ]
 
 
 def _changed_rows(inserted: duckdb.DuckDBPyConnection) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 from warehouse.store import Warehouse
 
@@ -23,6 +23,18 @@ def covered_until(warehouse: Warehouse, source_name: str, since: date) -> date:
             break
         covered = max(covered, end)
     return covered
+
+
+def is_history_read(warehouse: Warehouse, source_name: str) -> bool:
+    """Whether every period that the source holds was read once, without a failure."""
+    row = warehouse.con.execute("SELECT 1 FROM ops.histories WHERE source_name = ?", [source_name]).fetchone()
+    return row is not None
+
+
+def mark_history_read(warehouse: Warehouse, source_name: str, *, now: datetime) -> None:
+    """From now on only the days that are due are looked at."""
+    if not is_history_read(warehouse, source_name):
+        warehouse.con.execute("INSERT INTO ops.histories VALUES (?, ?)", [source_name, now])
 
 
 def charged_through(warehouse: Warehouse) -> dict[str, date]:

@@ -23,6 +23,7 @@ class AwsDataExports:
     # The running period and the two before it, whatever the day of the month: refunds come late.
     restates_days: ClassVar[int] = 62
     settle_days: ClassVar[int] = 2
+    whole_history: ClassVar[bool] = True
 
     def __init__(self, *, name: str, options: LocationOptions, retry: RetryPolicy | None = None) -> None:
         self.name = name

@@ -71,18 +71,19 @@ class Fetcher:
         self._lock = Lock()
         self._project_names: dict[str, str] | None = None
         self._key_names: dict[str, dict[str, str]] = {}
+        self._missing: dict[str, str] = {}  # list → why it was refused
 
     def fetch(self, window: Window) -> Iterator[Payload]:
         """Costs, each kind of usage, then names. Raises as `Session.get` and `Session.pages` do."""
-        keyed_projects: set[str] = set()
+        used: set[tuple[str, str | None]] = set()
         with self._api.session() as session:
             pages = report_pages(session, COSTS, self._costs_query(window), window, day_field="start_time")
             for number, page in enumerate(pages, 1):
-                keyed_projects |= _projects_with_keys(page)
+                used |= _named_in(page)
                 yield Payload(f"costs-{number:04d}.json", [page.body])
             for kind in self._options.usage:
                 yield from self._usage(session, kind, window)
-            yield Payload("names.json", [self._names(session, keyed_projects)])
+            yield Payload("names.json", [self._names(session, used)])
 
     def check(self) -> list[CheckResult]:
         """Costs, usage and names, each asked for one day that is long settled."""
@@ -124,30 +125,40 @@ class Fetcher:
             refusal = json.dumps({"kind": kind, "refused": error.what}, sort_keys=True)
             yield Payload(f"unavailable-{kind}.json", [refusal.encode()])
 
-    def _names(self, session: Session, keyed_projects: set[str]) -> bytes:
-        """Ids and names only: the provider's lists also hold people's e-mail addresses and pieces of keys."""
-        missing: list[str] = []
+    def _names(self, session: Session, used: set[tuple[str, str | None]]) -> bytes:
+        """Names of the projects and keys that the window's costs name, and of no others.
+
+        A project made today must not make news of last month. Ids and names only: the provider's lists also
+        hold people's e-mail addresses and pieces of keys.
+        """
+        wanted = {project for project, _ in used}
+        keyed = sorted({project for project, key in used if key}) if self._options.api_key_names else []
         with self._lock:
             if self._project_names is None:
-                try:
-                    self._project_names = self._list_names(session, PROJECTS, [("include_archived", "true")])
-                except ConfigError as error:
-                    self._project_names = {}
-                    missing.append(f"projects: {error.what}")
-            keys: dict[str, str] = {}
-            for project in sorted(keyed_projects) if self._options.api_key_names else []:
+                self._project_names = self._list_names(session, "projects", PROJECTS, [("include_archived", "true")])
+            for project in keyed:
                 if project not in self._key_names:
-                    try:
-                        self._key_names[project] = self._list_names(session, f"{PROJECTS}/{project}/api_keys", [])
-                    except ConfigError as error:
-                        self._key_names[project] = {}
-                        missing.append(f"API keys of {project}: {error.what}")
-                keys |= self._key_names[project]
-            names = {"projects": self._project_names, "api_keys": keys, "missing": missing}
+                    path = f"{PROJECTS}/{project}/api_keys"
+                    self._key_names[project] = self._list_names(session, f"API keys of {project}", path, [])
+            lists = ["projects", *(f"API keys of {project}" for project in keyed)]
+            names = {
+                "projects": {id_: name for id_, name in self._project_names.items() if id_ in wanted},
+                "api_keys": {
+                    key: self._key_names[project][key]
+                    for project, key in used
+                    if project in keyed and key in self._key_names[project]
+                },
+                "missing": [f"{one}: {self._missing[one]}" for one in lists if one in self._missing],
+            }
             return json.dumps(names, sort_keys=True).encode()
 
-    def _list_names(self, session: Session, path: str, query: Query) -> dict[str, str]:
-        items = list_items(session, path, query, cursor_param="after")
+    def _list_names(self, session: Session, title: str, path: str, query: Query) -> dict[str, str]:
+        """id → name; empty where the list is refused, which is remembered with its reason."""
+        try:
+            items = list(list_items(session, path, query, cursor_param="after"))
+        except ConfigError as error:
+            self._missing[title] = error.what
+            return {}
         return {item["id"]: item["name"] for item in items if item.get("name")}
 
 
@@ -159,10 +170,11 @@ def _unix_seconds(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 
-def _projects_with_keys(page: Page) -> set[str]:
+def _named_in(page: Page) -> set[tuple[str, str | None]]:
+    """(project, API key or None) of every result."""
     return {
-        result["project_id"]
+        (result["project_id"], key if isinstance(key := result.get("api_key_id"), str) else None)
         for bucket in read_list(page.document, "data", where=page.where)
         for result in read_list(bucket, "results", where=page.where)
-        if isinstance(result.get("project_id"), str) and result.get("api_key_id")
+        if isinstance(result.get("project_id"), str)
     }

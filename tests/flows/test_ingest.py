@@ -1,0 +1,118 @@
+"""What a daily run reads of its sources, and what it leaves alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from connectors.base import Window
+from flows.ingest import fetch_source, load_source
+from flows.run import open_run
+from flows.settings import load_settings
+from tests.connectors.aws_data_exports.world import _Folder
+from tests.connectors.billing_files import AwsExport, focus_row, parquet
+from tests.flows.ingesting import Company
+from tests.servers.json_api import serve
+from tests.servers.openai import Cost, OpenAIStub
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Company:
+    return Company(tmp_path)
+
+
+def month(period: str, cost: str) -> bytes:
+    start = date.fromisoformat(f"{period}-01")
+    row = focus_row(1, cost=cost)
+    moved = {name: row[name].replace(year=start.year, month=start.month) for name in ("ChargePeriodStart",)}
+    moved["ChargePeriodEnd"] = moved["ChargePeriodStart"] + timedelta(days=1)
+    moved["BillingPeriodStart"] = moved["ChargePeriodStart"]
+    moved["BillingPeriodEnd"] = moved["ChargePeriodStart"] + timedelta(days=28)
+    return parquet([row | moved])
+
+
+def export(company: Company) -> AwsExport:
+    made = AwsExport(_Folder(company.root / "copy"))
+    location = str(company.root / "copy/exports/focus")
+    company.sources = [{"name": "aws", "type": "aws_data_exports", "location": location}]
+    return made
+
+
+def test_the_first_look_at_an_export_reads_every_period_however_old(company: Company) -> None:
+    made = export(company)
+    for period, cost in (("2023-11", "1"), ("2025-02", "2"), ("2026-01", "4")):
+        made.deliver(period, {"f.parquet": month(period, cost)})
+    run = company.run()
+    assert not run.failures
+    assert company.billed() == 7
+    assert company.news(company.run(), "aws") == 0
+
+
+def test_a_period_that_failed_at_first_is_read_when_it_is_mended(company: Company) -> None:
+    made = export(company)
+    made.deliver("2023-11", {"f.parquet": b"no parquet"})
+    made.deliver("2026-01", {"f.parquet": month("2026-01", "4")})
+    assert "f.parquet" in company.run().failures["aws"]
+    assert company.billed() == 4
+    made.deliver("2023-11", {"f.parquet": month("2023-11", "1")})
+    assert not company.run().failures
+    assert company.billed() == 5
+
+
+def test_a_window_given_reaches_behind_the_due_days(company: Company) -> None:
+    made = export(company)
+    made.deliver("2023-11", {"f.parquet": month("2023-11", "1")})
+    company.run()
+    made.deliver("2023-11", {"f.parquet": month("2023-11", "3")})
+    assert company.news(company.run(), "aws") == 0
+    settings = load_settings(company.config)
+    with open_run(settings, as_of=company.now.date(), now=company.now) as run:
+        [source] = run.sources
+        load_source(run, source, fetch_source(run, source, Window(date(2023, 11, 1), date(2023, 11, 2))))
+    assert company.billed() == 3
+
+
+@contextmanager
+def openai(company: Company, **more: object) -> Iterator[OpenAIStub]:
+    api = OpenAIStub(rng=random.Random(5), admin_key="sk-admin-stub")
+    api.projects = {"proj_a": "Support"}
+    api.costs = [
+        Cost(date(2026, 1, day), Decimal(day) / 7, "gpt-5-nano, input_tokens", project)
+        for day in range(1, 20)
+        for project in ("proj_a", "proj_b")
+    ]
+    with serve(api):
+        options = {"admin_key": "sk-admin-stub", "base_url": f"{api.url}/v1", "usage": ["completions"], **more}
+        company.sources = [{"name": "openai", "type": "openai", **options}]
+        yield api
+
+
+def test_an_answer_that_says_the_same_in_other_bytes_is_no_news(company: Company) -> None:
+    with openai(company) as api:
+        first = company.run()
+        assert company.news(first, "openai") > 0
+        assert any("read from 2025-09-22 on" in note for note in first.notes)
+        total = company.billed()
+        company.run()
+        api.projects |= {"proj_new": "Made today"}
+        api.rng.seed(77)  # other page sizes, other order of fields
+        again = company.run()
+        assert company.news(again, "openai") == 0
+        assert company.billed() == total
+        api.costs.append(Cost(date(2026, 1, 19), Decimal(1), "web search", "proj_a"))
+        changed = company.run()
+        assert (company.news(changed, "openai"), company.billed()) == (1, total + 1)
+
+
+def test_a_refused_key_is_said_once_and_asked_once(company: Company) -> None:
+    with openai(company) as api:
+        api.admin_key = "another"
+        run = company.run()
+        assert run.failures["openai"].count("401") == 1
+        assert len(api.requests) == 1
