@@ -105,9 +105,10 @@ def find_breaks(
 ) -> list[Break]:
     """Breaks that were over their limit within the last `settings.recent_days` of the panel.
 
-    `panel`: settled days; its last column is the newest. `members`: on the panel's days, of any features of
-    it; without them breaks have no drivers. Returns at most one break per (node, direction), unless two of
-    them are more than a week apart, the largest excess first. Pure: the clock is the panel's last day.
+    `panel`: settled days; features may end on different ones, and each is judged up to its own. `members`: on the
+    panel's days, of any features of it; without them breaks have no drivers. Returns at most one break per (node,
+    direction), unless two of them are more than a week apart, the largest excess first. Pure: the clock is the
+    feature's last day.
     """
     settings = settings or DetectionSettings()
     n, days = panel.cost_usd.shape
@@ -163,7 +164,13 @@ def _fill_unallocated(panel: FeaturePanel) -> Floats:
 
 
 def _add_up(cost: Floats) -> Floats:
-    """[T] the total; unknown on days that some feature which had begun is not known for."""
+    """[T] the total; unknown on days that some feature which had begun is not known for.
+
+    A feature that ends more than a week before the panel is left out of all days: one late source must not hide
+    what the others share.
+    """
+    newest = np.array([_find_newest(row) for row in cost])
+    cost = cost[newest >= newest.max() - _GAP_DAYS]
     begun = np.maximum.accumulate(np.isfinite(cost), axis=1)
     is_open = (begun & ~np.isfinite(cost)).any(axis=0) | ~begun.any(axis=0)
     return np.where(is_open, np.nan, np.where(np.isfinite(cost), cost, 0.0).sum(axis=0))
@@ -363,7 +370,8 @@ def _find_new_members(cost: Floats, members: Sequence[MemberSeries], settings: D
     newest = _find_newest(cost)
     out: list[Found] = []
     for member in members:
-        spends = np.flatnonzero(np.nan_to_num(member.cost_usd) > 0)
+        paid = np.where(np.isfinite(cost), np.nan_to_num(member.cost_usd), 0.0)
+        spends = np.flatnonzero(paid > 0)
         if member.dimension not in _NEW_MEMBER_DIMENSIONS or spends.size == 0:
             continue
         onset, last = int(spends[0]), int(spends[-1])
@@ -372,7 +380,7 @@ def _find_new_members(cost: Floats, members: Sequence[MemberSeries], settings: D
             continue
         change = compare_days(cost, onset=onset, last=until)
         before = change.before if np.isfinite(change.before) else 0.0
-        spent = float(member.cost_usd[onset : until + 1].mean())
+        spent = float(paid[onset : until + 1].mean())
         past = cost[max(0, onset - 28) : onset]
         reach = 1.96 * float(past[np.isfinite(past)].std()) if np.isfinite(past).any() else 0.0
         flat = np.full(len(cost), before)

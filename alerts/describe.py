@@ -104,7 +104,7 @@ def describe_break(
         onset=panel.start + timedelta(days=onset),
         last_day=panel.start + timedelta(days=last),
         is_active=last >= lead.newest,
-        data_through=panel.start + timedelta(days=len(cost) - 1),
+        data_through=panel.start + timedelta(days=_find_newest(cost)),
         score=round(max(found.score for found in group), 3),
         actual_usd_per_day=_cents(spend[0]),
         expected_usd_per_day=_cents(spend[1]),
@@ -139,7 +139,7 @@ def describe_common_cause(found: Found, total: Floats, cost: Floats, panel: Feat
         onset=panel.start + timedelta(days=found.onset),
         last_day=panel.start + timedelta(days=found.last),
         is_active=found.last >= found.newest,
-        data_through=panel.start + timedelta(days=len(total) - 1),
+        data_through=panel.start + timedelta(days=_find_newest(total)),
         score=round(found.score, 3),
         actual_usd_per_day=actual,
         expected_usd_per_day=expected,
@@ -161,6 +161,11 @@ def describe_common_cause(found: Found, total: Floats, cost: Floats, panel: Feat
         ),
         history_days=int(np.isfinite(total).sum()),
     )
+
+
+def _find_newest(series: Floats) -> int:
+    """The newest known day: features' own sources settle at their own pace."""
+    return int(np.flatnonzero(np.isfinite(series))[-1])
 
 
 def _name_direction(sign: int) -> Direction:
@@ -224,6 +229,7 @@ def _gather_evidence(
     for metric, series, name in (
         ("tasks", panel.tasks, "tasks"),
         ("successful_tasks", panel.successful_tasks, "tasks"),
+        ("tasks_with_outcome", panel.tasks_with_outcome, "tasks"),
         ("calls", panel.calls, "calls"),
         ("retries", panel.retries, "calls"),
         ("failed_calls", panel.failed_calls, "calls"),

@@ -149,8 +149,11 @@ def choose_label(panel: FeaturePanel, row: int, members: Sequence[MemberSeries],
         return "idle" if is_machine_on_quiet_days else "unknown"
 
     volume = work.log_ratio
-    outcomes = change(panel.successful_tasks)
-    succeeded = _log_of(outcomes.after, outcomes.before) - volume if outcomes.before > 0 else 0.0
+    good, told = change(panel.successful_tasks), change(panel.tasks_with_outcome)
+    # The share of successes among tasks with an outcome: outcomes that are not reported are no failures.
+    succeeded = (
+        _log_of(good.after, good.before) - _log_of(told.after, told.before) if good.before * told.before > 0 else 0.0
+    )
     unit = (total if np.isfinite(total) else 0.0) - volume - (succeeded if np.isfinite(succeeded) else 0.0)
     if abs(volume) >= 0.6 * abs(total) and volume * total > 0 and abs(unit) < max(abs(volume), 0.1):
         return "growth"

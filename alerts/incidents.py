@@ -129,18 +129,21 @@ def decide(
     routing: Routing,
     policy: IncidentPolicy | None = None,
     data_through: date | None = None,
+    node_through: Mapping[str, date] | None = None,
 ) -> list[Action]:
     """What to do with each break of this run and each incident of the ledger.
 
     `breaks`: all that the detector finds in the data as it stands now, at least those that were
     over their limit within the last `policy.sight_days`. `ledger`: every incident ever saved.
     `now` stamps what changes; `as_of` is the day of the run; `data_through` the newest day that was
-    looked at (default: the breaks' own, without breaks `as_of`).
+    looked at, `node_through` that of single nodes whose bill reaches less far or further (default: the breaks'
+    own, without breaks `as_of`).
     Returns one action per live incident and per break, the gravest first. Saving the incidents
     and deciding again on the same breaks gives nothing but skips.
     """
     policy = policy or IncidentPolicy()
     newest_day = data_through or max((found.data_through for found in breaks), default=as_of)
+    newest_of = node_through or {}
     incidents: dict[tuple[str, Direction], list[Incident]] = {}
     for incident in sorted(ledger, key=lambda incident: incident.episode):
         incidents.setdefault((incident.node, incident.direction), []).append(incident)
@@ -165,7 +168,7 @@ def decide(
         episode = max((incident.episode for incident in known), default=0)
         for episode_breaks in fresh:
             main = _pick(episode_breaks, None)
-            if (newest_day - main.last_day).days > policy.sight_days:
+            if (newest_of.get(main.node, newest_day) - main.last_day).days > policy.sight_days:
                 actions.append(_skip_old(main, routing, policy, now))
                 continue
             episode += 1
@@ -174,9 +177,10 @@ def decide(
             actions.append(_open(opened, main, policy, now))
 
     for incident in ledger:
-        if incident.id in seen or incident.last_day > newest_day:
+        newest = newest_of.get(incident.node, newest_day)
+        if incident.id in seen or incident.last_day > newest:
             continue  # nothing is known of days that this run does not see: a lagging source, an earlier as_of
-        is_in_sight = (newest_day - incident.last_day).days <= policy.sight_days
+        is_in_sight = (newest - incident.last_day).days <= policy.sight_days
         is_resolved = incident.status == "resolved" and incident.details.get("feedback") != "resolve"
         if is_in_sight and (incident.status in _LIVE or is_resolved):
             actions.append(_withdraw(incident, now, as_of))

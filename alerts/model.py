@@ -32,9 +32,10 @@ ALL_FEATURES = "all features"  # node of a break that most features share
 class FeaturePanel:
     """Daily series per feature, oldest first, settled days only. Row i belongs to `features[i]`.
 
-    `cost_usd[n, T]`: effective cost before promotional credits; NaN before the feature's first day.
-    `calls`, `retries`, `failed_calls`, `tasks`, `successful_tasks` [n, T]: NaN where there is no
-    telemetry; successful_tasks is also NaN on days whose outcomes have not settled.
+    `cost_usd[n, T]`: effective cost before promotional credits; NaN before the feature's first day, and after the
+    last day that its own sources have settled (features may end on different days; NaN is unknown, not zero).
+    `calls`, `retries`, `failed_calls`, `tasks`, `successful_tasks`, `tasks_with_outcome` [n, T]: NaN where there is
+    no telemetry; the last two also on days whose outcomes have not settled.
     """
 
     features: tuple[str, ...]
@@ -45,6 +46,7 @@ class FeaturePanel:
     failed_calls: Floats
     tasks: Floats
     successful_tasks: Floats
+    tasks_with_outcome: Floats
 
 
 @dataclass(frozen=True)

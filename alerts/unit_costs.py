@@ -3,6 +3,10 @@
 A unit is a successful task where outcomes are known, else a task, else a call. The variance of a unit
 cost is that of a day plus that of a task over the number of tasks: days with few tasks are pooled, and
 what remains of the difference is taken out before scoring.
+
+A task without an outcome is unknown, never a failure: successes are the day's tasks times the share of
+successes among those with an outcome, times the feature's usual coverage (one constant: the figure is that of
+the marts as long as reporting goes on as it did). Days on which the coverage has fallen say nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +30,9 @@ _DAY_VARIANCE = 0.03**2  # of the log unit cost, with any number of tasks
 _TASK_VARIANCE = 1.2  # of the log unit cost of one task, with its chance to fail
 _LEAST_ZERO_TASKS = 5
 _ZERO_CHANCE = 1e-6
+_COVERAGE_DAYS = 28  # of outcomes: what is usual
+_COVERAGE_FALL = 0.9  # of the usual: below it reporting has fallen
+_COVERAGE_SIGMA = 3.0
 
 
 @dataclass(frozen=True)
@@ -33,9 +40,9 @@ class UnitCosts:
     """Cost per unit of work, all arrays [n, T], NaN where it cannot be said.
 
     `usd`: per unit, after pooling. `tasks`: tasks behind each figure. `done`: units of the day itself,
-    successful ones where outcomes are known. `precision`: weight of a day's figure, 1 for the usual number
-    of tasks or more. `is_zero`: work was paid, its outcomes are settled, and none succeeded though some
-    nearly certainly would have. `units` [n]: "successful_task", "task", "call", or "" without telemetry.
+    successful ones where outcomes are known (estimated, see above). `precision`: weight of a day's figure, 1 for
+    the usual number of tasks or more. `is_zero`: work was paid, its outcomes are settled, and none succeeded though
+    some nearly certainly would have. `units` [n]: "successful_task", "task", "call", or "" without telemetry.
     """
 
     usd: Floats
@@ -55,27 +62,31 @@ def measure_unit_costs(panel: FeaturePanel, cost: Floats) -> UnitCosts:
     n, days = cost.shape
     usd, tasks, done = (np.full((n, days), np.nan) for _ in range(3))
     is_zero = np.zeros((n, days), np.bool_)
+    has_fallen = measure_outcome_coverage(panel).has_fallen
     names: list[str] = []
     for row in range(n):
-        work, good, name = _choose_unit(panel, row)
+        work, good, told, name = _choose_unit(panel, row)
         names.append(name)
         if not name:
             continue
-        known = np.isfinite(good) & np.isfinite(work) & np.isfinite(cost[row])
-        single = [np.where(known, series, 0.0) for series in (cost[row], work, good)]
-        paid, worked, finished = (series.copy() for series in single)
+        known = np.isfinite(good) & np.isfinite(work) & np.isfinite(cost[row]) & (told > 0)
+        if name == "successful_task":
+            known &= ~has_fallen[row]
+        single = [np.where(known, series, 0.0) for series in (cost[row], work, good, told)]
+        paid, worked, finished, answered = (series.copy() for series in single)
         for back in range(1, _MOST_POOLED_DAYS):
             few = worked < _MIN_TASKS
             if not few[known].any():
                 break
-            for pooled, own in zip((paid, worked, finished), single, strict=True):
+            for pooled, own in zip((paid, worked, finished, answered), single, strict=True):
                 pooled[back:] += np.where(few[back:], own[:-back], 0.0)
+        usual = _median_share(single[3], single[1], known)
         some = known & (worked >= _MIN_TASKS) & (finished > 0)
-        usd[row, some] = paid[some] / finished[some]
+        usd[row, some] = paid[some] / (worked[some] * finished[some] / answered[some] * usual)
         tasks[row, some] = worked[some]
-        done[row, known] = single[2][known]
+        done[row, known] = single[1][known] * single[2][known] / single[3][known] * usual
         if name == "successful_task":
-            is_zero[row] = known & (paid > 0) & (finished == 0) & _is_unlikely(worked, single[1], single[2])
+            is_zero[row] = known & (paid > 0) & (finished == 0) & _is_unlikely(answered, single[3], single[2])
     return UnitCosts(usd, tasks, done, _weigh_days(tasks), is_zero, tuple(names))
 
 
@@ -94,14 +105,55 @@ def steady_unit_costs(units: UnitCosts, start: date) -> Floats:
     return np.where(known, steady, units.usd)
 
 
-def _choose_unit(panel: FeaturePanel, row: int) -> tuple[Floats, Floats, str]:
-    """(work, finished work, unit) of one feature."""
+@dataclass(frozen=True)
+class OutcomeCoverage:
+    """How many tasks have an outcome, [n, T], of settled days. `share`: 0 to 1, NaN without tasks. `usual`: median of
+    the 28 days with tasks that ended a week before, NaN while there are none. `has_fallen`: the share is below nine
+    tenths of the usual by more than chance; what is measured from outcomes then says nothing."""
+
+    share: Floats
+    usual: Floats
+    has_fallen: Bools
+
+
+def measure_outcome_coverage(panel: FeaturePanel) -> OutcomeCoverage:
+    """Causal: a day's verdict depends on earlier days and itself. Features without a known outcome never fall."""
+    told, tasks = panel.tasks_with_outcome, panel.tasks
+    known = np.isfinite(told) & (np.nan_to_num(tasks) > 0)
+    share = np.where(known, told / np.where(known, tasks, 1.0), np.nan)
+    usual = np.full(share.shape, np.nan)
+    for row in np.flatnonzero(known.any(axis=1)):
+        days = np.flatnonzero(known[row])
+        for place, t in enumerate(days):
+            past = days[max(0, place - _COVERAGE_DAYS - 7) : place]
+            past = past[past < t - 7] if (past < t - 7).any() else past
+            if past.size:
+                usual[row, t] = float(np.median(share[row, past]))
+    counts = np.where(known, tasks, 0.0)
+    expected = np.where(np.isfinite(usual), usual, 0.0)
+    reach = _COVERAGE_SIGMA * np.sqrt(counts * expected * (1.0 - expected))
+    has_fallen = known & (np.where(known, told, 0.0) < _COVERAGE_FALL * expected * counts - reach)
+    return OutcomeCoverage(share, usual, has_fallen)
+
+
+def _choose_unit(panel: FeaturePanel, row: int) -> tuple[Floats, Floats, Floats, str]:
+    """(work, finished work, work whose outcome is known, unit) of one feature."""
     tasks, good, calls = panel.tasks[row], panel.successful_tasks[row], panel.calls[row]
-    for work, finished, name in ((tasks, good, "successful_task"), (tasks, tasks, "task"), (calls, calls, "call")):
-        known = np.isfinite(finished) & np.isfinite(work)
+    for work, finished, told, name in (
+        (tasks, good, panel.tasks_with_outcome[row], "successful_task"),
+        (tasks, tasks, tasks, "task"),
+        (calls, calls, calls, "call"),
+    ):
+        known = np.isfinite(finished) & np.isfinite(work) & np.isfinite(told)
         if known.sum() >= _LEAST_KNOWN_DAYS and finished[known].sum() > 0:
-            return work, finished, name
-    return tasks, tasks, ""
+            return work, finished, told, name
+    return tasks, tasks, tasks, ""
+
+
+def _median_share(part: Floats, whole: Floats, known: Bools) -> float:
+    """Median of the newest 28 known days."""
+    days = np.flatnonzero(known & (whole > 0))[-_COVERAGE_DAYS:]
+    return float(np.median(part[days] / whole[days])) if days.size else 1.0
 
 
 def _weigh_days(tasks: Floats) -> Floats:

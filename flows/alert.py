@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from alerts.feedback import apply_answers
 from alerts.incidents import FeatureRoute, Routing, decide, find_limit_factors, incident_from_row
 from alerts.model import MemberSeries
@@ -21,13 +23,15 @@ def find_incidents(run: Run) -> None:
 
     if run.panel is None or run.data_through is None:
         return
-    context = make_context(run.features, run.month_ends, as_of=run.as_of, settled_through=run.data_through)
+    newest = run.panel.start + timedelta(days=run.panel.cost_usd.shape[1] - 1)
+    # Unsettled days are unknown in the panel: no break of this lane is provisional.
+    context = make_context(run.features, run.month_ends, as_of=run.as_of, settled_through=newest)
     run.messages.extend(apply_answers(run.state, context=context, now=run.now))
     ledger = [incident_from_row(row) for row in run.state.list_incidents()]
     members = [
         MemberSeries(**member)
         for member in read_members(
-            run.warehouse.con, features=run.panel.features, start=run.panel.start, through=run.data_through
+            run.warehouse.con, features=run.panel.features, start=run.panel.start, through=newest
         )
     ]
     alerts = run.settings.alerts
@@ -39,7 +43,13 @@ def find_incidents(run: Run) -> None:
     )
     run.breaks = find_breaks(run.panel, members, detection)
     run.actions = decide(
-        run.breaks, ledger, now=run.now, as_of=run.as_of, routing=_routing(run), data_through=run.data_through
+        run.breaks,
+        ledger,
+        now=run.now,
+        as_of=run.as_of,
+        routing=_routing(run),
+        data_through=run.data_through,
+        node_through=run.feature_through,
     )
     for action in run.actions:
         message = record_action(run.state, action, context=context, now=run.now)

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from typing import Any
 
 from connectors.registry import connector_class
 from flows.run import Run
 
-ACTIVE_DAYS = 14  # a billing source without a charge for so long does not hold the others' days back
+MOST_NAMED = 8  # features named in one notice
 
 
 def build_warehouse(run: Run) -> None:
-    """Settle, allocate, build every model, check, reconcile: one transaction. A mismatch stops the run."""
+    """Settle, allocate, build every model, check, reconcile: one transaction. A mismatch stops the run.
+
+    Every feature is settled as far as its own sources are. `run.data_through` is the newest day that all features
+    whose sources are on time have settled; a source that is late is named, with the features that wait for it.
+    """
     from warehouse.build import build
     from warehouse.rule_changes import read_rules, record_rules, write_rules
-    from warehouse.watermarks import charged_through
+    from warehouse.series import read_settled
+    from warehouse.watermarks import spoken_through
 
-    charged = charged_through(run.warehouse)
+    spoken = spoken_through(run.warehouse)
+    due: dict[str, date] = {}
     for source in run.settings.sources:
-        if source.name in charged:
-            settled = run.as_of - timedelta(days=1 + connector_class(source.type).settle_days)
-            run.settled_through[source.name] = min(settled, charged[source.name])
-    active = [day for day in run.settled_through.values() if day >= run.as_of - timedelta(days=ACTIVE_DAYS)] or sorted(
-        run.settled_through.values()
-    )[-1:]
-    run.data_through = min(active, default=None)
+        if source.name in spoken:
+            due[source.name] = run.as_of - timedelta(days=1 + connector_class(source.type).settle_days)
+            run.settled_through[source.name] = min(due[source.name], spoken[source.name])
     rules = write_rules(run.features)
     versions = run.state.list_rule_versions()
     previous = versions[-1] if versions else None
@@ -35,12 +38,40 @@ def build_warehouse(run: Run) -> None:
         now=run.now,
         as_of=run.as_of,
         settled_through=run.settled_through,
+        due_through=due,
         old_features=read_rules(previous["content"]) if previous and previous["content"] != rules else None,
     )
     # A run that is killed here compares again the next time: the state store still has the old rules.
     record_rules(
         run.state, previous=previous, content=rules, moves=list(run.built.rule_moves), who=run.who, now=run.now
     )
+    settled = read_settled(run.warehouse.con)
+    days = {row["feature"]: row["settled_through"] for row in settled}
+    on_time = [row["settled_through"] for row in settled if not row["is_late"]]
+    run.feature_through = days
+    run.data_through = min(on_time) if on_time else max(days.values(), default=None)
+    run.notices.extend(_tell_late_sources(settled, run.settled_through, due))
+
+
+def _tell_late_sources(
+    settled: list[dict[str, Any]], settled_through: dict[str, date], due: dict[str, date]
+) -> list[str]:
+    """One notice per late source that features wait for."""
+    newest = max((row["settled_through"] for row in settled), default=None)
+    notices = []
+    for source, day in sorted(settled_through.items()):
+        waiting = [row["feature"] for row in settled if source in (row["waits_for"] or "").split(", ")]
+        if not waiting:
+            continue
+        late_days = (due[source] - day).days
+        names = ", ".join(waiting[:MOST_NAMED]) + (", …" if len(waiting) > MOST_NAMED else "")
+        others = f"; other features are judged up to {newest}" if newest is not None and newest > day else ""
+        notices.append(
+            f"{source} is {late_days} day{'s' if late_days != 1 else ''} late: its charges end on {day}, and what it "
+            f"bills waits there ({names}){others} — `trendbreak check` tests the source; if it has ended, take it out "
+            f"of trendbreak.yml"
+        )
+    return notices
 
 
 def publish_snapshot(run: Run) -> None:

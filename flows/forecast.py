@@ -1,4 +1,4 @@
-"""Forecast every feature to the end of next month, and keep what was issued."""
+"""Forecast every feature 90 days ahead, or to the end of next month, and keep what was issued."""
 
 from __future__ import annotations
 
@@ -13,10 +13,16 @@ if TYPE_CHECKING:
 
 HISTORY_DAYS = 400
 LATE_DAYS = 10
+LEAST_HORIZON_DAYS = 90
 
 
 def make_forecasts(run: Run) -> None:
-    """Read the settled series and forecast them; without a settled day there is nothing to do."""
+    """Read the settled series and forecast them; without a settled day there is nothing to do.
+
+    The panel reaches to the newest day that any feature has settled: detection reads each feature up to its own.
+    Forecasts are all issued from `run.data_through`, so that they add up; a feature whose bill is late is forecast
+    from where its own days end.
+    """
     from alerts.breaks import ALL_FEATURES
     from alerts.forecast import budget_outlook, forecast_panel, month_end
     from alerts.model import FeaturePanel
@@ -25,21 +31,23 @@ def make_forecasts(run: Run) -> None:
     if run.data_through is None:
         run.notices.append("no charges yet: nothing to forecast")
         return
-    panel = FeaturePanel(**read_feature_panel(run.warehouse.con, through=run.data_through, days=HISTORY_DAYS))
+    newest = max(run.feature_through.values(), default=run.data_through)
+    panel = FeaturePanel(**read_feature_panel(run.warehouse.con, through=newest, days=HISTORY_DAYS))
     if not panel.features:
         run.notices.append("no feature has a cost yet: nothing to forecast")
         return
     run.panel = panel
     # A bill that ends long ago is forecast from where it ends, not to today.
     present = min(run.as_of, run.data_through + timedelta(days=LATE_DAYS))
-    horizon = (end_of_next_month(present) - run.data_through).days
-    run.forecast = forecast_panel(panel.cost_usd, start=panel.start, horizon=horizon)
+    horizon = max((end_of_next_month(present) - run.data_through).days, LEAST_HORIZON_DAYS)
+    cost = panel.cost_usd[:, : (run.data_through - panel.start).days + 1]
+    run.forecast = forecast_panel(cost, start=panel.start, horizon=horizon)
     run.state.save_forecasts(_forecast_rows(run))
     month = run.data_through.replace(day=1)
-    ends = month_end(panel.cost_usd, run.forecast, month=month)
+    ends = month_end(cost, run.forecast, month=month)
     budgets = [_budget(run, feature) for feature in panel.features]
     outlooks = budget_outlook(
-        panel.cost_usd, run.forecast, [float(budget) if budget else None for budget in budgets], month=month
+        cost, run.forecast, [float(budget) if budget else None for budget in budgets], month=month
     )
     run.month_ends = [
         _month_row(

@@ -82,7 +82,8 @@ class Run:
     whole_reads: set[str] = field(default_factory=set)  # sources whose every period was looked at
     loads: dict[str, list[LoadResult]] = field(default_factory=dict)
     settled_through: dict[str, date] = field(default_factory=dict)  # per billing source with charges
-    data_through: date | None = None  # newest day that every active billing source has settled
+    data_through: date | None = None  # newest day that all features whose sources are on time have settled
+    feature_through: dict[str, date] = field(default_factory=dict)  # feature → its own newest settled day
     built: BuildResult | None = None
     panel: FeaturePanel | None = None
     forecast: PanelForecast | None = None

@@ -62,18 +62,20 @@ def build(
     as_of: date,
     settled_through: Mapping[str, date],
     old_features: Features | None = None,
+    due_through: Mapping[str, date] | None = None,
 ) -> BuildResult:
     """Rebuild allocations and models from core, check and reconcile them.
 
     `settled_through`: source name → its last settled day, which models read for is_settled; a day
-    after `as_of` never counts. `old_features`: the rules of the build before, where they were others: what
+    after `as_of` never counts. `due_through`: the day it would be if the source were not late (default:
+    it is not). `old_features`: the rules of the build before, where they were others: what
     the change moves is in the result. Raises ReconciliationError, CheckError or ModelError; the warehouse
     then stands as before.
     """
     con = wh.con
     with wh.transaction():
         before = _fingerprint(con)
-        _write_settled(con, settled_through, as_of)
+        _write_settled(con, settled_through, due_through or {}, as_of)
         features.apply_tables(con)
         models = order_models(con, read_models())
         late = downstream(con, models, "core.allocations")
@@ -121,10 +123,13 @@ _STEPS = {
 }
 
 
-def _write_settled(con: duckdb.DuckDBPyConnection, settled_through: Mapping[str, date], as_of: date) -> None:
+def _write_settled(
+    con: duckdb.DuckDBPyConnection, settled_through: Mapping[str, date], due_through: Mapping[str, date], as_of: date
+) -> None:
     con.execute("DELETE FROM ops.settled")
     for source_name, day in sorted(settled_through.items()):
-        con.execute("INSERT INTO ops.settled VALUES (?, ?)", [source_name, min(day, as_of)])
+        due = max(due_through.get(source_name, day), day)
+        con.execute("INSERT INTO ops.settled VALUES (?, ?, ?)", [source_name, min(day, as_of), min(due, as_of)])
 
 
 def _record(con: duckdb.DuckDBPyConnection, reconciliations: list[Reconciliation], run_id: str, now: datetime) -> None:

@@ -16,9 +16,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from warehouse.features import POOL_PREFIX
+from warehouse.statements import render
 
 Floats = NDArray[np.float64]
-_TELEMETRY = ("calls", "retries", "failed_calls", "tasks", "successful_tasks")
+_TELEMETRY = ("calls", "retries", "failed_calls", "tasks", "successful_tasks", "tasks_with_outcome")
+
+
+def read_settled(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """core.feature_settled, shared pools left out: feature, settled_through, due_through, waits_for, is_late."""
+    result = con.execute(render("reads/settled.sql"), {"pool": POOL_PREFIX})
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
 def read_feature_panel(con: duckdb.DuckDBPyConnection, *, through: date, days: int = 400) -> dict[str, Any]:
@@ -27,28 +35,14 @@ def read_feature_panel(con: duckdb.DuckDBPyConnection, *, through: date, days: i
     Keys: `features` (tuple of names, sorted), `start` (date of column 0), and float64 arrays [n, T]:
     `cost_usd` (effective cost before credits: NaN before the feature's first day, on days that its
     sources have not settled, and where an amount has no US dollars; 0 on days without a charge),
-    `calls`, `retries`, `failed_calls`, `tasks` (NaN on days without telemetry) and `successful_tasks`
-    (NaN also until the day's outcomes have settled: later than `through` minus the feature's
-    outcome_settles_days). T is the number of days from the first cost or call to `through`, at
-    most `days`. Shared pools are left out; 'unallocated' is in.
+    `calls`, `retries`, `failed_calls`, `tasks` (NaN on days without telemetry), `successful_tasks` and
+    `tasks_with_outcome` (NaN also until the day's outcomes have settled: the feature's outcome_settles_days
+    have passed by `through` and by the newest day of telemetry). T is the number of days from the first
+    cost or call to `through`, at most `days`. Shared pools are left out; 'unallocated' is in.
     """
     table = con.execute(
-        """
-        SELECT
-            u.feature,
-            date_diff('day', ?::DATE, u.usage_date) AS place,
-            CASE WHEN u.is_settled THEN u.effective_cost_before_credits_usd END::DOUBLE AS cost_usd,
-            u.calls::DOUBLE AS calls,
-            u.retries::DOUBLE AS retries,
-            u.failed_calls::DOUBLE AS failed_calls,
-            u.tasks::DOUBLE AS tasks,
-            CASE WHEN u.usage_date + coalesce(f.outcome_settles_days, 0) <= ?::DATE THEN u.successful_tasks END::DOUBLE
-                AS successful_tasks
-        FROM marts.feature_unit_economics_daily AS u
-        LEFT JOIN core.features AS f ON f.feature = u.feature
-        WHERE u.usage_date BETWEEN ?::DATE AND ?::DATE AND NOT starts_with(u.feature, ?)
-        """,
-        [through, through, through - timedelta(days=days - 1), through, POOL_PREFIX],
+        render("reads/feature_panel.sql"),
+        {"through": through, "first": through - timedelta(days=days - 1), "pool": POOL_PREFIX},
     ).to_arrow_table()
     return _panel(table, through)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
+from warehouse.statements import render
 from warehouse.store import Warehouse
+
+_GAP_LOOKBACK_DAYS = 45  # a gap further back is not what holds a source back today
+_LEAST_CHARGE_DAYS = 4  # to know a pause when there is one
 
 
 def covered_until(warehouse: Warehouse, source_name: str, since: date) -> date:
@@ -37,20 +41,22 @@ def mark_history_read(warehouse: Warehouse, source_name: str, *, now: datetime) 
         warehouse.con.execute("INSERT INTO ops.histories VALUES (?, ?)", [source_name, now])
 
 
-def charged_through(warehouse: Warehouse) -> dict[str, date]:
+def spoken_through(warehouse: Warehouse) -> dict[str, date]:
     """The newest day that each billing source has spoken for, per source that has any charge.
 
-    An answer to a window speaks for all its days, also those without a charge. An export speaks for a month,
-    most of which may be to come: its newest day with a charge counts.
+    An answer to a window speaks for all its days, also those without a charge; a window that failed while a later
+    one was loaded is a gap, and ends what is known. An export speaks for a month, most of which may be to come: its
+    newest day with a charge counts. A source that charges on fewer than half of the days is not late between two
+    charges: it is taken to have spoken for as long as its longest pause of the last 120 days.
     """
-    rows = warehouse.con.execute(
-        """
-        SELECT c.source_name, greatest(max(c.charge_date), coalesce(max(d.window_end) - 1, max(c.charge_date)))::DATE
-        FROM core.charges AS c
-        LEFT JOIN (
-            SELECT source_name, max(window_end) AS window_end FROM ops.deliveries WHERE replaces = 'window' GROUP BY ALL
-        ) AS d ON d.source_name = c.source_name
-        GROUP BY c.source_name
-        """
-    ).fetchall()
-    return dict(rows)
+    spoken: dict[str, date] = {}
+    rows = warehouse.con.execute(render("reads/source_days.sql")).fetchall()
+    for name, first_window, last_window, newest, charge_days, span_days, longest_pause in rows:
+        if last_window is not None:
+            since = max(first_window, last_window - timedelta(days=_GAP_LOOKBACK_DAYS))
+            spoken[name] = covered_until(warehouse, name, since) - timedelta(days=1)
+        elif charge_days >= _LEAST_CHARGE_DAYS and 2 * charge_days < span_days:
+            spoken[name] = newest + timedelta(days=longest_pause)
+        else:
+            spoken[name] = newest
+    return spoken

@@ -38,7 +38,8 @@ def forecast_panel(
 
     `start` is the date of column 0. NaN before a series' first day and on unknown days; zeros, negative values
     (credits), dead, constant and very short series are all legal; a row without any known day gets NaN. A series that
-    was never negative has no negative bound. `engine`: one name for all rows or one per row, of `ENGINES`; a row that
+    was never negative has no negative bound. A row that ends before the panel does (its bill is late) is forecast from
+    its own last day, across the unknown ones. `engine`: one name for all rows or one per row, of `ENGINES`; a row that
     an engine cannot be fitted to falls back to the ensemble, and says so in `model`. Deterministic.
 
     Raises ValueError for a panel that is not [series, days], a horizon below 1, a level outside (0, 1), an unknown
@@ -86,6 +87,18 @@ def forecast_panel(
                 lower[level][row], upper[level][row] = own.lower[level], own.upper[level]
 
     stretch = _apply_events(events, learned, begin, mean, lower, upper)
+    gaps = _tail_gaps(y)
+    for gap in sorted({int(days) for days in gaps if days}):
+        late = np.flatnonzero(gaps == gap)
+        earlier = forecast_panel(
+            y[:, :-gap], start=start, horizon=horizon + gap, levels=levels, engine=wanted, events=events
+        )
+        mean[late], stretch[late] = earlier.mean[late, gap:], earlier.stretch[late, gap:]
+        for level in levels:
+            lower[level][late] = earlier.lower[level][late, gap:]
+            upper[level][late] = earlier.upper[level][late, gap:]
+        for row in late:
+            model[row] = earlier.model[row]
     never_negative = was_never_negative(y)[:, None]
     unknown = (observed == 0)[:, None]
     for part in (mean, *lower.values(), *upper.values()):
@@ -155,6 +168,12 @@ def _run(
             return reference.theta(explaining.fill_gaps(values), horizon, levels)
         case _:
             return reference.seasonal_naive(explaining.fill_gaps(values), horizon, levels)
+
+
+def _tail_gaps(y: Floats) -> NDArray[np.int64]:
+    """[n] unknown days that each row ends with; 0 for a row without any known day."""
+    known = np.isfinite(y)
+    return np.where(known.any(axis=1), known[:, ::-1].argmax(axis=1), 0)
 
 
 def _days_off(values: Floats) -> int:

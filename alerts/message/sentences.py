@@ -91,6 +91,7 @@ def _waste_sentence(found: Break, context: RenderContext) -> str:
     """What the evidence says is paid beside the work: the part that explains most, if any explains much."""
     calls, tasks = find_evidence(found, "calls"), find_evidence(found, "tasks")
     good, retries, failed = (find_evidence(found, name) for name in ("successful_tasks", "retries", "failed_calls"))
+    told = find_evidence(found, "tasks_with_outcome") or tasks  # no outcome is unknown, not a failure
     unit = context.units.get(found.node) or "task"
     causes: list[tuple[float, str]] = []
     if retries is not None:
@@ -104,8 +105,8 @@ def _waste_sentence(found: Break, context: RenderContext) -> str:
         after, before = (calls.actual - again) / tasks.actual, (calls.expected - usually) / tasks.expected
         text = f"Each {unit} takes {format_count(after)} calls instead of {format_count(before)}."
         causes.append((_log_ratio(after, before), f" {text}"))
-    if good is not None and tasks is not None and tasks.actual > 0 and tasks.expected > 0:
-        after, before = good.actual / tasks.actual * 100, good.expected / tasks.expected * 100
+    if good is not None and told is not None and told.actual > 0 and told.expected > 0:
+        after, before = good.actual / told.actual * 100, good.expected / told.expected * 100
         now, usual = (format_percent(Decimal(round(share))) for share in (after, before))
         causes.append((_log_ratio(before, after), f" {now} of {unit}s succeed, where {usual} did."))
     gain, sentence = max(causes, default=(0.0, ""))

@@ -164,7 +164,7 @@ def draw_company(seed: int, *, days: int = 120, end: date = date(2026, 10, 18)) 
         members.append(MemberSeries(UNALLOCATED, "api_key_id", member, series))
     panel = FeaturePanel(
         (*names, UNALLOCATED), start, arrays["cost"], arrays["calls"], arrays["retries"], arrays["failed"],
-        arrays["tasks"], arrays["good"],
+        arrays["tasks"], arrays["good"], np.where(np.isfinite(arrays["good"]), arrays["tasks"], np.nan),
     )  # fmt: skip
     return Company(panel, members, planted, ("clean_a", "clean_b"))
 
@@ -196,7 +196,8 @@ def draw_clean_panel(n: int, days: int, seed: int, *, start: date = date(2025, 6
     good[:, -1:] = np.nan
     calls = np.round(tasks * rng.uniform(1, 3, (n, 1)))
     names = tuple(f"feature_{i:03d}" for i in range(n))
-    return FeaturePanel(names, start, cost, calls, np.round(calls * 0.03), np.round(calls * 0.01), tasks, good)
+    told = np.where(np.isfinite(good), tasks, np.nan)
+    return FeaturePanel(names, start, cost, calls, np.round(calls * 0.03), np.round(calls * 0.01), tasks, good, told)
 
 
 def cut_panel(panel: FeaturePanel, through: int) -> FeaturePanel:
@@ -211,4 +212,5 @@ def cut_panel(panel: FeaturePanel, through: int) -> FeaturePanel:
         failed_calls=panel.failed_calls[:, :through],
         tasks=panel.tasks[:, :through],
         successful_tasks=good,
+        tasks_with_outcome=np.where(np.isfinite(good), panel.tasks_with_outcome[:, :through], np.nan),
     )

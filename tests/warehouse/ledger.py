@@ -97,11 +97,24 @@ def add_calls(wh: Warehouse, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def build_marts(
-    wh: Warehouse, features: Features, *, settled_through: Mapping[str, date] | None = None, run_id: str = "run-1"
+    wh: Warehouse,
+    features: Features,
+    *,
+    settled_through: Mapping[str, date] | None = None,
+    due_through: Mapping[str, date] | None = None,
+    run_id: str = "run-1",
 ) -> BuildResult:
     """The real build: allocate, models, checks, reconciliation."""
     settled = {"bill": TODAY} if settled_through is None else settled_through
-    return build(wh, features=features, run_id=run_id, now=NOW, as_of=TODAY, settled_through=settled)
+    return build(
+        wh,
+        features=features,
+        run_id=run_id,
+        now=NOW,
+        as_of=TODAY,
+        settled_through=settled,
+        due_through=due_through,
+    )
 
 
 def rows_of(con: duckdb.DuckDBPyConnection, sql: str, parameters: Any = None) -> list[dict[str, Any]]:

@@ -361,7 +361,7 @@ class TestPanels:
         (found,) = find_in(cost)
         assert found.is_active
         assert found.last_day == day(DAYS - 3)
-        assert found.data_through == day(DAYS - 1)
+        assert found.data_through == day(DAYS - 3)
 
     def test_a_feature_that_never_cost_anything(self) -> None:
         assert find_breaks(make_panel(with_neighbours(np.zeros(DAYS))), []) == []

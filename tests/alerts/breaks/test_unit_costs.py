@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alerts.unit_costs import UnitCosts, measure_unit_costs, steady_unit_costs
-from tests.alerts.breaks.worlds import START, make_panel
+from alerts.breaks import find_breaks
+from alerts.model import FeaturePanel
+from alerts.unit_costs import UnitCosts, measure_outcome_coverage, measure_unit_costs, steady_unit_costs
+from tests.alerts.breaks.worlds import START, draw_cost, make_panel, with_neighbours
 
 Floats = NDArray[np.float64]
 DAYS = 60
@@ -79,3 +81,59 @@ def test_a_day_of_few_tasks_is_trusted_less() -> None:
     steady = steady_unit_costs(units, START)
     assert steady[0, 20] == pytest.approx(units.usd[0, 20])
     assert 0.2 < steady[0, 55] < 0.24
+
+
+class TestOutcomesThatAreNotReported:
+    """No outcome is unknown, never a failure."""
+
+    def panel(self, told_share: Floats, *, success: float | Floats = 0.8, tasks: float = 400.0) -> FeaturePanel:
+        days = len(told_share)
+        work = np.round(np.full(days, tasks) * np.exp(np.random.default_rng(3).normal(0, 0.05, days)))
+        told = np.round(work * told_share)
+        return make_panel(
+            with_neighbours(draw_cost(days, weekend=1.0)),
+            tasks={"chat": work},
+            successful_tasks={"chat": np.round(told * success)},
+            tasks_with_outcome={"chat": told},
+        )
+
+    def test_half_of_the_reports_missing_is_no_break_of_the_unit_cost(self) -> None:
+        share = np.full(120, 0.95)
+        share[-5:] = 0.45
+        panel = self.panel(share)
+        assert find_breaks(panel, []) == []
+        units = measure_unit_costs(panel, panel.cost_usd)
+        assert np.isnan(units.usd[0, -5:]).all()
+        assert np.isfinite(units.usd[0, 30:-5]).all()
+        coverage = measure_outcome_coverage(panel)
+        assert coverage.has_fallen[0, -5:].all()
+        assert not coverage.has_fallen[0, :-5].any()
+        assert coverage.usual[0, -1] == pytest.approx(0.95, abs=0.01)
+
+    def test_a_new_level_of_reporting_makes_no_step(self) -> None:
+        share = np.full(160, 0.95)
+        share[-60:] = 0.5
+        panel = self.panel(share)
+        assert find_breaks(panel, []) == []
+        units = measure_unit_costs(panel, panel.cost_usd)
+        assert np.isfinite(units.usd[0, -5:]).all()  # the new level is the usual one by now
+        before, after = np.nanmean(units.usd[0, 40:100]), np.nanmean(units.usd[0, -20:])
+        assert after / before == pytest.approx(1.1, abs=0.1)  # what the costs themselves have grown
+
+    def test_tasks_that_fail_and_say_so_are_a_break(self) -> None:
+        success = np.full(120, 0.8)
+        success[-5:] = 0.4
+        (found,) = find_breaks(self.panel(np.full(120, 0.9), success=success), [])
+        assert (found.node, found.kind, found.label) == ("chat", "unit_cost", "efficiency")
+        rates = {row.metric: row for row in found.evidence}
+        good, told = rates["successful_tasks"], rates["tasks_with_outcome"]
+        assert float(good.actual / told.actual) == pytest.approx(0.4, abs=0.02)
+        assert float(good.expected / told.expected) == pytest.approx(0.8, abs=0.02)
+
+    def test_few_reports_without_a_success_are_not_zero_success(self) -> None:
+        share = np.full(90, 0.95)
+        share[-3:] = 0.02
+        success = np.full(90, 0.8)
+        success[-3:] = 0.0
+        panel = self.panel(share, success=success)
+        assert not measure_unit_costs(panel, panel.cost_usd).is_zero.any()

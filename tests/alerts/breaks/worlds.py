@@ -40,6 +40,7 @@ def make_panel(costs: Mapping[str, Floats], **telemetry: Mapping[str, Floats]) -
         failed_calls=stack("failed_calls"),
         tasks=stack("tasks"),
         successful_tasks=stack("successful_tasks"),
+        tasks_with_outcome=stack("tasks_with_outcome" if "tasks_with_outcome" in telemetry else "tasks"),
     )
 
 
@@ -60,4 +61,5 @@ def cut(panel: FeaturePanel, days: int) -> FeaturePanel:
         panel.failed_calls[:, :days],
         panel.tasks[:, :days],
         panel.successful_tasks[:, :days],
+        panel.tasks_with_outcome[:, :days],
     )

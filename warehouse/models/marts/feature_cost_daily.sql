@@ -15,7 +15,7 @@
 --   effective_cost_before_credits_usd: amortised, credits left out: what budgets, forecasts and alerts use.
 --   basis: reported (the provider's bill) or estimated (tokens × price, until the bill is there).
 --   is_allocated: whether any of it came by a split.
---   is_settled: whether the day is final as far as the feature's sources promise.
+--   is_settled: whether the day is final as far as the feature's sources promise (core.feature_settled).
 WITH daily AS (
     SELECT
         feature,
@@ -40,14 +40,6 @@ calendar AS (
         unnest(generate_series(first.charge_date, last_day.charge_date, INTERVAL 1 DAY))::DATE AS charge_date
     FROM (SELECT feature, min(charge_date) AS charge_date FROM daily GROUP BY feature) AS first
     CROSS JOIN last_day
-),
--- A feature is settled as far as the slowest source that ever charged it; a source that is not
--- listed is no longer read, and holds nothing back.
-settled AS (
-    SELECT sources.feature, min(s.settled_through) AS settled_through
-    FROM (SELECT DISTINCT feature, source_name FROM core.allocations) AS sources
-    JOIN ops.settled AS s ON s.source_name = sources.source_name
-    GROUP BY sources.feature
 )
 SELECT
     c.charge_date,
@@ -62,5 +54,5 @@ SELECT
     s.settled_through IS NULL OR c.charge_date <= s.settled_through AS is_settled
 FROM calendar AS c
 LEFT JOIN daily AS d ON d.feature = c.feature AND d.charge_date = c.charge_date
-LEFT JOIN settled AS s ON s.feature = c.feature
+LEFT JOIN core.feature_settled AS s ON s.feature = c.feature
 ORDER BY c.feature, c.charge_date
