@@ -97,7 +97,7 @@ def forecast_panel(
         for level in levels:
             lower[level][late] = earlier.lower[level][late, gap:]
             upper[level][late] = earlier.upper[level][late, gap:]
-        for row in late:
+        for row in late.tolist():
             model[row] = earlier.model[row]
     never_negative = was_never_negative(y)[:, None]
     unknown = (observed == 0)[:, None]
