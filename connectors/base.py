@@ -81,7 +81,7 @@ class Payload:
 class Rows:
     """Typed rows, in memory: API pages and other small payloads."""
 
-    layout: Literal["charges", "metered_usage", "calls"]
+    layout: Literal["charges", "metered_usage", "calls", "outcomes", "telemetry_issues"]
     table: pa.Table
 
 

@@ -88,6 +88,25 @@ CALLS = pa.schema(
         ("tool_calls", pa.int32()),
         ("latency_ms", pa.int64()),
         ("gpu_seconds", pa.float64()),
+        ("logged_cost_usd", MONEY),  # what the log's own tool priced the call at: an estimate of theirs
+    ]
+)
+
+# Outcomes of tasks that come apart from the calls; joined by task id, the latest one wins.
+OUTCOMES = pa.schema(
+    [
+        ("task_id", pa.string()),
+        ("outcome", pa.string()),
+        ("outcome_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+# What a telemetry delivery left out or kept with a gap, counted: never content.
+TELEMETRY_ISSUES = pa.schema(
+    [
+        ("issue", pa.string()),  # a code: see docs/events.md
+        ("detail", pa.string()),  # the field's name, or null
+        ("occurrences", pa.int64()),
     ]
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from connectors.base import Window
@@ -77,7 +77,15 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
     for delivery in landed:
         try:
             parsed = connector.parse(delivery.files)
-            result = load_delivery(run.warehouse, delivery, parsed.parts, notes=parsed.notes, now=run.now, rates=rates)
+            result = load_delivery(
+                run.warehouse,
+                delivery,
+                parsed.parts,
+                notes=parsed.notes,
+                now=run.now,
+                rates=rates,
+                not_after=_not_after(run),
+            )
         except (ConnectorError, WarehouseError) as error:
             run.fail(source.name, str(error))
             continue
@@ -86,6 +94,11 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
             run.notes.extend(f"{source.name}: {note}" for note in result.notes)
     if source.name in run.whole_reads and source.name not in run.failures:
         mark_history_read(run.warehouse, source.name, now=run.now)
+
+
+def _not_after(run: Run) -> datetime | None:
+    """The end of the run's day where it lies ahead of the clock; else what the delivery's own fetch says."""
+    return datetime.combine(run.as_of, time.max, UTC) if run.as_of > run.now.date() else None
 
 
 def _due_window(run: Run, connector: Connector) -> Window:

@@ -1,5 +1,6 @@
 """From loaded charges to marts that add up: one transaction, and nothing of it stays when it fails.
 
+    duplicates and tasks of the telemetry (staging; a transaction of its own), then
     settled days, features → models before allocation → allocate → models → checks → reconcile
 
 Σ source = Σ core.charges = Σ core.allocations = Σ marts, per source, currency and day, to the last
@@ -20,6 +21,7 @@ from warehouse.model_runner import CheckResult, downstream, order_models, read_m
 from warehouse.rule_changes import RuleMove, compare_rules
 from warehouse.statements import render
 from warehouse.store import Warehouse
+from warehouse.telemetry import derive_tasks
 
 if TYPE_CHECKING:
     import duckdb
@@ -73,6 +75,7 @@ def build(
     then stands as before.
     """
     con = wh.con
+    check_results = derive_tasks(wh)
     with wh.transaction():
         before = _fingerprint(con)
         _write_settled(con, settled_through, due_through or {}, as_of)
@@ -87,7 +90,7 @@ def build(
         else:
             moves = compare_rules(wh, old_features, features)
         run_models(con, [model for model in models if model.table in late])
-        check_results = run_checks(con, models)
+        check_results += run_checks(con, models)
         reconciliations = reconcile(con)
         _record(con, reconciliations, run_id, now)
         changed = before != _fingerprint(con)

@@ -13,7 +13,7 @@ from warehouse.tags import CUR_PREFIX, PREFIX
 
 @dataclass(frozen=True)
 class Layout:
-    """How one kind of rows is read. `holds`: charges | metered_usage | calls.
+    """How one kind of rows is read. `holds`: charges | metered_usage | calls | outcomes | telemetry_issues.
 
     `required` columns must be in every file; `never_null` ones must have a value in every row.
     `amounts`: the canonical columns that alone make billed, effective and list cost; None where several do.
@@ -118,6 +118,21 @@ LAYOUTS = {
             never_null=("called_at",),
             instants=("called_at",),
             integers=("attempt", *_TOKENS, "tool_calls", "latency_ms"),
+            money=("logged_cost_usd",),
+        ),
+        Layout(
+            "outcomes",
+            "outcomes",
+            required=("task_id", "outcome", "outcome_at"),
+            never_null=("task_id", "outcome", "outcome_at"),
+            instants=("outcome_at",),
+        ),
+        Layout(
+            "telemetry_issues",
+            "telemetry_issues",
+            required=("issue", "occurrences"),
+            never_null=("issue", "occurrences"),
+            integers=("occurrences",),
         ),
     )
 }

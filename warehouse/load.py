@@ -23,15 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from warehouse.bad_rows import find_bad_row
-from warehouse.classification import Sku, find_model, provider_slug
+from warehouse.classification import provider_slug
 from warehouse.errors import LandingError, LoadError, ReconciliationError
 from warehouse.landing import LandedDelivery
 from warehouse.overlap import find_copy, refuse_overlap
 from warehouse.scans import FileScanLike, Group, RowsLike, Scan, open_scans
-from warehouse.staged_charges import OWN, PLAIN, REPORTING_CURRENCY, TEMPORARY, count, create_from_arrow, stage_charges
+from warehouse.staged_calls import Issues, name_models, record_issues, replace_telemetry
+from warehouse.staged_charges import OWN, PLAIN, REPORTING_CURRENCY, TEMPORARY, count, stage_charges
 from warehouse.statements import render
 from warehouse.store import Warehouse
 
@@ -78,12 +78,14 @@ def load_delivery(
     now: datetime,
     rates: Iterable[tuple[str, date, Decimal]] = (),
     tag_keys: Iterable[str] | None = None,
+    not_after: datetime | None = None,
 ) -> LoadResult:
     """Load a delivery; nothing changes when its content is loaded and still speaks.
 
     `rates`: (currency, valid_from, US dollars per unit); the newest one on or before a charge's day
     counts. `tag_keys`: of the tags in files only these are kept, by their plain names; None keeps all.
-    `now` is recorded as loaded_at. Raises LoadError (OverlapError, CurrencyError) naming
+    `now` is recorded as loaded_at. `not_after`: no call can be later, but for clocks that differ; None takes
+    the delivery's fetched_at. Raises LoadError (OverlapError, CurrencyError) naming
     file, row and column, LandingError for landed files that are not whole.
     """
     con = wh.con
@@ -108,8 +110,17 @@ def load_delivery(
                 elif holds == "metered_usage":
                     con.execute(render("load/staged_usage.sql", scan=scan.select()))
         counts = _Counts()
-        if "calls" in scans:
-            counts.call_rows = _replace_calls(wh, delivery, scans["calls"])
+        issues: Issues = {}
+        staged = scans.get("calls") or scans.get("outcomes")
+        if staged is not None:
+            with _values_named(con, staged):
+                counts.call_rows, issues = replace_telemetry(
+                    wh,
+                    delivery,
+                    scans.get("calls"),
+                    scans.get("outcomes"),
+                    not_after=not_after or delivery.fetched_at,
+                )
         with wh.transaction():
             load_number = _next_load_number(con)
             before = _fingerprints(con, delivery)
@@ -123,6 +134,7 @@ def load_delivery(
             elif delivery.replaces == "scope":
                 _remove(con, "core.metered_usage", "usage_date", delivery)
             is_news = before is None or counts.call_rows is not None or before != _fingerprints(con, delivery)
+            record_issues(con, delivery, scans.get("telemetry_issues"), issues)
             _record_delivery(con, delivery, scans, load_number, counts, found, now)
         return LoadResult(
             delivery_id=delivery.delivery_id,
@@ -372,13 +384,13 @@ def _check_window(con: duckdb.DuckDBPyConnection, table: str, day_column: str, d
         )
 
 
-# ---------------------------------------------------------------------------------- usage and calls
+# ---------------------------------------------------------------------------------- metered usage
 
 
 def _replace_usage(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, counts: _Counts) -> None:
     _check_window(con, "staged_usage", "usage_date", delivery)
     _remove(con, "core.metered_usage", "usage_date", delivery)
-    _name_models(con, "SELECT * FROM staged_usage", "NULL::VARCHAR", delivery.window_start)
+    name_models(con, "SELECT * FROM staged_usage", "NULL::VARCHAR", delivery.window_start)
     con.execute(
         render("load/insert_usage.sql"),
         {
@@ -390,67 +402,6 @@ def _replace_usage(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, cou
     )
     if not counts.source_rows:
         counts.source_rows = count(con, "SELECT count(*) FROM staged_usage")
-
-
-def _replace_calls(wh: Warehouse, delivery: LandedDelivery, scan: Scan) -> int:
-    """Replace the delivery's calls in the staging file, in a transaction of its own."""
-    con = wh.con
-    with _values_named(con, scan), wh.transaction():
-        _name_models(con, scan.select(), "provider", delivery.window_start)
-        replaced = render(
-            "load/replaced.sql",
-            by=delivery.replaces,
-            day_column="called_at::DATE",
-            scope=delivery.scope,
-            window_start=delivery.window_start,
-            window_end=delivery.window_end,
-        ).strip()
-        for table, condition in (
-            ("staging.stg_calls", replaced),
-            ("staging.staged_deliveries", render("load/replaced_marks.sql", delivery=delivery).strip()),
-        ):
-            con.execute(
-                render("load/remove.sql", table=table, replaced=condition), {"source_name": delivery.source_name}
-            )
-        con.execute(
-            render("load/insert_calls.sql", scan=scan.select()),
-            {"source_name": delivery.source_name, "scope": delivery.scope, "delivery_id": delivery.delivery_id},
-        )
-        _check_calls(con, delivery, scan)
-        rows = count(con, "SELECT count(*) FROM staging.stg_calls WHERE delivery_id = ?", delivery.delivery_id)
-        con.execute(
-            "INSERT INTO staging.staged_deliveries VALUES (?, ?, ?, ?, ?, ?)",
-            [
-                delivery.source_name,
-                delivery.scope,
-                delivery.delivery_id,
-                delivery.window_start,
-                delivery.window_end,
-                rows,
-            ],
-        )
-    return rows
-
-
-def _name_models(con: duckdb.DuckDBPyConnection, rows: str, provider: str, day: date) -> None:
-    """Make temp table canonical_names: provider and model as telemetry writes them → the names that charges have."""
-    seen = con.execute(render("load/seen_names.sql", scan=rows, provider=provider)).fetchall()
-    names = {
-        "provider": [row[0] for row in seen],
-        "model": [row[1] for row in seen],
-        "canonical_provider": [provider_slug(row[0], day=day) for row in seen],
-        "canonical_model": [find_model(Sku(None, model=row[1]), day) for row in seen],
-    }
-    create_from_arrow(
-        con, "canonical_names", pa.table({name: pa.array(cells, pa.string()) for name, cells in names.items()})
-    )
-
-
-def _check_calls(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, scan: Scan) -> None:
-    footer_rows = scan.parquet_rows(con)
-    rows = count(con, "SELECT count(*) FROM staging.stg_calls WHERE delivery_id = ?", delivery.delivery_id)
-    if footer_rows is not None and rows != footer_rows:
-        raise ReconciliationError(f"{rows} calls were read of {footer_rows}", where=scan.where())
 
 
 # ------------------------------------------------------------------------------------------- record

@@ -25,7 +25,7 @@ from warehouse.errors import CheckError, ModelError
 from warehouse.statements import quote_literal, quote_name
 
 MODELS = Path(__file__).parent / "models"
-SCHEMAS = ("core", "marts", "focus")
+SCHEMAS = ("core", "marts", "focus", "ops")
 CHECKS_SUFFIX = ".checks.sql"
 SHOWN_ROWS = 3
 

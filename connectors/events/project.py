@@ -205,6 +205,7 @@ class Projection:
             columns["gpu_seconds"] = [_gpu_seconds(record.get("gpu_seconds")) for record in records]
         except Rejected:
             return None
+        columns["logged_cost_usd"] = [None] * len(records)
         for name in ("feature", "task_id"):
             if missing := columns[name].count(None):
                 self._kept[f"no {name}"] += missing
@@ -261,6 +262,7 @@ class Projection:
             tool_calls,
             latency_ms,
             _gpu_seconds(record.get("gpu_seconds")),
+            None,
         )
         self._count_dropped(record, 1)
         return row

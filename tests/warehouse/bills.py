@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.base import DeliveryRef, FileScan, Payload, Rows, Window
-from connectors.schema import CALLS, CHARGES, FOCUS_OPTIONAL, FOCUS_REQUIRED, METERED_USAGE
+from connectors.schema import CALLS, CHARGES, FOCUS_OPTIONAL, FOCUS_REQUIRED, METERED_USAGE, OUTCOMES
 from warehouse.landing import LandedDelivery, Landing
 from warehouse.load import LoadResult, load_delivery
 from warehouse.store import Warehouse, open_warehouse
@@ -183,6 +183,11 @@ def call_rows(*rows: Mapping[str, Any]) -> Rows:
         "output_tokens": 10,
     }
     return Rows("calls", pa.Table.from_pylist([plain | row for row in rows], schema=CALLS))
+
+
+def outcome_rows(*rows: Mapping[str, Any]) -> Rows:
+    plain = {"task_id": "t1", "outcome": "resolved", "outcome_at": datetime(2026, 1, 1, 13, tzinfo=UTC)}
+    return Rows("outcomes", pa.Table.from_pylist([plain | row for row in rows], schema=OUTCOMES))
 
 
 @dataclass

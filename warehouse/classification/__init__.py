@@ -189,6 +189,11 @@ def find_model(sku: Sku, day: date) -> str | None:
     return None
 
 
+def knows_model(model: str, day: date) -> bool:
+    """Whether the table of models has a row for this model id; one that it has not keeps its own name."""
+    return any(row.patterns["pattern"].search(model) for row in _rows("models", day))
+
+
 def _expand(template: str, match: re.Match[str]) -> str:
     """Fill in the groups; a segment between hyphens whose group did not take part is left out."""
     segments = []

@@ -112,6 +112,7 @@ def test_a_call_becomes_a_row_of_the_allow_list(drop: Drop) -> None:
         "tool_calls": 5,
         "latency_ms": 812,
         "gpu_seconds": 0.25,
+        "logged_cost_usd": None,
     }
     assert parsed.notes == ()
 

@@ -12,6 +12,7 @@ from tests.warehouse.bills import Home, call_rows, rows_of
 from tests.warehouse.build.small_run import FEATURES
 from warehouse import model_runner
 from warehouse.store import Warehouse
+from warehouse.telemetry import derive_tasks
 
 COLUMNS = (
     "usage_date::VARCHAR, feature, model, calls, failed_calls, retries, tasks, tasks_with_outcome, successful_tasks"
@@ -20,6 +21,7 @@ COLUMNS = (
 
 def usage(wh: Warehouse, columns: str = COLUMNS) -> list[tuple[Any, ...]]:
     FEATURES.apply_tables(wh.con)
+    derive_tasks(wh)
     model = next(model for model in model_runner.read_models() if model.table == "core.usage")
     model_runner.run_models(wh.con, [model])
     failed = [one for one in model_runner.run_checks(wh.con, [model]) if one.level == "fail" and not one.ok]

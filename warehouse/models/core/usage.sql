@@ -6,6 +6,7 @@
 -- Why a filter: a call that two sources report (same provider and response id, or same task, attempt and
 --   moment) counts once. A task counts once, in the row of its first call and on that call's UTC day;
 --   calls and tokens count on their own day. A call without a task id is no task.
+-- Per task and per user: staging.tasks and staging.user_months, which are private to the writer.
 -- Columns:
 --   usage_date: UTC day.
 --   feature: the feature that the call names; 'unallocated' where it names none.
@@ -14,64 +15,21 @@
 --   successful_tasks: of these, tasks whose last known outcome is in the feature's success list; null where no outcome is known or the feature has no list.
 --   tasks_with_outcome: of these, tasks whose outcome is known.
 --   input_tokens: uncached input only; the five kinds of tokens are disjoint.
-WITH calls AS (
+--   logged_cost_usd: what the logs' own tools priced the calls at, an estimate of theirs; null where any call has none.
+WITH tasks AS (
     SELECT
-        *,
-        CASE
-            WHEN response_id IS NOT NULL THEN concat_ws('|', 'r', provider, response_id)
-            WHEN task_id IS NOT NULL THEN concat_ws('|', 't', feature, task_id, attempt, called_at, provider, model)
-        END AS call_key
-    FROM staging.stg_calls
-),
-numbered AS (
-    SELECT
-        *,
-        -- Which of two reports counts does not depend on the order of loading.
-        row_number() OVER (
-            PARTITION BY call_key ORDER BY called_at, source_name, input_tokens DESC NULLS LAST, delivery_id
-        ) AS report
-    FROM calls
-    WHERE call_key IS NOT NULL
-),
-unique_calls AS (
-    SELECT * EXCLUDE (call_key, report) FROM numbered WHERE report = 1
-    UNION ALL BY NAME
-    -- Nothing tells such calls apart: two that look alike are two.
-    SELECT * EXCLUDE (call_key) FROM calls WHERE call_key IS NULL
-),
--- An outcome may come late, in another report of the call or from another source: all reports count.
-outcomes AS (
-    SELECT task_id, arg_max(outcome, called_at) AS outcome
-    FROM staging.stg_calls
-    WHERE task_id IS NOT NULL AND outcome IS NOT NULL
-    GROUP BY task_id
-),
-first_calls AS (
-    SELECT
-        task_id,
-        min_by(
-            {'day': called_at::DATE, 'feature': feature, 'provider': provider, 'model': model, 'task_type': task_type},
-            (called_at, coalesce(attempt, 1), coalesce(response_id, ''), coalesce(model, ''))
-        ) AS first
-    FROM unique_calls
-    WHERE task_id IS NOT NULL
-    GROUP BY task_id
-),
-tasks AS (
-    SELECT
-        t.first.day AS usage_date,
-        coalesce(t.first.feature, 'unallocated') AS feature,
-        t.first.provider AS provider,
-        t.first.model AS model,
-        t.first.task_type AS task_type,
+        t.task_date AS usage_date,
+        t.feature,
+        t.provider,
+        t.model,
+        t.task_type,
         count(*) AS tasks,
-        count(o.outcome) AS tasks_with_outcome,
+        count(t.outcome) AS tasks_with_outcome,
         count(*) FILTER (WHERE s.outcome IS NOT NULL) AS successful_tasks,
         bool_or(l.feature IS NOT NULL) AS has_success_list
-    FROM first_calls AS t
-    LEFT JOIN outcomes AS o ON o.task_id = t.task_id
-    LEFT JOIN core.feature_success AS s ON s.feature = t.first.feature AND s.outcome = o.outcome
-    LEFT JOIN (SELECT DISTINCT feature FROM core.feature_success) AS l ON l.feature = t.first.feature
+    FROM staging.tasks AS t
+    LEFT JOIN core.feature_success AS s ON s.feature = t.feature AND s.outcome = t.outcome
+    LEFT JOIN (SELECT DISTINCT feature FROM core.feature_success) AS l ON l.feature = t.feature
     GROUP BY ALL
 ),
 traffic AS (
@@ -91,8 +49,10 @@ traffic AS (
         sum(reasoning_tokens)::BIGINT AS reasoning_tokens,
         sum(tool_calls)::BIGINT AS tool_calls,
         -- A sum of doubles depends on the order of rows; thousandths of a second do not.
-        sum(gpu_seconds::DECIMAL(18, 3))::DOUBLE AS gpu_seconds
-    FROM unique_calls
+        sum(gpu_seconds::DECIMAL(18, 3))::DOUBLE AS gpu_seconds,
+        CASE WHEN count(*) = count(logged_cost_usd) THEN sum(logged_cost_usd) END::DECIMAL(38, 12) AS logged_cost_usd
+    FROM staging.stg_calls
+    WHERE is_duplicate IS NOT TRUE
     GROUP BY ALL
 )
 SELECT
@@ -114,7 +74,8 @@ SELECT
     c.reasoning_tokens,
     c.tool_calls,
     c.gpu_seconds,
-    NULL::DECIMAL(38, 12) AS estimated_cost_usd
+    NULL::DECIMAL(38, 12) AS estimated_cost_usd,
+    c.logged_cost_usd
 FROM traffic AS c
 LEFT JOIN tasks AS t
     ON t.usage_date = c.usage_date

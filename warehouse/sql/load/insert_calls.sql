@@ -8,3 +8,4 @@ FROM (
 {{ scan }}
 ) AS c
 LEFT JOIN canonical_names AS n ON n.provider IS NOT DISTINCT FROM c.provider AND n.model IS NOT DISTINCT FROM c.model
+WHERE c.called_at <= $latest

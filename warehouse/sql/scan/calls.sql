@@ -13,5 +13,6 @@ SELECT
     {% endfor %}
     {{ c.cast("tool_calls", "INTEGER") }} AS tool_calls,
     {{ c.cast("latency_ms", "BIGINT") }} AS latency_ms,
-    {{ c.cast("gpu_seconds", "DOUBLE") }} AS gpu_seconds
+    {{ c.cast("gpu_seconds", "DOUBLE") }} AS gpu_seconds,
+    ({{ c.money("logged_cost_usd") }})::DECIMAL(38, 12) AS logged_cost_usd
 FROM {{ relation }}

@@ -29,6 +29,22 @@ CREATE TABLE IF NOT EXISTS staging.stg_calls (
     gpu_seconds DOUBLE
 );
 
+-- What the log's own tool priced the call at, in US dollars: an estimate of theirs, kept beside ours.
+ALTER TABLE staging.stg_calls ADD COLUMN IF NOT EXISTS logged_cost_usd DECIMAL(38, 12);
+
+-- Another row reports the same call, and that one counts. Set anew by each build, over all sources.
+ALTER TABLE staging.stg_calls ADD COLUMN IF NOT EXISTS is_duplicate BOOLEAN DEFAULT FALSE;
+
+-- Outcomes of tasks that came apart from the calls, as the connectors' OUTCOMES schema has them.
+CREATE TABLE IF NOT EXISTS staging.stg_outcomes (
+    source_name VARCHAR NOT NULL,
+    scope VARCHAR NOT NULL,
+    delivery_id VARCHAR NOT NULL,
+    task_id VARCHAR NOT NULL,
+    outcome VARCHAR NOT NULL,
+    outcome_at TIMESTAMPTZ NOT NULL
+);
+
 -- Which deliveries' calls stand above. ops.deliveries is in the other file, and one transaction
 -- writes to one file: a delivery counts as loaded when both know it.
 CREATE TABLE IF NOT EXISTS staging.staged_deliveries (

@@ -1,0 +1,86 @@
+-- What is wrong or missing in telemetry, counted, with what was done about it. Never content.
+--
+-- Grain: one row per source_name, issue and detail, over the deliveries that still speak.
+-- Units: occurrences, in calls, lines, outcomes or fields as the issue says.
+-- Columns:
+--   issue: a code; docs/events.md describes each.
+--   detail: the field, feature, model or pair of sources concerned; null where the issue has none.
+--   treatment: 'rejected', 'left out', 'counted once', 'kept' or 'dropped': what became of what is counted.
+WITH told AS (
+    SELECT t.source_name, t.issue, t.detail, sum(t.occurrences)::BIGINT AS occurrences
+    FROM ops.telemetry_deliveries AS t
+    INNER JOIN ops.deliveries AS d ON d.delivery_id = t.delivery_id AND d.is_current
+    GROUP BY ALL
+),
+duplicates AS (
+    SELECT source_name, 'duplicate' AS issue, NULL AS detail, count(*) AS occurrences
+    FROM staging.stg_calls
+    WHERE is_duplicate
+    GROUP BY source_name
+),
+unknown_features AS (
+    SELECT source_name, 'unknown_feature' AS issue, feature AS detail, count(*) AS occurrences
+    FROM staging.stg_calls
+    WHERE feature IS NOT NULL AND is_duplicate IS NOT TRUE AND feature NOT IN (SELECT feature FROM core.features)
+    GROUP BY source_name, feature
+),
+unknown_tasks AS (
+    SELECT o.source_name, 'outcome_for_unknown_task' AS issue, NULL AS detail, count(*) AS occurrences
+    FROM staging.stg_outcomes AS o
+    LEFT JOIN staging.tasks AS t ON t.task_id = o.task_id
+    WHERE t.task_id IS NULL
+    GROUP BY o.source_name
+),
+-- Two sources that both report a feature's calls to a provider on a day, where neither's calls have a response id
+-- by which to tell that they are the same.
+untold AS (
+    SELECT source_name, called_at::DATE AS call_date, feature, provider, count(*) AS calls
+    FROM staging.stg_calls
+    WHERE is_duplicate IS NOT TRUE AND response_id IS NULL
+    GROUP BY ALL
+),
+two_sources AS (
+    SELECT
+        u.source_name,
+        'two_sources' AS issue,
+        concat_ws(', ', u.feature, u.provider, 'also from ' || o.source_name) AS detail,
+        sum(u.calls)::BIGINT AS occurrences
+    FROM untold AS u
+    INNER JOIN (
+        SELECT DISTINCT source_name, called_at::DATE AS call_date, feature, provider
+        FROM staging.stg_calls
+        WHERE is_duplicate IS NOT TRUE
+    ) AS o
+        ON o.call_date = u.call_date
+        AND o.source_name <> u.source_name
+        AND o.feature IS NOT DISTINCT FROM u.feature
+        AND o.provider IS NOT DISTINCT FROM u.provider
+    GROUP BY ALL
+),
+found AS (
+    SELECT * FROM told
+    UNION ALL BY NAME
+    SELECT * FROM duplicates
+    UNION ALL BY NAME
+    SELECT * FROM unknown_features
+    UNION ALL BY NAME
+    SELECT * FROM unknown_tasks
+    UNION ALL BY NAME
+    SELECT * FROM two_sources
+)
+SELECT
+    source_name,
+    issue,
+    detail,
+    occurrences,
+    CASE
+        WHEN issue = 'rejected' THEN 'rejected'
+        WHEN issue IN ('in_the_future', 'parent_span', 'other_source_of_record', 'not_a_call', 'unfinished_line')
+            THEN 'left out'
+        WHEN issue = 'duplicate' THEN 'counted once'
+        WHEN issue IN ('dropped_field', 'dropped_user_id') THEN 'dropped'
+        WHEN issue = 'outcome_for_unknown_task' THEN 'waits for its task'
+        ELSE 'kept'
+    END AS treatment
+FROM found
+ORDER BY source_name, issue, detail

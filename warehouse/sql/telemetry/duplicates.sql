@@ -1,0 +1,20 @@
+-- Of the reports of one call all but one. The one that names a feature and a task counts before others, then the
+-- earliest; which one it is does not depend on the order of loading.
+CREATE OR REPLACE TEMP TABLE duplicate_calls AS
+SELECT row_id
+FROM (
+    SELECT
+        s.row_id,
+        row_number() OVER (
+            PARTITION BY
+                CASE
+                    WHEN response_id IS NOT NULL THEN concat_ws('|', 'r', provider, response_id)
+                    ELSE concat_ws('|', 't', feature, task_id, attempt, called_at, provider, model)
+                END
+            ORDER BY
+                feature IS NULL, task_id IS NULL, called_at, source_name, input_tokens DESC NULLS LAST, delivery_id
+        ) AS report
+    FROM suspect_calls AS s
+    INNER JOIN staging.stg_calls AS c ON c.rowid = s.row_id
+)
+WHERE report > 1

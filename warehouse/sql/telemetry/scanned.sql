@@ -1,0 +1,4 @@
+SELECT count(*), count(*) FILTER (WHERE {{ moment }} > ?)
+FROM (
+{{ scan }}
+) AS scanned
