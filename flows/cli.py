@@ -113,6 +113,50 @@ def backfill(
 
 
 @app.command()
+def backup(
+    location: Annotated[str, typer.Argument(help="A folder, or s3://bucket/prefix.")],
+    with_landing: Annotated[bool, typer.Option("--with-landing", help="The landed payloads too.")] = False,
+    keep: Annotated[int | None, typer.Option(min=1, help="Remove the oldest until so many are left.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Back up the warehouse, the state and landing's index, all of one moment; waits for a run to end."""
+    from flows.backup import back_up
+
+    made = back_up(_settings(config)[1], location, with_landing=with_landing, keep=keep)
+    out.print(f"{made.name}: {len(made.files)} files, {made.size_bytes:,} bytes", markup=False, soft_wrap=True)
+
+
+@app.command()
+def restore(
+    location: Annotated[str, typer.Argument(help="Where the backups are: a folder, or s3://bucket/prefix.")],
+    at: Annotated[str | None, typer.Option(help="The backup's name. [default: the newest]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace what the home holds.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Put a backup in the home's place, after comparing every byte with its manifest, and publish it."""
+    from flows.backup import restore as restore_backup
+
+    done = restore_backup(_settings(config)[1], location, name=at, force=force)
+    out.print(f"restored {done.name} of {done.created_at:%Y-%m-%d %H:%M} UTC", markup=False, soft_wrap=True)
+    if done.missing:
+        out.print(
+            f"{len(done.missing)} landed deliveries are not in this home: what is loaded is whole, but a rebuild needs "
+            "them — copy the old landing folder here, or backfill",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def maintain(config: ConfigOption = None) -> None:
+    """Remove landed deliveries that others replaced long ago, and back up where `backup.location` says."""
+    from flows.maintain import maintain as run_maintenance
+
+    for line in run_maintenance(_settings(config)[1]):
+        out.print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
 def serve(config: ConfigOption = None) -> None:
     """Run the daily flow on its schedule in this process, with the Prefect server it needs."""
     from flows.serve import serve as serve_schedules

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from connectors.errors import TransientError
+from flows.artifacts import publish_artifacts
 from flows.errors import DeliveriesWaiting, SourcesFailed
-from flows.run import Run, open_run
+from flows.liveness import living_run
+from flows.run import Home, Run, open_run
 from flows.settings import load_settings
 from flows.steps import Step, run_steps
-from flows.summary import RunSummary, summarise, summary_markdown
+from flows.summary import RunSummary, summarise
 
-LOCK_WAIT_SECONDS = 600  # a scheduled run waits this long for a run that a person started
+LOCK_WAIT_SECONDS = 3600  # a scheduled run waits this long for a run that a person started
 
 
 def _execute_as_task(step: Step, run: Run, label: str, *arguments: Any) -> Any:
@@ -51,11 +52,15 @@ def daily(config: str = "trendbreak.yml", as_of: date | None = None, source: str
     Fails with SourcesFailed when a source could not be read, after everything else is done.
     """
     settings = load_settings(Path(config))
-    with open_run(settings, as_of=as_of, only_source=source, wait_seconds=LOCK_WAIT_SECONDS) as run:
+    with (
+        living_run(Home(settings.home)) as dead,
+        open_run(settings, as_of=as_of, only_source=source, wait_seconds=LOCK_WAIT_SECONDS) as run,
+    ):
         run.say("Prefect started")
+        run.notices.extend(one.notice for one in dead)
         run_steps(run, _execute_as_task)
         summary = summarise(run)
-    create_markdown_artifact(key="daily-summary", markdown=summary_markdown(summary))
+        publish_artifacts("daily", summary, run.state.list_incidents(), run.messages)
     if summary.failures:
         raise SourcesFailed(summary.failures, summary)
     return summary

@@ -90,6 +90,20 @@ class ScheduleSettings(_Strict):
     timezone: str = "UTC"
 
 
+class RetentionSettings(_Strict):
+    """How long what is no longer needed is kept. What a rebuild needs is never removed."""
+
+    superseded_days: int | None = Field(default=90, ge=1, description="landed deliveries that others replaced")
+
+
+class BackupSettings(_Strict):
+    """Where the maintenance flow backs up to (a folder or s3://…), and how many backups stay there."""
+
+    location: str | None = None
+    keep: int = Field(default=7, ge=1)
+    with_landing: bool = Field(default=False, description="the landed payloads too, not only their index")
+
+
 class RateSettings(_Strict):
     """US dollars per unit of a currency, from a day on."""
 
@@ -109,6 +123,8 @@ class Settings(_Strict):
     alerts: AlertSettings = AlertSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     currency_rates: tuple[RateSettings, ...] = ()
+    retention: RetentionSettings = RetentionSettings()
+    backup: BackupSettings = BackupSettings()
     backfill_days: int = Field(default=120, ge=1, le=1200, description="how far the first run reaches back")
     state: str | None = Field(default=None, description="state store URL; default: SQLite in home")
 

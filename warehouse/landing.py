@@ -17,7 +17,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path, PurePosixPath
@@ -193,6 +193,19 @@ class Landing:
                 raise LandingError(
                     "the landed bytes are not the ones that were fetched", where=str(landed), cure=_REFETCH
                 )
+
+    def remove(self, delivery: LandedDelivery) -> int:
+        """Remove a delivery, and its window's folder when it was the last; the bytes that this frees.
+
+        It is gone with one rename: what a kill leaves of it is a partial folder, which `sweep` removes.
+        """
+        going = delivery.path.with_name(f"delivery.partial-{os.getpid()}-{secrets.token_hex(4)}")
+        os.rename(delivery.path, going)
+        freed = sum(path.stat().st_size for path in going.rglob("*") if path.is_file())
+        shutil.rmtree(going)
+        with suppress(OSError):  # another delivery speaks for the same window
+            delivery.path.parent.rmdir()
+        return freed
 
     def sweep(self) -> list[Path]:
         """Remove what killed writers left; folders of a living writer stay. Returns what was removed."""

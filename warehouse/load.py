@@ -163,6 +163,15 @@ def loaded_identities(wh: Warehouse, source_name: str) -> set[tuple[str, str]]:
     }
 
 
+def superseded_deliveries(wh: Warehouse) -> set[tuple[str, str]]:
+    """(source_name, delivery_id) of what was loaded once and speaks for no day any more."""
+    return set(
+        wh.con.execute(
+            "SELECT source_name, delivery_id FROM ops.deliveries GROUP BY ALL HAVING NOT bool_or(is_current)"
+        ).fetchall()
+    )
+
+
 def _still_speaks(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> bool:
     """Whether this very content is loaded and nothing that was loaded later speaks for any of its days."""
     row = con.execute(

@@ -528,6 +528,24 @@ class StateStore:
             where=[columns.backfill_id == backfill_id],
         )
 
+    def is_empty(self) -> bool:
+        """Whether nobody has written anything to it."""
+        with self._connect(writes=False) as connection:
+            return not any(connection.execute(sa.select(table).limit(1)).first() for table in _METADATA.sorted_tables)
+
+    def copy_to(self, other: StateStore) -> dict[str, int]:
+        """Make `other` hold exactly what this store holds; rows per table. One transaction on either side: a reader of
+        `other` sees its old rows or the new ones, and a copy that is killed leaves the old ones."""
+        counts = {}
+        with self._connect(writes=False) as source, other._connect(writes=True) as target:
+            for table in _METADATA.sorted_tables:
+                rows = [dict(row) for row in source.execute(sa.select(table)).mappings()]
+                target.execute(table.delete())
+                if rows:
+                    target.execute(table.insert(), rows)
+                counts[table.name] = len(rows)
+        return counts
+
     def export(self) -> dict[str, pa.Table]:
         """Every table as Arrow, with dates, UTC timestamps and DECIMAL(38, 12), for `ops.*` of the snapshot.
         All are read in one transaction."""

@@ -31,6 +31,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 # what exceeds the limit spills to `<home>/warehouse/spill`.
 MEMORY_LIMIT = "640MB"
 POLL_SECONDS = 0.1
+FILES = ("trendbreak.duckdb", "staging.duckdb")
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,32 @@ def open_warehouse(
             yield Warehouse(con, Path(home))
         finally:
             con.close()
+
+
+@contextmanager
+def hold_files(home: Path, *, wait_seconds: float = 0) -> Iterator[dict[str, Path]]:
+    """Hold the writer's lock with the files closed and whole, so that they can be copied or replaced.
+
+    Yields file name → path of the files that there are; none has a write-ahead log beside it. Raises WarehouseLocked.
+    """
+    folder = Path(home) / "warehouse"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _lock(folder / ".lock", wait_seconds):
+        present = {name: folder / name for name in FILES if (folder / name).exists()}
+        if present:
+            con = _connect(folder, MEMORY_LIMIT, None)
+            try:
+                con.execute("CHECKPOINT")
+                con.execute("CHECKPOINT staging")
+            finally:
+                con.close()
+            present = {name: folder / name for name in FILES}
+        yield present
+
+
+def newest_migration() -> int:
+    """The version that this program brings a warehouse to."""
+    return max(int(path.name[:4]) for path in MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))
 
 
 def _connect(folder: Path, memory_limit: str, threads: int | None) -> duckdb.DuckDBPyConnection:

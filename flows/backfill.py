@@ -1,0 +1,29 @@
+"""The backfill as a Prefect flow, for a deployment: `flows.backfills` does the work."""
+
+# No `from __future__ import annotations` here: Prefect resolves the flow's parameter types at run time.
+
+from datetime import date
+from pathlib import Path
+
+from prefect import flow, get_run_logger
+
+from flows.artifacts import publish_artifacts
+from flows.backfills import run_backfill
+from flows.incidents import open_state
+from flows.liveness import living_run
+from flows.run import Home
+from flows.settings import load_settings
+from flows.summary import RunSummary
+
+
+@flow(name="backfill", flow_run_name="backfill {since} to {until}", persist_result=False)
+def backfill(
+    since: date, until: date, reason: str, source: str | None = None, config: str = "trendbreak.yml"
+) -> RunSummary:
+    """Read the days from `since` to `until`, both inclusive, again. A run that died is taken up where it was."""
+    settings = load_settings(Path(config))
+    logger = get_run_logger()
+    with living_run(Home(settings.home)):
+        summary = run_backfill(settings, first=since, last=until, reason=reason, source=source, say=logger.info)
+    publish_artifacts("backfill", summary, open_state(settings).list_incidents())
+    return summary

@@ -1,0 +1,23 @@
+"""Maintenance as a Prefect flow: `flows.maintain` does the work."""
+
+# No `from __future__ import annotations` here: Prefect resolves the flow's parameter types at run time.
+
+from pathlib import Path
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from flows.liveness import living_run
+from flows.maintain import maintain
+from flows.run import Home
+from flows.settings import load_settings
+
+
+@flow(name="maintenance", flow_run_name="maintenance", persist_result=False)
+def maintenance(config: str = "trendbreak.yml") -> list[str]:
+    """Close dead runs, remove what is no longer needed, back up."""
+    settings = load_settings(Path(config))
+    with living_run(Home(settings.home)) as dead:
+        said = [*(one.notice for one in dead), *maintain(settings)]
+    create_markdown_artifact(key="maintenance-summary", markdown="\n".join(f"- {line}" for line in said))
+    return said
