@@ -39,6 +39,7 @@ def build_warehouse(run: Run) -> None:
         as_of=run.as_of,
         settled_through=run.settled_through,
         due_through=due,
+        prices=run.prices,
         old_features=read_rules(previous["content"]) if previous and previous["content"] != rules else None,
     )
     # A run that is killed here compares again the next time: the state store still has the old rules.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +27,8 @@ incidents_app = typer.Typer(help="The ledger of incidents, and the answers that 
 slack_app = typer.Typer(help="Set Slack up: the app's manifest, a sample message, the button listener.")
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(slack_app, name="slack")
+prices_app = typer.Typer(help="What models cost: list prices, your own, and what others would make of the bill.")
+app.add_typer(prices_app, name="prices")
 
 ConfigOption = Annotated[
     Path | None,
@@ -276,6 +278,33 @@ def slack_listen(config: ConfigOption = None) -> None:
     from flows.incidents import listen
 
     listen(_settings(config)[1], stop=threading.Event(), say=lambda text: out.print(text, markup=False))
+
+
+@prices_app.command("show")
+def prices_show(
+    model: Annotated[str, typer.Argument(help="A model, or provider/model.")],
+    config: ConfigOption = None,
+    as_of: AsOfOption = None,
+) -> None:
+    """The dated prices of a model per million tokens, with your own from prices.yml."""
+    from flows.prices import show_prices
+    from flows.settings import config_path
+
+    settings = _settings(config)[1] if config is not None or config_path(config).is_file() else None
+    show_prices(settings, model, as_of=_day(as_of) or datetime.now(UTC).date(), console=out)
+
+
+@prices_app.command("diff")
+def prices_diff(
+    new: Annotated[Path, typer.Argument(help="Another prices.yml.")],
+    since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day. [default: all]")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day after the last.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Re-price a period's calls: today's prices beside those of another file. Changes nothing."""
+    from flows.prices import diff_prices
+
+    diff_prices(_settings(config)[1], new, since=_day(since), until=_day(until), console=out)
 
 
 def _answer(config: Path | None, incident: str, word: str, *, until: date | None = None) -> None:

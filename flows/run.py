@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from warehouse.features import Features
     from warehouse.landing import Landing
     from warehouse.load import LoadResult
+    from warehouse.prices import PriceBook
     from warehouse.state import StateStore
     from warehouse.store import Warehouse
 
@@ -70,6 +71,7 @@ class Run:
     as_of: date  # the run's own day: days before it can be complete, it cannot
     sources: tuple[SourceSettings, ...]
     features: Features
+    prices: PriceBook
     warehouse: Warehouse
     landing: Landing
     state: StateStore
@@ -143,6 +145,13 @@ def progress(say: Callable[[str], None]) -> Iterator[None]:
         _progress.reset(token)
 
 
+def read_prices(settings: Settings) -> PriceBook:
+    """List prices, with the team's own over them. Raises warehouse.prices.PricesError."""
+    from warehouse.prices import PriceBook, load_prices
+
+    return PriceBook(load_prices(settings.prices)) if settings.prices else PriceBook()
+
+
 @contextmanager
 def open_run(
     settings: Settings,
@@ -165,6 +174,7 @@ def open_run(
     now = now or datetime.now(UTC)
     sources = (settings.source(only_source),) if only_source else settings.sources
     features = load_features(settings.features)
+    prices = read_prices(settings)
     home = Home(settings.home)
     state = StateStore(settings.state_url)
     with open_warehouse(home.root, wait_seconds=wait_seconds) as warehouse:
@@ -177,6 +187,7 @@ def open_run(
             as_of=as_of or now.date(),
             sources=sources,
             features=features,
+            prices=prices,
             warehouse=warehouse,
             landing=Landing(home.landing),
             state=state,

@@ -119,6 +119,7 @@ class Settings(_Strict):
     home: Path = Path("data")
     sources: tuple[SourceSettings, ...] = ()
     features: Path = Path("features.yml")
+    prices: Path | None = Field(default=None, description="negotiated prices, prices.yml; default: list prices")
     slack: SlackSettings = SlackSettings()
     alerts: AlertSettings = AlertSettings()
     schedule: ScheduleSettings = ScheduleSettings()
@@ -199,6 +200,7 @@ def load_settings(path: Path) -> Settings:
         update={
             "home": base / settings.home,
             "features": base / settings.features,
+            "prices": base / settings.prices if settings.prices else None,
             "sources": tuple(_anchored(source, base) for source in settings.sources),
         }
     )

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -325,7 +325,7 @@ def _by_telemetry(
     Charges that name a model follow that model's traffic. Charges of the same provider without a
     model follow the dollars of those that have one, or, where none has, all the provider's traffic.
     """
-    tokens, dollars = _traffic(con, features)
+    tokens, dollars, metered_traffic = _traffic(con, features)
     metered = _metered(con, name)
     billed: dict[_Series, dict[date, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
     for part in wanted:
@@ -339,7 +339,8 @@ def _by_telemetry(
             billed_usd=days,
             estimates=dollars.get(series) or tokens.get(series, {}),
             metered={
-                day: (total, tokens.get(series, {}).get(day, {})) for day, total in metered.get(series, {}).items()
+                day: (total, metered_traffic.get(series, {}).get(day, {}))
+                for day, total in metered.get(series, {}).items()
             },
             trailing_days=split.trailing_days,
         )
@@ -379,22 +380,46 @@ def _without_model(
     return {day: by_dollars.get(day) or rest[day] for day in days}
 
 
-def _traffic(con: duckdb.DuckDBPyConnection, features: Sequence[str]) -> tuple[_Sizes, _Sizes]:
-    """What telemetry saw of `features`: in weighted tokens; and in dollars, for the series of which every
-    row has an estimate."""
-    tokens, dollars = _no_sizes(), _no_sizes()
+def _traffic(con: duckdb.DuckDBPyConnection, features: Sequence[str]) -> tuple[_Sizes, _Sizes, _Sizes]:
+    """What telemetry saw of `features`: in weighted tokens; in dollars, for the series of which every row has an
+    estimate; and in tokens × price of their day, as `_metered` counts."""
+    tokens, dollars, metered = _no_sizes(), _no_sizes(), _no_sizes()
     unpriced: set[_Series] = set()
     if not _has_table(con, "usage"):
-        return tokens, dollars
+        return tokens, dollars, metered
+    weights = _weights(con)
     found = con.execute(render("allocate/traffic.sql", kinds=KIND_WEIGHTS), [list(features)]).fetchall()
     for provider, model, day, feature, cost_usd, *counts in found:
         series = (provider, _key(model))
-        tokens[series][day][feature] += weigh_tokens(dict(zip(KIND_WEIGHTS, counts, strict=True)))
+        by_kind = dict(zip(KIND_WEIGHTS, counts, strict=True))
+        tokens[series][day][feature] += weigh_tokens(by_kind)
+        metered[series][day][feature] += weigh_tokens(by_kind, weights(provider, model, day))
         if cost_usd is None:
             unpriced.add(series)
         else:
             dollars[series][day][feature] += cost_usd
-    return tokens, {series: days for series, days in dollars.items() if series not in unpriced}
+    return tokens, {series: days for series, days in dollars.items() if series not in unpriced}, metered
+
+
+_Weights = Callable[[str | None, str | None, date], Mapping[str, Decimal]]
+
+
+def _weights(con: duckdb.DuckDBPyConnection) -> _Weights:
+    """What a token of each kind weighs on a day: its standard price for short contexts, else KIND_WEIGHTS.
+
+    Telemetry and meter of one model and day are weighed alike, whatever it is.
+    """
+    bands: dict[_Series, list[tuple[date, date, Mapping[str, Decimal]]]] = defaultdict(list)
+    if _has_table(con, "prices"):
+        for provider, model, first, end, *prices in con.execute(render("allocate/prices.sql")).fetchall():
+            by_kind = {kind: ZERO if price is None else price for kind, price in zip(KIND_WEIGHTS, prices, strict=True)}
+            bands[provider, _key(model)].append((first, end, by_kind))
+
+    def weigh(provider: str | None, model: str | None, day: date) -> Mapping[str, Decimal]:
+        holding = (prices for first, end, prices in bands.get((provider, _key(model)), ()) if first <= day < end)
+        return next(holding, KIND_WEIGHTS)
+
+    return weigh
 
 
 def _no_sizes() -> _Sizes:
@@ -402,11 +427,12 @@ def _no_sizes() -> _Sizes:
 
 
 def _metered(con: duckdb.DuckDBPyConnection, split: str) -> dict[_Series, dict[date, Decimal]]:
-    """Series → day → weighted tokens that the provider metered, in the accounts whose charges the split divides."""
+    """Series → day → tokens × price that the provider metered, in the accounts whose charges the split divides."""
+    weights = _weights(con)
     found: dict[_Series, dict[date, Decimal]] = defaultdict(lambda: defaultdict(lambda: ZERO))
     rows = con.execute(render("allocate/metered.sql", kinds=KIND_WEIGHTS), [split]).fetchall()
     for provider, model, day, *counts in rows:
-        size = weigh_tokens(dict(zip(KIND_WEIGHTS, counts, strict=True)))
+        size = weigh_tokens(dict(zip(KIND_WEIGHTS, counts, strict=True)), weights(provider, model, day))
         if size > 0:
             found[provider, _key(model)][day] += size
     return found

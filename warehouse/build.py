@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 from warehouse.allocate import allocate
 from warehouse.errors import ReconciliationError
 from warehouse.model_runner import CheckResult, downstream, order_models, read_models, run_checks, run_models
+from warehouse.prices import PriceBook
+from warehouse.prices.tables import apply_prices
 from warehouse.rule_changes import RuleMove, compare_rules
 from warehouse.statements import render
 from warehouse.store import Warehouse
@@ -65,13 +67,15 @@ def build(
     settled_through: Mapping[str, date],
     old_features: Features | None = None,
     due_through: Mapping[str, date] | None = None,
+    prices: PriceBook | None = None,
 ) -> BuildResult:
     """Rebuild allocations and models from core, check and reconcile them.
 
     `settled_through`: source name → its last settled day, which models read for is_settled; a day
     after `as_of` never counts. `due_through`: the day it would be if the source were not late (default:
-    it is not). `old_features`: the rules of the build before, where they were others: what
-    the change moves is in the result. Raises ReconciliationError, CheckError or ModelError; the warehouse
+    it is not). `old_features`: the rules of the build before, where they were others: what the change moves
+    is in the result. `prices`: what tokens cost; list prices by default. Raises ReconciliationError,
+    CheckError or ModelError; the warehouse
     then stands as before.
     """
     con = wh.con
@@ -80,6 +84,7 @@ def build(
         before = _fingerprint(con)
         _write_settled(con, settled_through, due_through or {}, as_of)
         features.apply_tables(con)
+        apply_prices(con, prices or PriceBook())
         models = order_models(con, read_models())
         late = downstream(con, models, "core.allocations")
         # Splits by telemetry read core.usage: what does not need allocations is built before them.

@@ -125,9 +125,11 @@ def telemetry_shares(
     return shares
 
 
-def weigh_tokens(tokens_by_kind: Mapping[str, int | Decimal | None]) -> Decimal:
-    """Tokens of all kinds as if they were uncached input tokens, by KIND_WEIGHTS."""
-    return sum((KIND_WEIGHTS[kind] * Decimal(count or 0) for kind, count in tokens_by_kind.items()), ZERO)
+def weigh_tokens(
+    tokens_by_kind: Mapping[str, int | Decimal | None], weights: Mapping[str, Decimal] = KIND_WEIGHTS
+) -> Decimal:
+    """Tokens × weight of their kind: as if all were uncached input, by KIND_WEIGHTS, or in dollars, by prices."""
+    return sum((weights[kind] * Decimal(count or 0) for kind, count in tokens_by_kind.items()), ZERO)
 
 
 _VENDOR = re.compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from tests.warehouse.bills import Home, call_rows, rows_of
 from tests.warehouse.build.small_run import FEATURES
 from warehouse import model_runner
+from warehouse.prices import PriceBook
+from warehouse.prices.tables import apply_prices
 from warehouse.store import Warehouse
 from warehouse.telemetry import derive_tasks
 
@@ -22,6 +25,7 @@ COLUMNS = (
 def usage(wh: Warehouse, columns: str = COLUMNS) -> list[tuple[Any, ...]]:
     FEATURES.apply_tables(wh.con)
     derive_tasks(wh)
+    apply_prices(wh.con, PriceBook())
     model = next(model for model in model_runner.read_models() if model.table == "core.usage")
     model_runner.run_models(wh.con, [model])
     failed = [one for one in model_runner.run_checks(wh.con, [model]) if one.level == "fail" and not one.ok]
@@ -103,4 +107,5 @@ def test_tokens_by_kind_and_unknown_ones(home: Home, wh: Warehouse) -> None:
     load(home, wh, {"cache_read_tokens": 5, "gpu_seconds": 0.1}, {"task_id": "t2", "gpu_seconds": 0.2, "tool_calls": 3})
     kinds = "input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens"
     assert usage(wh, f"{kinds}, tool_calls, gpu_seconds") == [(200, 5, None, 20, None, 3, pytest.approx(0.3))]
-    assert usage(wh, "estimated_cost_usd") == [(None,)]
+    # gpt-5-mini: 200 in at $0.25, 5 cached at $0.025, 20 out at $2 per million.
+    assert usage(wh, "estimated_cost_usd") == [(Decimal("0.000090125"),)]

@@ -20,3 +20,9 @@ SELECT feature, sum(calls) AS calls
 FROM core.usage
 WHERE feature <> 'unallocated' AND feature NOT IN (SELECT feature FROM core.features)
 GROUP BY feature;
+
+-- warn: calls have no known price; prices.yml can give one
+SELECT provider, model, sum(unpriced_calls) AS calls
+FROM core.usage
+WHERE unpriced_calls > 0
+GROUP BY provider, model;

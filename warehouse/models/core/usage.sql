@@ -2,7 +2,8 @@
 --
 -- Grain: one row per usage_date, feature, provider, model and task_type.
 -- Calendar: only days with calls. Absence means that no call was reported, which is no proof of none.
--- Units: counts and tokens; gpu_seconds in seconds; estimated_cost_usd in US dollars, null until priced.
+-- Units: counts and tokens; gpu_seconds in seconds; estimated_cost_usd in US dollars, tokens × the price
+--   of the call's moment (core.prices), null where any call has no known price.
 -- Why a filter: a call that two sources report (same provider and response id, or same task, attempt and
 --   moment) counts once. A task counts once, in the row of its first call and on that call's UTC day;
 --   calls and tokens count on their own day. A call without a task id is no task.
@@ -15,6 +16,8 @@
 --   successful_tasks: of these, tasks whose last known outcome is in the feature's success list; null where no outcome is known or the feature has no list.
 --   tasks_with_outcome: of these, tasks whose outcome is known.
 --   input_tokens: uncached input only; the five kinds of tokens are disjoint.
+--   active_users: different users of the row's calls; null where no call names one. Rows cannot be added up.
+--   unpriced_calls: calls whose model has no known price, or that report no tokens.
 --   logged_cost_usd: what the logs' own tools priced the calls at, an estimate of theirs; null where any call has none.
 WITH tasks AS (
     SELECT
@@ -34,8 +37,8 @@ WITH tasks AS (
 ),
 traffic AS (
     SELECT
-        called_at::DATE AS usage_date,
-        coalesce(feature, 'unallocated') AS feature,
+        usage_date,
+        feature,
         provider,
         model,
         task_type,
@@ -50,9 +53,11 @@ traffic AS (
         sum(tool_calls)::BIGINT AS tool_calls,
         -- A sum of doubles depends on the order of rows; thousandths of a second do not.
         sum(gpu_seconds::DECIMAL(18, 3))::DOUBLE AS gpu_seconds,
+        nullif(count(DISTINCT user_hash), 0) AS active_users,
+        count(*) - count(estimated_cost_usd) AS unpriced_calls,
+        sum(estimated_cost_usd)::DECIMAL(38, 12) AS estimated_cost_usd,
         CASE WHEN count(*) = count(logged_cost_usd) THEN sum(logged_cost_usd) END::DECIMAL(38, 12) AS logged_cost_usd
-    FROM staging.stg_calls
-    WHERE is_duplicate IS NOT TRUE
+    FROM priced_calls
     GROUP BY ALL
 )
 SELECT
@@ -74,7 +79,9 @@ SELECT
     c.reasoning_tokens,
     c.tool_calls,
     c.gpu_seconds,
-    NULL::DECIMAL(38, 12) AS estimated_cost_usd,
+    c.active_users,
+    c.unpriced_calls,
+    CASE WHEN c.unpriced_calls = 0 THEN c.estimated_cost_usd END AS estimated_cost_usd,
     c.logged_cost_usd
 FROM traffic AS c
 LEFT JOIN tasks AS t

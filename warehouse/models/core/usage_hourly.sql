@@ -2,7 +2,7 @@
 --
 -- Grain: one row per source_name, usage_hour, feature, provider, model, sub_account_id and api_key_id.
 -- Calendar: only hours with calls, of the 14 UTC days up to the newest call of any source.
--- Units: counts and tokens; estimated_cost_usd in US dollars, null until priced.
+-- Units: counts and tokens; estimated_cost_usd in US dollars, tokens × price, null where any call has no known price.
 -- Columns:
 --   usage_hour: begin of the UTC hour.
 --   feature: the feature that the call names; 'unallocated' where it names none.
@@ -11,14 +11,13 @@
 --   input_tokens: uncached input only; the five kinds of tokens are disjoint.
 WITH recent AS (
     SELECT c.*
-    FROM staging.stg_calls AS c
-    WHERE c.is_duplicate IS NOT TRUE
-        AND c.called_at >= (SELECT max(called_at)::DATE - 13 FROM staging.stg_calls)
+    FROM priced_calls AS c
+    WHERE c.called_at >= (SELECT max(called_at)::DATE - 13 FROM staging.stg_calls)
 )
 SELECT
     c.source_name,
     date_trunc('hour', c.called_at) AS usage_hour,
-    coalesce(c.feature, 'unallocated') AS feature,
+    c.feature AS feature,
     c.provider,
     c.model,
     NULL::VARCHAR AS sub_account_id,
@@ -31,12 +30,12 @@ SELECT
     sum(c.cache_write_tokens)::BIGINT AS cache_write_tokens,
     sum(c.output_tokens)::BIGINT AS output_tokens,
     sum(c.reasoning_tokens)::BIGINT AS reasoning_tokens,
-    NULL::DECIMAL(38, 12) AS estimated_cost_usd
+    CASE WHEN count(*) = count(c.estimated_cost_usd) THEN sum(c.estimated_cost_usd) END::DECIMAL(38, 12) AS estimated_cost_usd
 FROM recent AS c
 LEFT JOIN staging.tasks AS t
     ON t.task_id = c.task_id
     AND t.started_at = c.called_at
-    AND t.feature = coalesce(c.feature, 'unallocated')
+    AND t.feature = c.feature
     AND t.provider IS NOT DISTINCT FROM c.provider
     AND t.model IS NOT DISTINCT FROM c.model
     AND t.api_key_id IS NOT DISTINCT FROM c.api_key_id

@@ -1,0 +1,148 @@
+"""Calls in the warehouse: each at the price of its moment, its account and its size; unknown is null and counted."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from tests.warehouse.ledger import add_calls, add_charges, build_marts, charge, new_warehouse, rows_of
+from warehouse.features import parse_features
+from warehouse.prices import PriceBook, parse_prices
+from warehouse.prices.tables import reprice
+from warehouse.store import Warehouse
+
+FEATURES = parse_features("version: 1\nfeatures: {a: {}, b: {}}")
+MILLION = 1_000_000
+
+
+def usage(wh: Warehouse) -> list[dict[str, Any]]:
+    return rows_of(
+        wh.con,
+        "SELECT usage_date, model, calls, unpriced_calls, estimated_cost_usd AS usd FROM core.usage ORDER BY ALL",
+    )
+
+
+def call(day: int, **fields: Any) -> dict[str, Any]:
+    return {"called_at": f"2026-03-{day:02d} 10:00:00+00", "feature": "a", "model": "gpt-5-mini", **fields}
+
+
+def test_each_call_at_the_price_of_its_day_and_size() -> None:
+    wh = new_warehouse()
+    prices = parse_prices(
+        "version: 1\nprices:\n  - {provider: openai, model: gpt-5-mini, valid_from: 2026-03-02, percent: -20}"
+    )
+    add_calls(
+        wh,
+        [
+            # gpt-5-mini: $0.25 in, .025 cached, $2 out; the write has no price of its own.
+            call(1, input_tokens=MILLION, cache_read_tokens=MILLION, cache_write_tokens=MILLION, output_tokens=MILLION),
+            call(2, input_tokens=MILLION, output_tokens=0, reasoning_tokens=MILLION),
+            # 150k each is below the threshold of 200k though their sum is above it.
+            call(3, provider="anthropic", model="claude-sonnet-4-5", input_tokens=150_000, output_tokens=0),
+            call(3, provider="anthropic", model="claude-sonnet-4-5", input_tokens=150_000, output_tokens=0),
+            call(4, provider="anthropic", model="claude-sonnet-4-5", input_tokens=150_000, cache_read_tokens=60_000),
+        ],
+    )
+    build_with(wh, prices)
+    assert [(row["usage_date"].day, row["usd"]) for row in usage(wh)] == [
+        (1, Decimal("2.525")),
+        (2, Decimal("1.8")),
+        (3, Decimal("0.9")),
+        (4, Decimal("0.936225")),  # 150k × 6 + 60k × .6 + 10 out × 22.5
+    ]
+
+
+def build_with(wh: Warehouse, prices: Any) -> None:
+    from tests.warehouse.ledger import NOW, TODAY
+    from warehouse.build import build
+
+    build(
+        wh,
+        features=FEATURES,
+        run_id="r",
+        now=NOW,
+        as_of=TODAY,
+        settled_through={},
+        prices=PriceBook(prices),
+    )
+
+
+def test_unknown_is_null_and_counted_and_a_failure_without_tokens_is_billed_none() -> None:
+    wh = new_warehouse()
+    silent = dict.fromkeys(("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"))
+    add_calls(
+        wh,
+        [
+            call(1, model="no-such-model", input_tokens=5),
+            call(2),
+            call(2, **silent, reasoning_tokens=None),
+            call(3, **silent, reasoning_tokens=None, status="error"),
+        ],
+    )
+    result = build_marts(wh, FEATURES)
+    assert [(row["usage_date"].day, row["calls"], row["unpriced_calls"], row["usd"]) for row in usage(wh)] == [
+        (1, 1, 1, None),
+        (2, 2, 1, None),
+        (3, 1, 0, Decimal(0)),
+    ]
+    assert any("no known price" in check.text and not check.ok for check in result.check_results)
+
+
+def test_an_account_is_known_by_its_key_or_by_what_the_bill_says_of_the_key() -> None:
+    wh = new_warehouse()
+    add_charges(wh, [charge(1, api_key_id="key_a", sub_account_id="proj_a")])
+    prices = parse_prices(
+        "version: 1\nprices:\n"
+        "  - {provider: openai, account: proj_a, valid_from: 2026-01-01, percent: -50}\n"
+        "  - {provider: openai, account: key_b, valid_from: 2026-01-01, percent: 100}"
+    )
+    add_calls(
+        wh,
+        [call(day, api_key_id=key, input_tokens=MILLION, output_tokens=0) for day, key in enumerate("abc", start=1)],
+    )
+    wh.con.execute("UPDATE staging.stg_calls SET api_key_id = 'key_' || api_key_id")
+    build_with(wh, prices)
+    assert [row["usd"] for row in usage(wh)] == [Decimal("0.125"), Decimal("0.5"), Decimal("0.25")]
+
+
+def test_reprice_compares_and_leaves_nothing() -> None:
+    wh = new_warehouse()
+    add_calls(wh, [call(day, input_tokens=MILLION, output_tokens=0) for day in (1, 2, 3)])
+    dearer = parse_prices("version: 1\nprices: [{provider: openai, valid_from: 2026-03-02, percent: 100}]")
+    period = {"since": date(2026, 3, 2), "until": date(2026, 3, 4)}
+    before = rows_of(wh.con, "SELECT table_name FROM duckdb_tables() ORDER BY ALL")
+    key = ("a", "openai", "gpt-5-mini")
+    assert reprice(wh.con, PriceBook(), **period) == {key: (2, 0, Decimal("0.5"))}
+    assert reprice(wh.con, PriceBook(dearer), **period) == {key: (2, 0, Decimal(1))}
+    assert rows_of(wh.con, "SELECT table_name FROM duckdb_tables() ORDER BY ALL") == before
+
+
+def test_splits_weigh_metered_tokens_by_price() -> None:
+    # The meter: 3M in, 1M out at $0.25 and $2 = $2.75. a: 1M in = .25; b: 1M out = $2; .50 is nobody's.
+    wh = new_warehouse()
+    features = parse_features(
+        "version: 1\nfeatures: {a: {}, b: {}}\nsplits: {s: {method: telemetry}}\nrules: [{when: {}, split: s}]"
+    )
+    add_charges(wh, [charge("5.50", model="gpt-5-mini")])
+    wh.con.execute(
+        """
+        INSERT INTO core.metered_usage BY NAME
+        SELECT 'm' AS source_name, 's' AS scope, 'd' AS delivery_id, 'openai' AS provider,
+            DATE '2026-03-01' AS usage_date, 'gpt-5-mini' AS model, 3000000 AS input_tokens, 1000000 AS output_tokens
+        """
+    )
+    add_calls(
+        wh,
+        [
+            call(1, feature="a", input_tokens=MILLION, output_tokens=0),
+            call(1, feature="b", input_tokens=0, output_tokens=MILLION),
+        ],
+    )
+    build_marts(wh, features)
+    found = rows_of(wh.con, "SELECT feature, effective_cost_usd AS usd FROM core.allocations ORDER BY feature")
+    assert {row["feature"]: row["usd"].quantize(Decimal("1.000000")) for row in found} == {
+        "a": Decimal("0.5"),
+        "b": Decimal(4),
+        "unallocated": Decimal(1),
+    }

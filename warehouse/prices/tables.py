@@ -1,0 +1,116 @@
+"""core.prices: the dated prices of every model that telemetry or a provider's meter names.
+
+The table and the temporary view `priced_calls` (one row per call that counts, with its dollars) stand
+before the models are built: core.usage and the marts of unit economics read them.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from warehouse.prices.book import KINDS, TIERS, PriceBook
+from warehouse.statements import render
+
+if TYPE_CHECKING:
+    import duckdb
+
+_PRICE = pa.decimal128(18, 9)
+_PRICES = pa.schema(
+    [
+        ("price_id", pa.int32()),
+        ("provider", pa.string()),
+        ("model", pa.string()),
+        ("account", pa.string()),
+        ("pricing_tier", pa.string()),
+        ("valid_from", pa.date32()),
+        ("valid_to", pa.date32()),
+        ("time_from", pa.time64("us")),
+        ("time_to", pa.time64("us")),
+        ("above_input_tokens", pa.int64()),
+        ("up_to_input_tokens", pa.int64()),
+        *((f"{kind}_usd_per_million", _PRICE) for kind in KINDS),
+        ("price_origin", pa.string()),
+    ]
+)
+
+
+def apply_prices(con: duckdb.DuckDBPyConnection, book: PriceBook) -> None:
+    """Replace core.prices, and make the temporary view priced_calls.
+
+    Runs inside the caller's transaction. A call without a known price has no dollars.
+    """
+    _write_prices(con, book, "core.prices")
+    con.execute(
+        "COMMENT ON TABLE core.prices IS 'Dated prices, US dollars per million tokens, of every model that telemetry "
+        "or a meter names. valid_to is the day after the last. A model that is not here has no known price.'"
+    )
+    _write_accounts(con, book)
+    con.execute(render("prices/priced_calls.sql", name="priced_calls", prices="core.prices", since=None, until=None))
+
+
+def reprice(
+    con: duckdb.DuckDBPyConnection, book: PriceBook, *, since: date, until: date
+) -> dict[tuple[str, str | None, str | None], tuple[int, int, Decimal | None]]:
+    """(feature, provider, model) → (calls, calls without a price, dollars) of the calls of [since, until) at
+    the prices of `book`; dollars are None where no call has a price. Nothing that stays is written."""
+    _write_prices(con, book, "other_prices", temporary=True)
+    _write_accounts(con, book)
+    con.execute(render("prices/priced_calls.sql", name="repriced", prices="other_prices", since=since, until=until))
+    try:
+        rows = con.execute(render("prices/repriced.sql")).fetchall()
+    finally:
+        con.execute("DROP VIEW IF EXISTS temp.main.repriced")
+        for name in ("other_prices", "price_accounts"):
+            con.execute(f"DROP TABLE IF EXISTS temp.main.{name}")
+    return {
+        (feature, provider, model): (calls, unpriced, usd) for feature, provider, model, calls, unpriced, usd in rows
+    }
+
+
+def _write_prices(con: duckdb.DuckDBPyConnection, book: PriceBook, table: str, *, temporary: bool = False) -> None:
+    rows: list[dict[str, Any]] = []
+    for provider, model in con.execute(render("prices/named_models.sql")).fetchall():
+        for account in (None, *book.accounts()):
+            for tier in TIERS:
+                rows += _rows(book, provider, model, account, tier)
+    columns = {name: [row[name] for row in rows] for name in _PRICES.names if name != "price_id"}
+    con.register("_prices", pa.table({"price_id": range(1, len(rows) + 1), **columns}, schema=_PRICES))
+    try:
+        con.execute(render("prices/create.sql", table=table, temporary=temporary))
+    finally:
+        con.unregister("_prices")
+
+
+def _rows(book: PriceBook, provider: str, model: str, account: str | None, tier: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "provider": provider,
+            "model": model,
+            "account": account,
+            "pricing_tier": tier,
+            "valid_from": band.valid_from,
+            "valid_to": band.valid_to,
+            "time_from": band.time_from,
+            "time_to": band.time_to,
+            "above_input_tokens": band.above_input_tokens,
+            "up_to_input_tokens": band.up_to_input_tokens,
+            **{f"{kind}_usd_per_million": band.usd_per_million[kind] for kind in KINDS},
+            "price_origin": band.origin,
+        }
+        for band in book.bands(provider, model, account=account, tier=tier)
+    ]
+
+
+def _write_accounts(con: duckdb.DuckDBPyConnection, book: PriceBook) -> None:
+    """temp table price_accounts: API key → the account in prices.yml that it is, or belongs to by the bill."""
+    con.execute(render("prices/accounts.sql"), [list(book.accounts())])
+
+
+def called_days(con: duckdb.DuckDBPyConnection) -> tuple[date, date] | None:
+    """First day with a call, and the day after the last; None without telemetry."""
+    row = con.execute(render("prices/called_days.sql")).fetchone()
+    return (row[0], row[1]) if row and row[0] else None

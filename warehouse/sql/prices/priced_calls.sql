@@ -1,0 +1,67 @@
+-- Every call that counts, with its dollars at the price of its moment, model, account and size. A failed call that
+-- reports no tokens is billed none; any other call without a price or without tokens has no dollars.
+CREATE OR REPLACE TEMP VIEW {{ name }} AS
+SELECT
+    c.source_name,
+    c.called_at,
+    c.called_at::DATE AS usage_date,
+    coalesce(c.feature, 'unallocated') AS feature,
+    c.provider,
+    c.model,
+    c.task_id,
+    c.task_type,
+    c.attempt,
+    c.status,
+    c.response_id,
+    c.user_hash,
+    c.plan,
+    c.prompt_version,
+    c.api_key_id,
+    c.input_tokens,
+    c.cache_read_tokens,
+    c.cache_write_tokens,
+    c.output_tokens,
+    c.reasoning_tokens,
+    c.tool_calls,
+    c.gpu_seconds,
+    c.logged_cost_usd,
+    p.price_id,
+    CASE
+        WHEN coalesce(c.input_tokens, c.cache_read_tokens, c.cache_write_tokens, c.output_tokens, c.reasoning_tokens) IS NULL
+            THEN CASE WHEN c.status = 'error' THEN 0 END
+        ELSE (
+            (
+                {% for kind in ("input", "cache_read", "cache_write", "output", "reasoning") %}
+                CASE
+                    WHEN coalesce(c.{{ kind }}_tokens, 0) = 0 AND p.price_id IS NOT NULL THEN 0
+                    ELSE c.{{ kind }}_tokens::DECIMAL(18, 0) * p.{{ kind }}_usd_per_million
+                END{{ " +" if not loop.last }}
+                {% endfor %}
+            ) * 0.000001
+        )
+    END::DECIMAL(38, 12) AS estimated_cost_usd
+FROM staging.stg_calls AS c
+LEFT JOIN price_accounts AS a ON a.api_key_id = c.api_key_id
+LEFT JOIN {{ prices }} AS p
+    ON p.provider = c.provider
+    AND p.model = c.model
+    AND p.account IS NOT DISTINCT FROM a.account
+    AND p.pricing_tier = 'standard'
+    AND c.called_at::DATE >= p.valid_from
+    AND c.called_at::DATE < p.valid_to
+    AND (p.time_from = TIME '00:00:00' OR c.called_at::TIME >= p.time_from)
+    AND (p.time_to IS NULL OR c.called_at::TIME < p.time_to)
+    AND (
+        p.above_input_tokens = 0
+        OR coalesce(c.input_tokens, 0) + coalesce(c.cache_read_tokens, 0) + coalesce(c.cache_write_tokens, 0)
+            > p.above_input_tokens
+    )
+    AND (
+        p.up_to_input_tokens IS NULL
+        OR coalesce(c.input_tokens, 0) + coalesce(c.cache_read_tokens, 0) + coalesce(c.cache_write_tokens, 0)
+            <= p.up_to_input_tokens
+    )
+WHERE c.is_duplicate IS NOT TRUE
+{% if since %}
+    AND c.called_at >= {{ since | literal }}::DATE AND c.called_at < {{ until | literal }}::DATE
+{% endif %}
