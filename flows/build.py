@@ -40,6 +40,7 @@ def build_warehouse(run: Run) -> None:
         settled_through=run.settled_through,
         due_through=due,
         prices=run.prices,
+        settle_days={source.name: connector_class(source.type).settle_days for source in run.settings.sources},
         old_features=read_rules(previous["content"]) if previous and previous["content"] != rules else None,
     )
     # A run that is killed here compares again the next time: the state store still has the old rules.
@@ -48,9 +49,8 @@ def build_warehouse(run: Run) -> None:
     )
     settled = read_settled(run.warehouse.con)
     days = {row["feature"]: row["settled_through"] for row in settled}
-    on_time = [row["settled_through"] for row in settled if not row["is_late"]]
     run.feature_through = days
-    run.data_through = min(on_time) if on_time else max(days.values(), default=None)
+    run.data_through = run.built.data_through
     run.notices.extend(_tell_late_sources(settled, run.settled_through, due))
 
 

@@ -190,9 +190,11 @@ def query(
 @app.command()
 def status(config: ConfigOption = None) -> None:
     """Sources, how far they are, coverage, open incidents. Exit code 1 when a source is late or an alert waits."""
+    from datetime import UTC
+
     from flows.status import show_status
 
-    if not show_status(_settings(config)[1], out):
+    if not show_status(_settings(config)[1], out, now=datetime.now(UTC)):
         raise typer.Exit(1)
 
 

@@ -7,6 +7,8 @@
 day and currency. What no rule takes is the feature `unallocated`. Taxes, support and unused commitments
 go to `shared: tax`, `shared: support` and `shared: unused commitments`, unless a rule that matches asks
 about a dimension that tells the pool (POOLS), so that `{provider: aws}` does not swallow the tax line.
+What no rule takes and is not AI at all goes to `shared: not AI`: the total of features and `unallocated`
+is what AI costs, and a bill's other services neither raise it nor set off its alerts.
 
 A rule's valid_from and valid_to are compared with charge_date. History is allocated anew at every
 build, by the rules as the file states them now.
@@ -72,11 +74,11 @@ class HasConnection(Protocol):
 @dataclass(frozen=True)
 class Pool:
     """Charges that are nobody's own: the feature they go to, the SQL that tells them, and the dimensions
-    by which a rule says that it means them."""
+    by which a rule says that it means them (None: any rule that matches takes them)."""
 
     feature: str
     condition: str
-    told_by: frozenset[str]
+    told_by: frozenset[str] | None
 
 
 # Support is known by its service's name only: FOCUS has no category for it.
@@ -96,6 +98,8 @@ POOLS = (
         "commitment_discount_status = 'Unused'",
         frozenset({"commitment_discount_status", "charge_description", "sku_id", "sku_meter"}),
     ),
+    # CPU, memory and disk of a machine with a GPU keep their resource, and are AI as the machine is.
+    Pool("shared: not AI", "ai_kind = 'other' AND resource_id IS NULL", None),
 )
 
 # What is conserved to the last digit, with the type each part is rounded to.
@@ -460,7 +464,9 @@ def _holding(rule: Rule, boundaries: Sequence[date]) -> Flags:
 
 def _may_take(rule: Rule) -> Flags:
     """Per pool (0: no pool) whether the rule may take its charges."""
-    return np.array([True, *(bool(pool.told_by & rule.when.keys()) for pool in POOLS)], dtype=np.bool_)
+    return np.array(
+        [True, *(pool.told_by is None or bool(pool.told_by & rule.when.keys()) for pool in POOLS)], dtype=np.bool_
+    )
 
 
 def _tag_columns(con: duckdb.DuckDBPyConnection, tags: Column, dimensions: Sequence[str]) -> dict[str, Column]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from warehouse.allocate import allocate
 from warehouse.errors import ReconciliationError
+from warehouse.features import POOL_PREFIX
 from warehouse.model_runner import CheckResult, downstream, order_models, read_models, run_checks, run_models
 from warehouse.prices import PriceBook
 from warehouse.prices.tables import apply_prices
@@ -49,12 +50,17 @@ class Reconciliation:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build did. `changed`: whether any table that readers see differs from the one before."""
+    """What a build did.
+
+    `changed`: whether any table that readers see differs from the one before. `data_through`: the newest
+    day that all features whose sources are on time have settled; reports and canned queries count to it.
+    """
 
     reconciliations: tuple[Reconciliation, ...]
     check_results: tuple[CheckResult, ...]
     changed: bool
     rule_moves: tuple[RuleMove, ...] = ()
+    data_through: date | None = None
 
 
 def build(
@@ -65,6 +71,7 @@ def build(
     now: datetime,
     as_of: date,
     settled_through: Mapping[str, date],
+    settle_days: Mapping[str, int] | None = None,
     old_features: Features | None = None,
     due_through: Mapping[str, date] | None = None,
     prices: PriceBook | None = None,
@@ -73,9 +80,11 @@ def build(
 
     `settled_through`: source name → its last settled day, which models read for is_settled; a day
     after `as_of` never counts. `due_through`: the day it would be if the source were not late (default:
-    it is not). `old_features`: the rules of the build before, where they were others: what the change moves
-    is in the result. `prices`: what tokens cost; list prices by default. Raises ReconciliationError,
-    CheckError or ModelError; the warehouse
+    it is not). `settle_days`: configured source → days until its days are settled, by which
+    marts.freshness tells what is late. `old_features`: the rules of the build before, where they were
+    others; the result says what the change moves. `prices`: what tokens cost; list prices by default.
+
+    Raises ReconciliationError, CheckError or ModelError; the warehouse
     then stands as before.
     """
     con = wh.con
@@ -83,6 +92,7 @@ def build(
     with wh.transaction():
         before = _fingerprint(con)
         _write_settled(con, settled_through, due_through or {}, as_of)
+        con.execute(render("build/write_sources.sql"), {"settle_days": dict(settle_days or {}), "as_of": as_of})
         features.apply_tables(con)
         apply_prices(con, prices or PriceBook())
         models = order_models(con, read_models())
@@ -95,11 +105,12 @@ def build(
         else:
             moves = compare_rules(wh, old_features, features)
         run_models(con, [model for model in models if model.table in late])
+        data_through = _write_reported(con, as_of)
         check_results += run_checks(con, models)
         reconciliations = reconcile(con)
         _record(con, reconciliations, run_id, now)
         changed = before != _fingerprint(con)
-    return BuildResult(tuple(reconciliations), tuple(check_results), changed, tuple(moves))
+    return BuildResult(tuple(reconciliations), tuple(check_results), changed, tuple(moves), data_through)
 
 
 def reconcile(con: duckdb.DuckDBPyConnection) -> list[Reconciliation]:
@@ -138,6 +149,12 @@ def _write_settled(
     for source_name, day in sorted(settled_through.items()):
         due = max(due_through.get(source_name, day), day)
         con.execute("INSERT INTO ops.settled VALUES (?, ?, ?)", [source_name, min(day, as_of), min(due, as_of)])
+
+
+def _write_reported(con: duckdb.DuckDBPyConnection, as_of: date) -> date | None:
+    con.execute(render("build/write_reported.sql"), {"as_of": as_of, "pool": POOL_PREFIX})
+    row = con.execute("SELECT data_through FROM ops.reported").fetchone()
+    return row[0] if row else None
 
 
 def _record(con: duckdb.DuckDBPyConnection, reconciliations: list[Reconciliation], run_id: str, now: datetime) -> None:

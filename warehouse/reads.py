@@ -77,7 +77,7 @@ def read_daily_costs(con: duckdb.DuckDBPyConnection, *, through: date, days: int
 
 def read_coverage(con: duckdb.DuckDBPyConnection, *, through: date, days: int = 30) -> list[dict[str, Any]]:
     """Per source, over the last `days` days: effective_cost_before_credits_usd, tagged_usd, shared_usd,
-    unallocated_usd, ai_tagged_usd, ai_unallocated_usd, tagged_share (0 to 1)."""
+    not_ai_usd, unallocated_usd, ai_tagged_usd, ai_unallocated_usd, tagged_share (0 to 1)."""
     return _rows(con, "coverage", through=through, days=days)
 
 
@@ -95,9 +95,15 @@ def read_unclassified_usd(con: duckdb.DuckDBPyConnection, *, through: date, days
     return unclassified_usd
 
 
-def read_freshness(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """marts.freshness: how far each source has come."""
-    return _rows(con, "freshness")
+def read_freshness(con: duckdb.DuckDBPyConnection, *, as_of: date | None = None) -> list[dict[str, Any]]:
+    """marts.freshness: how far each source has come; `days_late` as on `as_of`, by default the day of the run.
+    None where the source is no longer configured."""
+    return _rows(con, "freshness", as_of=as_of)
+
+
+def read_reported(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """as_of, the day of the run that made the snapshot, and data_through, the day that its report counts to."""
+    return _rows(con, "reported")[0]
 
 
 def read_loaded_identities(con: duckdb.DuckDBPyConnection) -> set[tuple[str, str, str]]:
@@ -108,24 +114,6 @@ def read_loaded_identities(con: duckdb.DuckDBPyConnection) -> set[tuple[str, str
 def read_monthly_costs(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """marts.feature_cost_monthly: feature × month."""
     return _rows(con, "monthly")
-
-
-def read_month(con: duckdb.DuckDBPyConnection, *, through: date) -> dict[str, Any]:
-    """Everybody's month: `month` (its first day), `daily_cost_usd` (list of Decimals from the 1st to
-    `through`, None where unknown), `month_to_date_usd`, and `previous_to_date_usd`, the same days of the
-    month before (None where there are none)."""
-    first = through.replace(day=1)
-    costs = {
-        row["charge_date"]: row["effective_cost_before_credits_usd"] for row in _rows(con, "month", through=through)
-    }
-    daily = [costs.get(first.replace(day=day)) for day in range(1, through.day + 1)]
-    before = [cost for day, cost in costs.items() if day < first and day.day <= through.day and cost is not None]
-    return {
-        "month": first,
-        "daily_cost_usd": daily,
-        "month_to_date_usd": sum((cost for cost in daily if cost is not None), Decimal(0)),
-        "previous_to_date_usd": sum(before, Decimal(0)) if before else None,
-    }
 
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str, **parameters: Any) -> list[dict[str, Any]]:

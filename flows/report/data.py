@@ -110,13 +110,14 @@ class SourceRow:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of the AI spend of the last `cost_days` days belongs to a feature."""
+    """How much of the AI spend of the last `cost_days` days belongs to a feature; what is not AI stands apart."""
 
     allocated_usd: Decimal
     unallocated_usd: Decimal
     shared_usd: Decimal
     largest_unallocated: tuple[tuple[str, Decimal], ...] = ()
     unclassified_usd: Decimal | None = None
+    not_ai_usd: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ class ReportData:
 
     @property
     def total_cost_usd(self) -> Decimal:
-        """Features and the unallocated rest. Shared pools (tax, support, what is not AI) stand beside them."""
+        """AI spend: features and the unallocated rest. Shared pools (tax, support, what is not AI) stand beside it."""
         return sum((row.cost_usd for row in self.features if row.kind != "shared"), Decimal(0))
 
     @property

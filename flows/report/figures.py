@@ -52,8 +52,8 @@ def long_day(when: date) -> str:
 
 
 def title(slug: str) -> str:
-    """support_chat → Support chat; `shared: tax` → Shared: tax."""
-    text = slug.replace("_", " ")
+    """support_chat → Support chat; `shared: tax` → Shared: tax; `shared: not AI` → Not AI."""
+    text = "not AI" if slug == "shared: not AI" else slug.replace("_", " ")
     return text[:1].upper() + text[1:]
 
 

@@ -44,7 +44,7 @@ _DRIVERS = {
     "provider": "provider",
 }
 _TELLING = {"model", "gpu_type", "sku_meter", "api_key_id", "token_type"}
-_LATE_DAYS = 2  # a source whose newest charge is this far behind the others' is late
+LATE_DAYS = 2  # a source is late when so many days that are due are not in
 _TITLES = {
     "idle": "machines ran without work",
     "growth": "more work than usual",
@@ -93,7 +93,7 @@ def build_report(
         coverage = reads.read_coverage(con, through=through, days=COST_DAYS)
         unallocated = reads.read_unallocated(con, through=through, days=COST_DAYS, limit=3)
         unclassified_usd = reads.read_unclassified_usd(con, through=through, days=COST_DAYS)
-        freshness = reads.read_freshness(con)
+        freshness = reads.read_freshness(con, as_of=as_of)
     forecasts = [row for row in state.list_forecasts(as_of=as_of) if row["forecast_date"] > through]
     month = through.replace(day=1)
     ends = [row for row in state.list_month_ends(as_of=as_of) if row["month"] == month]
@@ -317,6 +317,7 @@ def _coverage(
         allocated_usd=sum((row["tagged_usd"] for row in rows), Decimal(0)),
         unallocated_usd=sum((row["unallocated_usd"] for row in rows), Decimal(0)),
         shared_usd=sum((row["shared_usd"] for row in rows), Decimal(0)),
+        not_ai_usd=sum((row["not_ai_usd"] for row in rows), Decimal(0)),
         largest_unallocated=tuple(
             (_what(row), row["effective_cost_before_credits_usd"])
             for row in unallocated
@@ -338,10 +339,10 @@ def _sources(rows: Sequence[Mapping[str, Any]], failures: Mapping[str, str]) -> 
         SourceRow(
             name=row["source_name"],
             source_type=row["source_type"],
-            data_through=row["last_charge_date"] or row["delivered_through"],
+            data_through=row["data_through"],
             settled_through=row["settled_through"],
             state=_state(row, failures),
-            note=failures.get(row["source_name"], ""),
+            note=failures.get(row["source_name"], "") or late_note(row),
         )
         for row in rows
     ]
@@ -355,4 +356,14 @@ def _sources(rows: Sequence[Mapping[str, Any]], failures: Mapping[str, str]) -> 
 def _state(row: Mapping[str, Any], failures: Mapping[str, str]) -> Any:
     if row["source_name"] in failures:
         return "failed"
-    return "late" if (row["days_behind"] or 0) >= _LATE_DAYS else "fresh"
+    return "late" if is_late(row) else "fresh"
+
+
+def is_late(row: Mapping[str, Any]) -> bool:
+    """Whether a row of `read_freshness` is overdue."""
+    return (row["days_late"] or 0) >= LATE_DAYS
+
+
+def late_note(row: Mapping[str, Any]) -> str:
+    """`5 days late`, or nothing."""
+    return f"{figures.plural(row['days_late'], 'day')} late" if is_late(row) else ""

@@ -404,6 +404,7 @@ def _coverage(data: ReportData) -> dict[str, Any] | None:
         ("to a feature", coverage.allocated_usd, "allocated"),
         ("shared pools", coverage.shared_usd, "shared"),
         ("unallocated", coverage.unallocated_usd, "unallocated"),
+        *([("not AI", coverage.not_ai_usd, "shared")] if coverage.not_ai_usd else []),
     )
     total = sum((amount for _, amount, _ in parts), Decimal(0))
     return {

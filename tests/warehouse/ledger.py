@@ -102,6 +102,7 @@ def build_marts(
     *,
     settled_through: Mapping[str, date] | None = None,
     due_through: Mapping[str, date] | None = None,
+    settle_days: Mapping[str, int] | None = None,
     run_id: str = "run-1",
 ) -> BuildResult:
     """The real build: allocate, models, checks, reconciliation."""
@@ -114,6 +115,7 @@ def build_marts(
         as_of=TODAY,
         settled_through=settled,
         due_through=due_through,
+        settle_days=settle_days,
     )
 
 

@@ -1,6 +1,6 @@
 -- What GPU machines cost in the last 30 days, whole (GPU, CPU, memory, fees), and per GPU hour.
 WITH newest AS (
-    SELECT max(charge_date) AS charge_date FROM marts.feature_cost_daily
+    SELECT data_through AS charge_date FROM ops.reported
 )
 SELECT
     g.feature,
@@ -14,6 +14,6 @@ SELECT
     (sum(g.effective_cost_before_credits_usd) / nullif(sum(g.gpu_hours), 0))::DECIMAL(38, 4) AS cost_per_gpu_hour_usd
 FROM marts.gpu_cost_daily AS g
 CROSS JOIN newest AS n
-WHERE g.charge_date > n.charge_date - 30
+WHERE g.charge_date BETWEEN n.charge_date - 29 AND n.charge_date
 GROUP BY g.feature, g.provider, g.gpu_type
 ORDER BY cost_usd DESC NULLS LAST, g.feature, g.provider, g.gpu_type

@@ -1,6 +1,6 @@
 -- Dollars, tokens and dollars per million tokens of each model, last 30 days, with its share and its change.
 WITH newest AS (
-    SELECT max(charge_date) AS charge_date FROM marts.feature_cost_daily WHERE is_settled
+    SELECT data_through AS charge_date FROM ops.reported
 ),
 models AS (
     SELECT

@@ -1,15 +1,15 @@
--- Which features cost more or less than a week ago, and the model, key, resource or SKU that moved most in each.
+-- Which features' last 30 days cost more or less than the 30 before, and the model, key, resource or SKU that moved most.
 WITH newest AS (
-    SELECT max(charge_date) AS charge_date FROM marts.feature_cost_daily WHERE is_settled
+    SELECT data_through AS charge_date FROM ops.reported
 ),
 features AS (
     SELECT
         c.feature,
-        sum(c.effective_cost_before_credits_usd) FILTER (WHERE c.charge_date > n.charge_date - 7) AS cost_usd,
-        sum(c.effective_cost_before_credits_usd) FILTER (WHERE c.charge_date <= n.charge_date - 7) AS previous_cost_usd
+        sum(c.effective_cost_before_credits_usd) FILTER (WHERE c.charge_date > n.charge_date - 30) AS cost_usd,
+        sum(c.effective_cost_before_credits_usd) FILTER (WHERE c.charge_date <= n.charge_date - 30) AS previous_cost_usd
     FROM marts.feature_cost_daily AS c
     CROSS JOIN newest AS n
-    WHERE c.charge_date BETWEEN n.charge_date - 13 AND n.charge_date
+    WHERE c.charge_date BETWEEN n.charge_date - 59 AND n.charge_date AND NOT starts_with(c.feature, 'shared: ')
     GROUP BY c.feature
 ),
 members AS (
@@ -17,10 +17,10 @@ members AS (
         m.feature,
         m.dimension,
         m.member,
-        sum(CASE WHEN m.charge_date > n.charge_date - 7 THEN 1 ELSE -1 END * m.effective_cost_before_credits_usd) AS change_usd
+        sum(CASE WHEN m.charge_date > n.charge_date - 30 THEN 1 ELSE -1 END * m.effective_cost_before_credits_usd) AS change_usd
     FROM marts.feature_member_daily AS m
     CROSS JOIN newest AS n
-    WHERE m.charge_date BETWEEN n.charge_date - 13 AND n.charge_date
+    WHERE m.charge_date BETWEEN n.charge_date - 59 AND n.charge_date
       AND m.dimension IN ('model', 'api_key_id', 'resource_id', 'sku_meter')
     GROUP BY ALL
 ),
@@ -31,8 +31,8 @@ largest AS (
 )
 SELECT
     f.feature,
-    coalesce(f.cost_usd, 0)::DECIMAL(38, 2) AS last_7_days_usd,
-    coalesce(f.previous_cost_usd, 0)::DECIMAL(38, 2) AS previous_7_days_usd,
+    coalesce(f.cost_usd, 0)::DECIMAL(38, 2) AS last_30_days_usd,
+    coalesce(f.previous_cost_usd, 0)::DECIMAL(38, 2) AS previous_30_days_usd,
     (coalesce(f.cost_usd, 0) - coalesce(f.previous_cost_usd, 0))::DECIMAL(38, 2) AS change_usd,
     round(100 * (f.cost_usd / nullif(f.previous_cost_usd, 0) - 1), 1) AS change_percent,
     l.dimension AS moved_most,

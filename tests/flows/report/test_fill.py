@@ -1,16 +1,19 @@
 """The report's data out of a real home: sixty days of a bill, a break in the last five, two months."""
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from alerts.model import ChartSeries
+from flows.demo.screen import render_terminal_summary
 from flows.direct import run_direct
-from flows.report import render_report
+from flows.report import figures, render_report
 from flows.report.data import ReportData
 from flows.report.fill import build_report
 from flows.report.suggestions import suggest_queries
@@ -53,6 +56,15 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
     folder = tmp_path_factory.mktemp("home")
     (folder / "inbox").mkdir()
     lines = bill_lines(FIRST, DAYS, last_factor=Decimal(2), last_days=6)
+    # What is no AI at all, and costs more than all of it.
+    lines += [
+        line.replace("Amazon Bedrock,AI and Machine Learning", "Amazon Elastic Compute Cloud,Compute").replace(
+            '"{""feature"": ""support_chat""}"', ""
+        )
+        for line in lines
+        if "Bedrock" in line
+        for _ in range(2)
+    ]
     (folder / "inbox" / "bill.csv").write_text("\n".join(lines) + "\n")
     budgeted = FEATURES.replace("unit: answer", "unit: answer, monthly_budget_usd: 3000")
     (folder / "features.yml").write_text(budgeted)
@@ -85,7 +97,10 @@ def test_figures_are_those_of_the_bill(done: Done) -> None:
     assert row.cost_per_success_usd is None  # no telemetry
     month_days = [done.through.replace(day=day) for day in range(1, done.through.day + 1)]
     assert row.month_to_date_usd == sum(map(spend, month_days), Decimal(0))
-    assert {row.kind for row in data.features} == {"feature", "unallocated"}
+    assert {row.kind for row in data.features} == {"feature", "unallocated", "shared"}
+    other = next(row for row in data.features if row.feature == "shared: not AI")
+    assert other.cost_usd == 2 * row.cost_usd
+    assert data.total_cost_usd < other.cost_usd
 
 
 def test_the_month_adds_up(done: Done) -> None:
@@ -103,6 +118,41 @@ def test_the_month_adds_up(done: Done) -> None:
     before = [date(2026, 9, day) for day in range(1, done.through.day + 1)]
     assert float(forecast.previous_to_date_usd or 0) > float(sum(map(spend, before), Decimal(0)))
     assert float(forecast.previous_to_date_usd or 0) < 1.2 * float(sum(map(spend, before), Decimal(0)))
+
+
+def test_the_report_the_page_and_the_canned_queries_say_the_same(done: Done) -> None:
+    data = done.report()
+    assert data.forecast is not None
+    month = {row["feature"]: row for row in run_query(done.home.published, canned()["month-to-date"][1]).to_pylist()}
+    total = month.pop("all AI spend")
+    assert total["data_through"] == data.data_through
+    assert total["month_to_date_usd"] == cents(data.forecast.month_to_date_usd)
+    assert total["month_end_usd"] == cents(data.forecast.total_usd)
+    counted = {row.feature: row for row in data.features if row.kind != "shared"}
+    assert {name: row["month_to_date_usd"] for name, row in month.items()} == {
+        name: cents(row.month_to_date_usd) for name, row in counted.items()
+    }
+    assert {name: row["month_end_usd"] for name, row in month.items()} == {
+        name: cents(row.forecast_usd) for name, row in counted.items()
+    }
+    movers = {row["feature"]: row for row in run_query(done.home.published, canned()["movers"][1]).to_pylist()}
+    assert {name: (row["last_30_days_usd"], row["previous_30_days_usd"]) for name, row in movers.items()} == {
+        name: (cents(row.cost_usd), cents(row.previous_cost_usd)) for name, row in counted.items()
+    }
+    nobodys = run_query(done.home.published, canned()["unallocated"][1]).to_pylist()
+    assert sum(row["cost_usd"] for row in nobodys) == cents(counted["unallocated"].cost_usd)
+    screen = Console(record=True, width=120, file=io.StringIO())
+    screen.print(render_terminal_summary(data, width=120))
+    shown = screen.export_text()
+    page = render_report(data)
+    for amount in (data.forecast.month_to_date_usd, data.forecast.total_usd, data.total_cost_usd):
+        assert figures.usd(amount) in page
+        assert figures.usd(amount) in shown
+
+
+def cents(amount_usd: Decimal | None) -> Decimal:
+    assert amount_usd is not None
+    return amount_usd.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
 
 
 def test_the_open_incident_is_told_with_its_chart(done: Done) -> None:
@@ -134,6 +184,7 @@ def test_coverage_and_freshness(done: Done) -> None:
     unallocated = sum((row.cost_usd for row in data.features if row.kind == "unallocated"), Decimal(0))
     assert (data.coverage.allocated_usd, data.coverage.unallocated_usd) == (allocated, unallocated)
     assert data.coverage.largest_unallocated[0][0].startswith("S3")
+    assert data.coverage.not_ai_usd == 2 * allocated
     states = {source.name: source.state for source in data.sources}
     assert states == {"drop": "fresh", "openai": "failed"}
 

@@ -4,6 +4,7 @@ charges, calls   rows as tests.warehouse.ledger writes them
 features         the content of features.yml, without its version
 settled          source → its last settled day
 due              source → the day it would be if it were not late
+settle_days      source → days until a day is settled; the run's day is 2026-06-01
 sql              statements that put other rows in place
 expect           table → rows; the columns that a row names are compared, and no row may be missing or extra
 warnings         texts of the model's own `warn` checks that must find something; no other may
@@ -42,7 +43,13 @@ def test_a_case(path: Path) -> None:
     for statement in case.get("sql", ()):
         wh.con.execute(statement)
     features = parse_features(yaml.safe_dump({"version": 1, **case.get("features", {})}))
-    result = build_marts(wh, features, settled_through=case.get("settled"), due_through=case.get("due"))
+    result = build_marts(
+        wh,
+        features,
+        settled_through=case.get("settled"),
+        due_through=case.get("due"),
+        settle_days=case.get("settle_days"),
+    )
     for table, expected in case.get("expect", {}).items():
         names = sorted({name for row in expected for name in row})
         columns = ", ".join(f'"{name}"' for name in names) or "*"

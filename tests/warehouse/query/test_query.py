@@ -49,7 +49,7 @@ def test_it_works_while_a_run_is_writing(home: Path) -> None:
 @pytest.mark.parametrize(
     ("sql", "columns"),
     [
-        ("FROM marts.coverage", 12),
+        ("FROM marts.coverage", 13),
         ("DESCRIBE marts.coverage", 6),
         ("SUMMARIZE marts.coverage", 12),
         ("EXPLAIN SELECT 1", 2),

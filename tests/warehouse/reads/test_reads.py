@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from tests.warehouse.ledger import NOW
-from tests.warehouse.published import FIRST, HOSTILE, LAST, make_home
+from tests.warehouse.published import HOSTILE, LAST, make_home
 from warehouse.query import QueryError
 from warehouse.reads import (
     open_snapshot,
@@ -18,7 +18,6 @@ from warehouse.reads import (
     read_daily_costs,
     read_features,
     read_freshness,
-    read_month,
     read_monthly_costs,
     read_published_at,
     read_unallocated,
@@ -90,28 +89,19 @@ def test_coverage_and_what_nobody_owns(con: duckdb.DuckDBPyConnection) -> None:
     assert row["source_name"] == "bill"
     assert row["unallocated_usd"] == 120
     assert row["tagged_usd"] == chat(66, 69) + 4 * 15
-    assert row["effective_cost_before_credits_usd"] == row["tagged_usd"] + row["shared_usd"] + row["unallocated_usd"]
+    assert row["effective_cost_before_credits_usd"] == sum(
+        row[part] for part in ("tagged_usd", "shared_usd", "not_ai_usd", "unallocated_usd")
+    )
     (stray,) = read_unallocated(con, through=LAST)
     assert (stray["api_key_id"], stray["effective_cost_before_credits_usd"]) == (HOSTILE, 120)
     assert read_unallocated(con, through=LAST, limit=0) == []
     assert read_unclassified_usd(con, through=LAST) == 0
 
 
-def test_the_month_beside_the_same_days_of_the_month_before(con: duckdb.DuckDBPyConnection) -> None:
-    through = date(LAST.year, LAST.month, 10)
-    month = read_month(con, through=through)
-    assert month["month"] == date(LAST.year, LAST.month, 1)
-    assert len(month["daily_cost_usd"]) == 10
-    offset = (month["month"] - FIRST).days
-    assert month["month_to_date_usd"] == chat(offset, offset + 9) + 10 * 15 + 3
-    before = (date(LAST.year, LAST.month - 1, 1) - FIRST).days
-    assert month["previous_to_date_usd"] == chat(before, before + 9) + 10 * 15 + 3
-    assert read_month(con, through=FIRST)["previous_to_date_usd"] is None
-
-
 def test_freshness_and_months(con: duckdb.DuckDBPyConnection) -> None:
     (row,) = read_freshness(con)
     assert (row["source_name"], row["last_charge_date"], row["settled_through"]) == ("bill", LAST, LAST)
+    assert row["days_late"] is None  # the run was not told of the source
     months = read_monthly_costs(con)
     assert sum(m["effective_cost_before_credits_usd"] for m in months if m["feature"] == "chat") == chat(0, 69)
     assert read_published_at(con) == NOW

@@ -3,6 +3,8 @@
 -- Grain: one row per source_name that has ever delivered.
 -- Units: days; UTC. days_behind compares the source's newest charge with the newest charge of any source; it is
 --   null for telemetry, which has no charges. settled_through is null where the last run did not read the source.
+--   days_late compares data_through with the day of the run: a day counts as due once the source has had its
+--   settle_days; it is null for a source that is no longer configured. `trendbreak status` counts to today instead.
 -- Why a filter: superseded deliveries count for last_fetched_at and deliveries only.
 -- Columns:
 --   deliveries: deliveries ever loaded.
@@ -10,6 +12,10 @@
 --   last_fetched_at: when the newest delivery was fetched.
 --   delivered_through: the last day a standing delivery speaks for.
 --   last_charge_date: the newest day with a charge.
+--   data_through: the newest day that the source has spoken for: an answer to a window speaks for all its days, an export
+--     for days up to its newest charge.
+--   settle_days: days after its end until the source counts a day as settled.
+--   days_late: days from data_through to the newest day that was due when the run was made; 0 when it is in.
 --   settled_through: the last day that counts as settled.
 --   days_behind: days from last_charge_date to the newest charge of any source.
 WITH deliveries AS (
@@ -20,7 +26,8 @@ WITH deliveries AS (
         count(*) FILTER (WHERE is_current) AS current_deliveries,
         max(fetched_at) AS last_fetched_at,
         max(loaded_at) AS last_loaded_at,
-        (max(window_end) FILTER (WHERE is_current) - 1)::DATE AS delivered_through
+        (max(window_end) FILTER (WHERE is_current) - 1)::DATE AS delivered_through,
+        (max(window_end) FILTER (WHERE is_current AND replaces = 'window') - 1)::DATE AS answered_through
     FROM ops.deliveries
     GROUP BY source_name
 ),
@@ -28,6 +35,17 @@ charges AS (
     SELECT source_name, min(charge_date) AS first_charge_date, max(charge_date) AS last_charge_date
     FROM core.charges
     GROUP BY source_name
+),
+known AS (
+    SELECT
+        d.source_name,
+        -- Telemetry has no charges, and says by its own days how far it has come.
+        CASE
+            WHEN c.source_name IS NULL THEN d.delivered_through
+            ELSE greatest(c.last_charge_date, coalesce(d.answered_through, c.last_charge_date))
+        END AS data_through
+    FROM deliveries AS d
+    LEFT JOIN charges AS c ON c.source_name = d.source_name
 )
 SELECT
     d.source_name,
@@ -40,8 +58,14 @@ SELECT
     c.first_charge_date,
     c.last_charge_date,
     s.settled_through,
-    date_diff('day', c.last_charge_date, (SELECT max(last_charge_date) FROM charges)) AS days_behind
+    date_diff('day', c.last_charge_date, (SELECT max(last_charge_date) FROM charges)) AS days_behind,
+    k.data_through,
+    o.settle_days,
+    CASE WHEN o.settle_days IS NOT NULL THEN greatest(0, date_diff('day', k.data_through, o.as_of - 1 - o.settle_days)) END
+        AS days_late
 FROM deliveries AS d
 LEFT JOIN charges AS c ON c.source_name = d.source_name
+LEFT JOIN known AS k ON k.source_name = d.source_name
 LEFT JOIN ops.settled AS s ON s.source_name = d.source_name
+LEFT JOIN ops.sources AS o ON o.source_name = d.source_name
 ORDER BY d.source_name

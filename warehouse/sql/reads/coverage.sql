@@ -4,6 +4,7 @@ SELECT
     sum(effective_cost_before_credits_usd)::DECIMAL(38, 12) AS effective_cost_before_credits_usd,
     sum(tagged_usd)::DECIMAL(38, 12) AS tagged_usd,
     sum(shared_usd)::DECIMAL(38, 12) AS shared_usd,
+    sum(not_ai_usd)::DECIMAL(38, 12) AS not_ai_usd,
     sum(unallocated_usd)::DECIMAL(38, 12) AS unallocated_usd,
     sum(ai_tagged_usd)::DECIMAL(38, 12) AS ai_tagged_usd,
     sum(ai_unallocated_usd)::DECIMAL(38, 12) AS ai_unallocated_usd,

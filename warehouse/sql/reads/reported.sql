@@ -1,0 +1,1 @@
+SELECT as_of, data_through FROM ops.reported
