@@ -67,6 +67,6 @@ def show_backfill(
     def say(text: str) -> None:
         console.print(Text(text), soft_wrap=True)
 
-    with progress(lambda text: say(f"  ✓ {text}")):
+    with progress(lambda label, failure: say(f"  ✗ {label}: {failure}" if failure else f"  ✓ {label}")):
         summary = run_backfill(settings, first=first, last=last, reason=reason, source=source, as_of=as_of, say=say)
     show_summary(summary, console)

@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.base import FetchPrice, Priced, Window
 from connectors.errors import ConnectorError
-from connectors.registry import connect
 from flows import ingest
 from flows.direct import execute
 from flows.errors import BackfillFailed, FlowError, SettingsError
 from flows.run import Run, open_run
-from flows.settings import Settings, SourceSettings
+from flows.settings import Settings, SourceSettings, connect_source
 from flows.steps import finish_steps
 from flows.summary import RunSummary, summarise
 
@@ -163,14 +162,12 @@ def _plan_window(
 ) -> PlannedWindow:
     import os
 
-    from pydantic import ValidationError
-
     try:
-        connector = connect(source.type, name=source.name, options=source.resolved(os.environ))
+        connector = connect_source(source, os.environ)
         refs = [ref for ref in connector.discover(part) if speaks_for(ref, part, is_last=is_last)]
         new = [ref for ref in refs if ref.identity is None or (source.name, ref.scope, ref.identity) not in loaded]
         prices = tuple(connector.price(ref) for ref in new) if isinstance(connector, Priced) else ()
-    except (ConnectorError, SettingsError, ValidationError) as error:
+    except (ConnectorError, SettingsError) as error:
         return PlannedWindow(source.name, part, 0, 0, failure=str(error))
     return PlannedWindow(source.name, part, len(refs), len(refs) - len(new), prices)
 
@@ -188,8 +185,6 @@ def _load_window(
     settings: Settings, source: SourceSettings, part: Window, *, as_of: date | None, is_last: bool
 ) -> dict[str, Any]:
     """Fetch and load one month of one source; the columns of its row in ops.backfill_windows."""
-    from pydantic import ValidationError
-
     from warehouse.errors import WarehouseError
 
     with open_run(settings, as_of=as_of, only_source=source.name, wait_seconds=LOCK_WAIT_SECONDS) as run:
@@ -197,7 +192,7 @@ def _load_window(
             ingest.sweep(run)
             landed = ingest.fetch_source(run, source, part, wants=lambda ref: speaks_for(ref, part, is_last=is_last))
             ingest.load_source(run, source, landed)
-        except (ConnectorError, WarehouseError, SettingsError, ValidationError) as error:
+        except (ConnectorError, WarehouseError, SettingsError) as error:
             run.fail(source.name, str(error))
         return _outcome(run, source.name)
 

@@ -6,13 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from connectors.base import CheckResult
 from connectors.errors import ConnectorError
-from connectors.registry import connect
 from flows.errors import SettingsError
-from flows.settings import Settings, slack_token
+from flows.settings import Settings, connect_source, slack_token
 
 
 def check_all(config: Path, settings: Settings) -> Iterator[tuple[str, CheckResult]]:
@@ -21,15 +18,12 @@ def check_all(config: Path, settings: Settings) -> Iterator[tuple[str, CheckResu
     yield "features", _features(settings)
     for source in settings.sources:
         try:
-            connector = connect(source.type, name=source.name, options=source.resolved(os.environ))
-            for result in connector.check():
+            for result in connect_source(source, os.environ).check():
                 yield source.name, result
         except SettingsError as error:
             yield source.name, CheckResult("configured", False, str(error))
         except ConnectorError as error:
             yield source.name, CheckResult("reachable", False, error.what, error.cure)
-        except ValidationError as error:
-            yield source.name, CheckResult("configured", False, "; ".join(e["msg"] for e in error.errors()))
     yield "slack", _slack(settings)
 
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from flows.errors import FlowError
+from flows.terminal import clean
 
 app = typer.Typer(
     name="trendbreak",
@@ -20,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+_FIRST_YEAR, _LAST_YEAR = 2000, 2199
 out = Console()
 err = Console(stderr=True)
 
@@ -42,7 +45,7 @@ DirectOption = Annotated[bool, typer.Option("--direct", help="The same steps wit
 
 @app.command()
 def demo(
-    seed: Annotated[int, typer.Option(help="Another seed is another company.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed is another company.")] = 7,
     home: Annotated[Path | None, typer.Option(help="Where the demo keeps its files. [default: demo/seed-N]")] = None,
     direct: DirectOption = False,
 ) -> None:
@@ -61,7 +64,7 @@ def init(
 
     for path in write_starter(folder):
         out.print(f"wrote {path}", markup=False, soft_wrap=True)
-    out.print("next: edit them, then `trendbreak check`, then `trendbreak run`", markup=False)
+    out.print("next: edit them, then `trendbreak check`, then `trendbreak run`", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -72,9 +75,11 @@ def check(config: ConfigOption = None) -> None:
     failed = 0
     for subject, result in check_all(*_settings(config)):
         failed += not result.ok
-        out.print(f"{'ok  ' if result.ok else 'FAIL'} {subject}: {result.name} — {result.detail}", markup=False)
+        mark, style = ("ok  ", "green") if result.ok else ("FAIL", "bold red")
+        line = Text.assemble((mark, style), clean(f" {subject}: {result.name} — {result.detail}"))
+        out.print(line, soft_wrap=True)
         if result.cure and not result.ok:
-            out.print(f"     cure: {result.cure}", markup=False)
+            out.print(Text(clean(f"     cure: {result.cure}")), soft_wrap=True)
     if failed:
         raise typer.Exit(1)
 
@@ -174,7 +179,7 @@ def query(
     home: Annotated[Path | None, typer.Option(help="Query this home, without a configuration file.")] = None,
     format: Annotated[str, typer.Option("--format", "-f", help="table, csv, json, parquet or markdown.")] = "table",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
-    timeout: Annotated[float, typer.Option(help="Stop the query after this many seconds.")] = 30.0,
+    timeout: Annotated[float, typer.Option(min=0.1, max=86400, help="Stop the query after this many seconds.")] = 30.0,
     list_queries: Annotated[bool, typer.Option("--list", help="Show the canned queries.")] = False,
 ) -> None:
     """Ask the published snapshot. Read-only; works while a run is writing."""
@@ -317,7 +322,7 @@ def _answer(config: Path | None, incident: str, word: str, *, until: date | None
 
 @contextmanager
 def _said_plainly() -> Iterator[None]:
-    """Our own errors are for people: the text on stderr, exit code 2 (1 when only sources failed)."""
+    """Errors that a person can mend: the text on stderr, exit code 2 (1 when only sources failed)."""
     from connectors.errors import ConnectorError
     from flows.errors import SourcesFailed
     from warehouse.errors import WarehouseError
@@ -326,11 +331,18 @@ def _said_plainly() -> Iterator[None]:
     try:
         yield
     except SourcesFailed as error:
-        err.print(str(error), style="red", markup=False, soft_wrap=True)
+        err.print(Text(clean(str(error)), style="red"), soft_wrap=True)
         raise SystemExit(1) from None
     except known as error:
-        err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        raise SystemExit(2) from None
+        _stop(str(error))
+    except OSError as error:  # a folder that may not be written, a full disk
+        place = f"{error.filename}: " if error.filename else ""
+        _stop(f"{place}{error.strerror or error}")
+
+
+def _stop(text: str) -> NoReturn:
+    err.print(Text(f"error: {clean(text)}", style="red"), soft_wrap=True)
+    raise SystemExit(2) from None
 
 
 def _settings(config: Path | None) -> tuple[Path, Any]:
@@ -341,7 +353,11 @@ def _settings(config: Path | None) -> tuple[Path, Any]:
 
 
 def _day(moment: datetime | None) -> date | None:
-    return moment.date() if moment else None
+    if moment is None:
+        return None
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise FlowError(f"--as-of {moment:%Y-%m-%d} is no day of a bill — a day between {_FIRST_YEAR} and {_LAST_YEAR}")
+    return moment.date()
 
 
 def main() -> None:

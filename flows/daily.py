@@ -28,7 +28,7 @@ def _execute_as_task(step: Step, run: Run, label: str, *arguments: Any) -> Any:
         with run.timed(label):
             return step.function(run, *arguments)
 
-    result = task(
+    wrapped = task(
         name=step.name,
         task_run_name=label,
         retries=len(step.retry_delays_seconds),
@@ -36,9 +36,9 @@ def _execute_as_task(step: Step, run: Run, label: str, *arguments: Any) -> Any:
         retry_condition_fn=_can_pass if step.retry_delays_seconds else None,
         cache_policy=NO_CACHE,
         persist_result=False,
-    )(call)()
-    run.say(label)
-    return result
+    )(call)
+    with run.told(label):
+        return wrapped()
 
 
 def _can_pass(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
@@ -56,7 +56,7 @@ def daily(config: str = "trendbreak.yml", as_of: date | None = None, source: str
         living_run(Home(settings.home)) as dead,
         open_run(settings, as_of=as_of, only_source=source, wait_seconds=LOCK_WAIT_SECONDS) as run,
     ):
-        run.say("Prefect started")
+        run.say("Prefect started", "")
         run.notices.extend(one.notice for one in dead)
         run_steps(run, _execute_as_task)
         summary = summarise(run)

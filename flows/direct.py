@@ -15,7 +15,5 @@ def run_direct(run: Run) -> None:
 
 def execute(step: Step, run: Run, label: str, *arguments: Any) -> Any:
     """One step, timed and said."""
-    with run.timed(label):
-        result = step.function(run, *arguments)
-    run.say(label)
-    return result
+    with run.told(label), run.timed(label):
+        return step.function(run, *arguments)

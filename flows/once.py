@@ -8,24 +8,33 @@ from datetime import date
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from flows import prefect_home
 from flows.errors import SourcesFailed
 from flows.run import open_run, progress
 from flows.settings import Settings
 from flows.summary import RunSummary, summarise
+from flows.terminal import clean
 
 
 class Progress:
-    """One line per finished step, with its wall seconds since the line before."""
+    """One line per finished step, with its wall seconds since the line before; a failed one says why, in short."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._last = time.perf_counter()
 
-    def __call__(self, text: str) -> None:
+    def __call__(self, label: str, failure: str) -> None:
         now = time.perf_counter()
-        self._console.print(f"  [green]✓[/green] {text:<28} [dim]{now - self._last:6.1f} s[/dim]", highlight=False)
+        mark, style = ("✗", "bold red") if failure else ("✓", "green")
+        line = Text.assemble("  ", (mark, style), f" {label:<28} ", (f"{now - self._last:6.1f} s", "dim"))
+        if failure:
+            # The whole reason follows after the run.
+            first = clean(failure.strip().splitlines()[0])
+            room = max(self._console.width - 4, 40)
+            line.append("\n    " + (first if len(first) <= room else first[: room - 1] + "…"), style="red")
+        self._console.print(line, soft_wrap=True)
         self._last = now
 
 

@@ -17,8 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from connectors.registry import connect
-from flows.settings import Settings, SourceSettings
+from flows.settings import Settings, SourceSettings, connect_source
 
 if TYPE_CHECKING:
     from alerts.forecast import PanelForecast
@@ -76,7 +75,7 @@ class Run:
     landing: Landing
     state: StateStore
     environment: Mapping[str, str] = field(repr=False)
-    say: Callable[[str], None]
+    say: Callable[[str, str], None]  # (label of a step, why it failed or "")
     who: str = "trendbreak"  # on whose behalf: stands beside recorded changes
     failures: dict[str, str] = field(default_factory=dict)  # source name → what went wrong, with the cure
     notes: list[str] = field(default_factory=list)  # about what was read: versions, columns kept aside
@@ -110,7 +109,7 @@ class Run:
 
     def connect(self, source: SourceSettings) -> Connector:
         """The source's connector, with its secrets resolved."""
-        return connect(source.type, name=source.name, options=source.resolved(self.environment))
+        return connect_source(source, self.environment)
 
     @contextmanager
     def timed(self, title: str) -> Iterator[None]:
@@ -120,6 +119,18 @@ class Run:
             yield
         finally:
             self.seconds[title] = self.seconds.get(title, 0.0) + time.perf_counter() - started
+
+    @contextmanager
+    def told(self, label: str) -> Iterator[None]:
+        """Says the step that the block is, and why it failed: by an exception, or noted with `fail`."""
+        before = dict(self.failures)
+        try:
+            yield
+        except Exception as error:
+            self.say(label, str(error) or type(error).__name__)
+            raise
+        news = [text.removeprefix(before.get(name, "")) for name, text in self.failures.items()]
+        self.say(label, " ".join(text.strip() for text in news if text))
 
 
 def login_name() -> str:
@@ -132,12 +143,12 @@ def login_name() -> str:
         return f"uid {os.getuid()}"
 
 
-_progress: ContextVar[Callable[[str], None]] = ContextVar("progress", default=lambda text: None)
+_progress: ContextVar[Callable[[str, str], None]] = ContextVar("progress", default=lambda label, failure: None)
 
 
 @contextmanager
-def progress(say: Callable[[str], None]) -> Iterator[None]:
-    """Within the block, runs say each finished step to `say`, also through Prefect."""
+def progress(say: Callable[[str, str], None]) -> Iterator[None]:
+    """Within the block, runs say each finished step to `say` as (label, failure), also through Prefect."""
     token = _progress.set(say)
     try:
         yield

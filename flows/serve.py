@@ -18,9 +18,10 @@ from pathlib import Path
 
 import httpx
 
+from connectors.errors import ConnectorError
 from flows import prefect_home
-from flows.errors import FlowError
-from flows.settings import Settings
+from flows.errors import FlowError, SettingsError
+from flows.settings import Settings, app_token, connect_source, slack_token
 
 HEALTH_TIMEOUT_SECONDS = 120
 STOP_TIMEOUT_SECONDS = 10
@@ -70,12 +71,22 @@ def prefect_server(home: Path) -> Iterator[str]:
 
 
 def serve(config: Path, settings: Settings, *, say: Callable[[str], None]) -> None:
-    """Schedule the daily flow and run it when it is due, until interrupted."""
+    """Schedule the daily flow and run it when it is due, until interrupted.
+
+    Raises SettingsError when a token of Slack is missing; a source's missing secret is said, and stops no other.
+    """
+    slack_token(settings, os.environ)
+    listens = app_token(settings, os.environ) is not None
+    for source in settings.sources:
+        try:
+            connect_source(source, os.environ)
+        except (SettingsError, ConnectorError) as error:
+            say(f"{source.name} will fail until this is mended: {error}")
     with prefect_server(settings.home / "prefect") as url:
         say(f"Prefect API: {url}")
         say(f"daily flow: {settings.schedule.cron} ({settings.schedule.timezone}); stop with Ctrl-C")
         stop = threading.Event()
-        if settings.slack.app_token is not None:
+        if listens:
             from flows.incidents import listen
 
             threading.Thread(target=listen, args=(settings,), kwargs={"stop": stop, "say": say}, daemon=True).start()

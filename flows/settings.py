@@ -1,39 +1,57 @@
-"""trendbreak.yml: one strict file; secrets only as ${ENV} references.
+"""trendbreak.yml: one strict file; secrets only as references (flows/references.py).
 
-Reading the file checks every key, but resolves no secret: `trendbreak query` needs none, and one
-missing secret must not stop the other sources. `SourceSettings.resolved()` resolves when a source
-is connected, and names what is missing.
+Reading the file checks every key, but resolves no source and no token: `trendbreak query` needs none, and one
+missing secret must not stop the other sources. `connect_source` resolves a source's when it is connected, and
+names what is missing.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 
+from connectors.base import Connector
 from connectors.errors import ConnectorError
-from connectors.registry import CONNECTORS, connector_class
+from connectors.registry import CONNECTORS, connect, connector_class
+from flows.cron import Cron, TimeZone
 from flows.errors import SettingsError
+from flows.references import check_references, has_reference, resolve
+from flows.settings_errors import explain, nearest
+from flows.strict_yaml import StrictYamlError, load_strict_yaml
 
 DEFAULT_CONFIG = "trendbreak.yml"
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SOURCE_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
+_CURRENCY = re.compile(r"^[A-Z]{3}$")
+# Resolved when they are needed, not when the file is read.
+_LAZY = {"sources", "state"}
+_LAZY_SLACK = {"token", "app_token"}
 
 
-def _whole_text(value: object) -> object:
+def _exact_text(value: object) -> object:
     # YAML reads 1.08 as a float; money never is one.
-    return str(value) if isinstance(value, float | int) and not isinstance(value, bool) else value
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return str(value) if isinstance(value, float | int) else value
 
 
-Money = Annotated[Decimal, BeforeValidator(_whole_text)]
+# Twelve places is what the warehouse keeps; the bound leaves room to multiply.
+Money = Annotated[Decimal, BeforeValidator(_exact_text), Field(gt=0, lt=10**12, decimal_places=12)]
 
 
 class _Strict(BaseModel):
@@ -57,13 +75,26 @@ class SourceSettings(BaseModel):
             )
         return name
 
+    _base: Path = PrivateAttr(default_factory=Path)
+    _prefect_home: Path | None = PrivateAttr(default=None)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        # A secret may be written out in the file: the keys are shown, their values are not.
+        return [("name", self.name), ("type", self.type), ("keys", sorted(self.options))]
+
     @property
     def options(self) -> dict[str, Any]:
         return dict(self.model_extra or {})
 
     def resolved(self, environment: Mapping[str, str]) -> dict[str, Any]:
-        """The options with every ${ENV} replaced. Raises SettingsError naming the key and the variable."""
-        return {key: resolve(value, environment, f"source {self.name!r}, {key}") for key, value in self.options.items()}
+        """The options with every reference replaced. Raises SettingsError naming the key and what is missing."""
+        options = {
+            key: resolve(value, environment, f"source {self.name!r}, {key}", prefect_home=self._prefect_home)
+            for key, value in self.options.items()
+        }
+        if isinstance(location := options.get("location"), str):
+            options["location"] = _anchored(location, self._base, f"source {self.name!r}, location")
+        return options
 
 
 class SlackSettings(_Strict):
@@ -78,16 +109,16 @@ class SlackSettings(_Strict):
 class AlertSettings(_Strict):
     """What is worth a message. The gates come after statistical significance."""
 
-    min_usd_per_day: Money = Field(default=Decimal("20"), gt=0)
-    min_percent: Money = Field(default=Decimal("15"), gt=0)
-    false_alerts_per_month: Money = Field(default=Decimal("2"), gt=0)
+    min_usd_per_day: Money = Decimal("20")
+    min_percent: Money = Decimal("15")
+    false_alerts_per_month: Money = Decimal("2")
 
 
 class ScheduleSettings(_Strict):
     """When `trendbreak serve` runs the daily flow. Exports of a day are in by mid-morning UTC."""
 
-    cron: str = "30 9 * * *"
-    timezone: str = "UTC"
+    cron: Cron = "30 9 * * *"
+    timezone: TimeZone = "UTC"
 
 
 class RetentionSettings(_Strict):
@@ -107,9 +138,16 @@ class BackupSettings(_Strict):
 class RateSettings(_Strict):
     """US dollars per unit of a currency, from a day on."""
 
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    currency: str
     valid_from: date
-    usd_per_unit: Money = Field(gt=0)
+    usd_per_unit: Money
+
+    @field_validator("currency")
+    @classmethod
+    def _three_letters(cls, currency: str) -> str:
+        if not _CURRENCY.match(currency):
+            raise ValueError("must be three capital letters, such as EUR")
+        return currency
 
 
 class Settings(_Strict):
@@ -127,52 +165,54 @@ class Settings(_Strict):
     retention: RetentionSettings = RetentionSettings()
     backup: BackupSettings = BackupSettings()
     backfill_days: int = Field(default=120, ge=1, le=1200, description="how far the first run reaches back")
-    state: str | None = Field(default=None, description="state store URL; default: SQLite in home")
+    state: str | None = Field(default=None, repr=False, description="state store URL; default: SQLite in home")
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def file(self) -> Path | None:
+        """The configuration file, as it was named; None for settings that were made in code."""
+        return self._file
 
     @property
     def state_url(self) -> str:
-        return self.state or f"sqlite:///{self.home / 'state.sqlite'}"
+        """Raises SettingsError when it refers to what is not set."""
+        if self.state is None:
+            return f"sqlite:///{self.home / 'state.sqlite'}"
+        url: str = resolve(self.state, os.environ, "state", prefect_home=self.home / "prefect")
+        return url
 
     def source(self, name: str) -> SourceSettings:
         for source in self.sources:
             if source.name == name:
                 return source
-        raise SettingsError(f"no source is named {name!r}{_nearest(name, [s.name for s in self.sources])}")
+        raise SettingsError(f"no source is named {name!r}{nearest(name, [s.name for s in self.sources])}")
 
 
-def resolve(value: Any, environment: Mapping[str, str], where: str) -> Any:
-    """`value` with every ${ENV} in its texts replaced. Raises SettingsError naming `where` and the variable."""
-    if isinstance(value, str):
-
-        def replace(match: re.Match[str]) -> str:
-            name = match.group(1)
-            if not environment.get(name):
-                raise SettingsError(
-                    f"{where}: the environment variable {name} is not set — export {name}, "
-                    f"or write the key without it if it is not a secret"
-                )
-            return environment[name]
-
-        return _REFERENCE.sub(replace, value)
-    if isinstance(value, Mapping):
-        return {key: resolve(item, environment, f"{where}.{key}") for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [resolve(item, environment, f"{where}[{index}]") for index, item in enumerate(value)]
-    return value
+def connect_source(source: SourceSettings, environment: Mapping[str, str]) -> Connector:
+    """The source's connector, with its references resolved. Raises SettingsError or ConfigError."""
+    try:
+        return connect(source.type, name=source.name, options=source.resolved(environment))
+    except ValidationError as error:
+        model = connector_class(source.type).Options
+        raise SettingsError(explain("once resolved", _problems(error), model)) from None
 
 
 def slack_token(settings: Settings, environment: Mapping[str, str]) -> SecretStr | None:
-    """The bot token, resolved; None when none is configured. Raises SettingsError when its variable is unset."""
-    return _secret(settings.slack.token, environment, "slack.token")
+    """The bot token, resolved; None when none is configured. Raises SettingsError when what it refers to is missing."""
+    return _secret(settings, settings.slack.token, environment, "slack.token")
 
 
 def app_token(settings: Settings, environment: Mapping[str, str]) -> SecretStr | None:
     """The app-level token, resolved, as `slack_token`."""
-    return _secret(settings.slack.app_token, environment, "slack.app_token")
+    return _secret(settings, settings.slack.app_token, environment, "slack.app_token")
 
 
-def _secret(secret: SecretStr | None, environment: Mapping[str, str], where: str) -> SecretStr | None:
-    return None if secret is None else SecretStr(resolve(secret.get_secret_value(), environment, where))
+def _secret(
+    settings: Settings, secret: SecretStr | None, environment: Mapping[str, str], where: str
+) -> SecretStr | None:
+    if secret is None:
+        return None
+    return SecretStr(resolve(secret.get_secret_value(), environment, where, prefect_home=settings.home / "prefect"))
 
 
 def config_path(given: Path | None) -> Path:
@@ -182,36 +222,88 @@ def config_path(given: Path | None) -> Path:
 
 def load_settings(path: Path) -> Settings:
     """Read and check the file. Raises SettingsError naming the key, with the nearest valid name."""
-    if not path.is_file():
-        raise SettingsError(f"{path}: no such file — `trendbreak init` writes a commented one")
+    raw = _read(path)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(raw, dict):
-        raise SettingsError(f"{path}: the file must be a mapping with keys such as `home` and `sources`")
+        check_references(raw, "")
+        raw = _resolve_plain(raw, os.environ)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error}") from None
     try:
         settings = Settings.model_validate(raw)
     except ValidationError as error:
-        raise SettingsError(_explain(path, error, Settings)) from None
+        raise SettingsError(explain(str(path), _problems(error), Settings)) from None
     _check_sources(path, settings)
     base = path.resolve().parent
-    return settings.model_copy(
+    home = _absolute(settings.home, base, f"{path}: home")
+    if home.exists() and not home.is_dir():
+        raise SettingsError(f"{path}: home: {home} is a file — name a folder")
+    features = _absolute(settings.features, base, f"{path}: features")
+    if features.is_dir():
+        raise SettingsError(f"{path}: features: {features} is a folder — name the file in it, such as features.yml")
+    placed = settings.model_copy(
         update={
-            "home": base / settings.home,
-            "features": base / settings.features,
-            "prices": base / settings.prices if settings.prices else None,
-            "sources": tuple(_anchored(source, base) for source in settings.sources),
+            "home": home,
+            "features": features,
+            "prices": _absolute(settings.prices, base, f"{path}: prices") if settings.prices else None,
+            "sources": tuple(_placed(source, base, home, path) for source in settings.sources),
         }
     )
+    placed._file = path
+    return placed
 
 
-def _anchored(source: SourceSettings, base: Path) -> SourceSettings:
-    """A relative `location` means a folder beside the configuration file, wherever the command runs."""
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        raw = load_strict_yaml(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: no such file — `trendbreak init` writes a commented one") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: is not UTF-8 text — save it as UTF-8") from None
+    except StrictYamlError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    if raw is None:
+        return {}
+    if not isinstance(raw, dict):
+        raise SettingsError(f"{path}: the file must be a mapping with keys such as `home` and `sources`")
+    return raw
+
+
+def _resolve_plain(raw: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
+    """References in what every command needs, such as `home`."""
+    resolved = {}
+    for key, value in raw.items():
+        if key == "slack" and isinstance(value, dict):
+            resolved[key] = {
+                name: text if name in _LAZY_SLACK else resolve(text, environment, f"slack.{name}")
+                for name, text in value.items()
+            }
+        else:
+            resolved[key] = value if key in _LAZY else resolve(value, environment, str(key))
+    return resolved
+
+
+def _absolute(path: Path, base: Path, where: str) -> Path:
+    """A relative path starts at the configuration file's folder, wherever the command runs."""
+    try:
+        return base / path.expanduser()
+    except RuntimeError:
+        raise SettingsError(f"{where}: {path}: there is no such user's home — write the whole path") from None
+
+
+def _anchored(location: str, base: Path, where: str) -> str:
+    return location if "://" in location or not location.strip() else str(_absolute(Path(location), base, where))
+
+
+def _placed(source: SourceSettings, base: Path, home: Path, path: Path) -> SourceSettings:
     location = source.options.get("location")
-    if not isinstance(location, str) or "://" in location or location.startswith(("/", "${")):
-        return source
-    return SourceSettings(**{**source.model_dump(), "location": str(base / location)})
+    if isinstance(location, str) and not has_reference(location):
+        where = f"{path}: source {source.name!r}, location"
+        source = SourceSettings(**{**source.model_dump(), "location": _anchored(location, base, where)})
+    source._base = base
+    source._prefect_home = home / "prefect"
+    return source
 
 
 def _check_sources(path: Path, settings: Settings) -> None:
@@ -223,57 +315,34 @@ def _check_sources(path: Path, settings: Settings) -> None:
         seen.add(source.name)
         if source.type not in CONNECTORS:
             raise SettingsError(
-                f"{where}: unknown type {source.type!r}{_nearest(source.type, CONNECTORS)} "
+                f"{where}: unknown type {source.type!r}{nearest(source.type, CONNECTORS)} "
                 f"— valid types: {', '.join(sorted(CONNECTORS))}"
             )
-        model = connector_class(source.type).Options
-        try:
-            model.model_validate(source.options)
-        except ValidationError as error:
-            raise SettingsError(_explain(path, error, model, f"sources[{index}] ({source.name}).")) from None
-        except ConnectorError as error:
-            raise SettingsError(f"{where}: {error}") from None
+        _check_options(path, source, f"sources[{index}] ({source.name})")
 
 
-def _explain(path: Path, error: ValidationError, model: type[BaseModel], prefix: str = "") -> str:
-    lines = []
-    for problem in error.errors(include_url=False, include_input=False):
-        location = problem["loc"]
-        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
-        if problem["type"] == "extra_forbidden":
-            valid = _valid_keys(model, location[:-1])
-            lines.append(
-                f"{prefix}{key}: unknown key{_nearest(str(location[-1]), valid)} — valid keys: {', '.join(valid)}"
-            )
-        elif problem["type"] == "missing":
-            lines.append(f"{prefix}{key}: this key is required")
-        else:
-            lines.append(f"{prefix}{key}: {problem['msg']}")
-    return f"{path}: " + "\n  ".join(lines)
+def _check_options(path: Path, source: SourceSettings, where: str) -> None:
+    """The keys of a source; what a reference stands for is checked when the source is connected."""
+    model = connector_class(source.type).Options
+    later = {key for key, value in source.options.items() if has_reference(value)}
+    try:
+        model.model_validate(source.options)
+    except ValidationError as error:
+        known = [problem for problem in _problems(error) if not _waits(problem, later)]
+        if known:
+            raise SettingsError(explain(str(path), known, model, f"{where}.")) from None
+    except ConnectorError as error:
+        if not later:
+            raise SettingsError(f"{path}: {where}: {error}") from None
 
 
-def _valid_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    current: type[BaseModel] = model
-    for part in location:
-        if isinstance(part, int):
-            continue
-        found = _model_of(current.model_fields[part].annotation) if part in current.model_fields else None
-        if found is None:
-            break
-        current = found
-    return sorted(current.model_fields)
+def _waits(problem: Any, later: set[str]) -> bool:
+    """Whether a problem may be gone once the keys in `later` are resolved."""
+    if problem["type"] == "extra_forbidden":
+        return False
+    location = problem["loc"]
+    return location[0] in later if location else bool(later)
 
 
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _model_of(argument)
-        if found is not None:
-            return found
-    return None
-
-
-def _nearest(name: str, valid: Any) -> str:
-    close = difflib.get_close_matches(name, list(valid), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+def _problems(error: ValidationError) -> list[Any]:
+    return list(error.errors(include_url=False, include_input=False))

@@ -38,15 +38,13 @@ Execute = Callable[..., Any]  # execute(step, run, label, *arguments)
 
 def ingest_sources(run: Run, execute: Execute) -> None:
     """Every source's news, loaded. A source that fails is noted in `run.failures`; the others go on."""
-    from pydantic import ValidationError
-
     from warehouse.errors import WarehouseError
 
     for source in run.sources:
         try:
             landed = execute(FETCH, run, f"fetch {source.name}", source)
             execute(LOAD, run, f"load {source.name}", source, landed)
-        except (ConnectorError, WarehouseError, SettingsError, ValidationError) as error:
+        except (ConnectorError, WarehouseError, SettingsError) as error:
             run.fail(source.name, str(error))
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flows.run import Home, Run
+from flows.terminal import clean
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def write_report(run: Run) -> None:
         through=run.data_through,
         failures=run.failures,
         charts={found.node: found.chart for found in run.breaks if found.chart is not None},
-        queries=suggest_queries(),
+        queries=suggest_queries(run.settings.file),
         is_invented=(run.home.root / "demo" / "world.json").exists(),
     )
     run.home.report.parent.mkdir(parents=True, exist_ok=True)
@@ -116,18 +117,18 @@ def show_summary(summary: RunSummary, console: Console) -> None:
         plural = "y" if line.deliveries == 1 else "ies"
         news = f"{line.deliveries} new deliver{plural}, {line.source_rows:,} rows" if line.deliveries else "nothing new"
         restated = f", {line.restated_days} past days restated" if line.restated_days else ""
-        console.print(Text(f"{line.name}: {news}{restated}"))
+        console.print(Text(f"{line.name}: {news}{restated}"), soft_wrap=True)
     for note in summary.notes:
-        console.print(Text(f"  {note}", style="dim"))
+        console.print(Text(f"  {clean(note)}", style="dim"), soft_wrap=True)
     for notice in summary.notices:
-        console.print(Text(notice, style="yellow"))
+        console.print(Text(clean(notice), style="yellow"), soft_wrap=True)
     through = f"settled data through {summary.data_through}" if summary.data_through else "no settled data yet"
     console.print(
         Text(f"{through}; {summary.features} features; {summary.breaks} breaks; {len(summary.told)} messages")
     )
     for severity, title, status in summary.told:
-        console.print(Text(f"  [{severity}] {title} ({status})"))
-    console.print(Text(f"published: {summary.home.published}", overflow="fold"))
+        console.print(Text(clean(f"  [{severity}] {title} ({status})")), soft_wrap=True)
+    console.print(Text(f"published: {summary.home.published}"), soft_wrap=True)
 
 
 def summary_markdown(summary: RunSummary) -> str:

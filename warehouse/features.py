@@ -264,10 +264,12 @@ def parse_features(text: str, *, name: str = "features.yml") -> Features:
     """Check the text of a features.yml; `name` is how errors call it."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        reader = _Reader(name)
+        raw = reader.read(node, ())
     except yaml.YAMLError as error:
         raise FeaturesError(_syntax_error(name, error)) from None
-    reader = _Reader(name)
-    raw = reader.read(node, ())
+    except RecursionError:
+        raise FeaturesError(f"{name}:1: nested too deeply") from None
     if not isinstance(raw, dict):
         raise FeaturesError(f"{name}:1: the file must be a mapping that starts with `version: 1`")
     features = reader.validate(raw)
@@ -304,6 +306,9 @@ def _scalars_as_texts(schema: Any) -> Any:
     return {key: _scalars_as_texts(part) for key, part in schema.items()}
 
 
+MOST_REPEATED = 10_000  # nodes that aliases repeat
+
+
 class _Reader:
     """Turns YAML nodes into texts, lists and dicts, remembers each field's line, and gathers problems."""
 
@@ -312,6 +317,8 @@ class _Reader:
         self.lines: dict[Loc, int] = {}
         self.problems: list[tuple[int, str]] = []
         self._blamed: set[Loc] = set()
+        self._read: set[int] = set()
+        self._repeated = 0
 
     def complain(self, loc: Loc, problem: str) -> None:
         """Note a problem; of several about one field only the first is shown."""
@@ -335,6 +342,10 @@ class _Reader:
         if id(node) in ancestors:
             self.complain(loc, "an alias (*) here contains itself")
             return None
+        self._repeated += id(node) in self._read
+        self._read.add(id(node))
+        if self._repeated > MOST_REPEATED:  # a few lines of aliases of aliases stand for billions of nodes
+            raise FeaturesError(f"{self.name}:{self._line(loc)}: too many aliases (*) — write out what differs")
         inner = (*ancestors, id(node))
         if isinstance(node, yaml.MappingNode):
             return self._read_mapping(node, loc, inner)

@@ -152,7 +152,7 @@ def _explained(stderr: bytes, code: int, memory_limit: str) -> QueryError:
     ):
         return QueryError(
             f"not allowed here: {text.splitlines()[0].split(': ', 1)[-1]}",
-            cure="queries read the published snapshot and nothing else (the owner may lift this with --unsafe)",
+            cure="queries read the published snapshot and nothing else",
         )
     return QueryError(text.split(": ", 1)[-1] if text.split(": ", 1)[0].endswith("Error") else text)
 
@@ -204,10 +204,18 @@ def _json_of(value: Any) -> str:
 
 
 def _parquet(table: pa.Table) -> bytes:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     out = io.BytesIO()
-    pq.write_table(table, out, compression="zstd")
+    try:
+        pq.write_table(table, out, compression="zstd")
+    except pa.ArrowNotImplementedError as error:
+        intervals = [field.name for field in table.schema if field.type == pa.month_day_nano_interval()]
+        raise QueryError(
+            f"Parquet cannot hold the column {intervals[0]!r} of type INTERVAL" if intervals else f"Parquet: {error}",
+            cure="cast it, for example with ::VARCHAR",
+        ) from None
     return out.getvalue()
 
 

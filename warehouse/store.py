@@ -128,7 +128,9 @@ def _connect(folder: Path, memory_limit: str, threads: int | None) -> duckdb.Duc
         con = duckdb.connect(str(path), config=config)
     except duckdb.Error as error:
         raise StoreError(
-            f"DuckDB cannot open it: {error}", where=str(path), cure="`trendbreak rebuild` makes it anew from landing"
+            f"DuckDB cannot open it: {error}",
+            where=str(path),
+            cure="move it away and `trendbreak run`: what the sources still hold is loaded anew",
         ) from error
     try:
         con.execute("SET TimeZone = 'UTC'")

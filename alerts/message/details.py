@@ -145,7 +145,7 @@ def find_cure(found: Break) -> str:
             f"when: {{{newcomer.dimension}: {_yaml_text(newcomer.member)}}}, feature: <name>"
         )
     if found.node == UNALLOCATED:
-        return "Add rules to features.yml for what is listed above; `trendbreak tags check` shows what is left."
+        return "Add rules to features.yml for what is listed above; `trendbreak query unallocated` shows what is left."
     if found.label == "idle" and found.direction == "up":
         return f"Scale it down while nobody uses it: each such day costs {format_usd(found.excess_usd_per_day)}."
     return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,14 @@ from rich.text import Text
 from flows.report import figures
 from flows.report.data import FeatureRow, IncidentRow, MonthForecast, ReportData
 from flows.report.geometry import moving_mean
+from flows.terminal import Unbroken, clean, shown_path
 
 if TYPE_CHECKING:
     from flows.demo.scoring import Score
     from flows.demo.world import DemoWorld
     from flows.summary import RunSummary
+    from warehouse.state import StateStore
 
-# Names come from bills: no escape sequence of theirs reaches the terminal.
-_CONTROL = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\u202a-\u202e\u2066-\u2069]")
 _SPARK_LEVELS = "▁▂▃▄▅▆▇█"
 _WIDE = 96  # columns from which the tables show a trend and both changes
 _QUIET_CHANGE = Decimal("0.10")
@@ -55,9 +55,9 @@ def show_outcome(
     from warehouse.state import StateStore
 
     for name, failure in summary.failures.items():
-        console.print(Text(f"{name}: {_clean(failure)}", style="bold red"))
+        console.print(Text(f"{name}: {clean(failure)}", style="bold red"), soft_wrap=True)
     for notice in summary.notices[:3]:
-        console.print(Text(_clean(notice), style="dim"))
+        console.print(Text(clean(notice), style="dim"), soft_wrap=True)
     if summary.data_through is None:
         return
     state = StateStore(f"sqlite:///{world.home / 'state.sqlite'}")
@@ -71,16 +71,16 @@ def show_outcome(
         failures=summary.failures,
         queries=suggest_queries(world.config_path),
         files=(
-            ("report", str(summary.home.report)),
-            ("Slack messages, charts", f"{summary.home.outbox}/"),
-            ("warehouse, read-only", str(summary.home.published)),
-            ("bills and telemetry", f"{world.home / 'demo'}/"),
+            ("report", shown_path(summary.home.report)),
+            ("Slack messages, charts", f"{shown_path(summary.home.outbox)}/"),
+            ("warehouse, read-only", shown_path(summary.home.published)),
+            ("bills and telemetry", f"{shown_path(world.home / 'demo')}/"),
         ),
         is_invented=True,
     )
-    for part in _posted(state.outbox(), console.width):
+    for part in _posted(state, console.width, is_new=bool(summary.told)):
         console.print(part)
-    console.print(render_terminal_summary(data, width=console.width))
+    console.print(render_terminal_summary(data, width=console.width), crop=False)
     found = score(world.planted, state.list_incidents())
     console.print(_scorecard(found, console.width))
     steps = sorted(summary.seconds.items(), key=lambda step: -step[1])
@@ -94,20 +94,30 @@ def show_outcome(
     )
 
 
-def _posted(letters: list[dict[str, Any]], width: int) -> list[RenderableType]:
-    """The first message of the run, as a panel; the others are counted."""
+def _posted(state: StateStore, width: int, *, is_new: bool) -> list[RenderableType]:
+    """The most telling message, as a panel; the others are counted."""
     from alerts.message import message_from_json
     from alerts.terminal import to_terminal
 
-    opened = [letter for letter in letters if letter["kind"] == "open"]
+    opened = [letter for letter in state.outbox() if letter["kind"] == "open"]
     if not opened:
         return []
-    rest = len(opened) - 1
-    panel = to_terminal(message_from_json(opened[0]["payload"]["message"]))
+    incidents = {incident["id"]: incident for incident in state.list_incidents()}
+    shown = max(opened, key=lambda letter: _tells(incidents.get(letter["incident_id"], {})))
+    panel = to_terminal(message_from_json(shown["payload"]["message"]))
     if isinstance(panel, Panel) and panel.width:
         panel.width = min(panel.width, width)
-    note = f"as it would be posted; {figures.plural(rest, 'more message')}" if rest else "as it would be posted"
+    if is_new:
+        note = f"as it would be posted, 1 of {len(opened)}" if len(opened) > 1 else "as it would be posted"
+    else:
+        note = f"1 of {len(opened)}, posted by an earlier run of this demo: nothing is told twice"
     return [_heading("In Slack", note), panel]
+
+
+def _tells(incident: Mapping[str, Any]) -> tuple[bool, Decimal]:
+    """Spend that rose because each success costs more shows most of what a message can say; then the dearest."""
+    is_both = incident.get("kind") == "cost" and incident.get("label") == "efficiency"
+    return is_both, Decimal(incident.get("excess_usd_per_day") or 0)
 
 
 def _scorecard(found: Score, width: int) -> RenderableType:
@@ -127,14 +137,11 @@ def _scorecard(found: Score, width: int) -> RenderableType:
     return Group(_heading("What really happened", text), table)
 
 
-def _clean(text: str) -> str:
-    return _CONTROL.sub(" ", text)
-
-
 def render_terminal_summary(data: ReportData, *, width: int) -> RenderableType:
-    """Features, forecast, incidents, files and three queries, as one thing to print.
+    """Features, forecast, incidents, files and three queries, as one thing to print with `crop=False`.
 
-    `width` is the terminal's, in columns. No text of `data` is read as console markup.
+    `width` is the terminal's, in columns; only paths and commands are longer. No text of `data` is
+    read as console markup.
     """
     parts: list[RenderableType] = [
         *_features(data, width),
@@ -186,14 +193,14 @@ def _features(data: ReportData, width: int) -> list[RenderableType]:
         line = Text("\nper successful task, the dearest first: ", style="dim")
         for index, row in enumerate(dearest):
             line.append(" · " if index else "", style="dim")
-            line.append(f"{_clean(row.feature)} ", style="not dim")
+            line.append(f"{clean(row.feature)} ", style="not dim")
             line.append(figures.usd(row.cost_per_success_usd), style="not dim bold")
         parts.append(line)
     return parts
 
 
 def _feature_cells(row: FeatureRow, total: Decimal, is_alarmed: bool, is_wide: bool) -> list[Text]:
-    name = Text(_clean(row.feature), style="" if row.kind == "feature" else "dim")
+    name = Text(clean(row.feature), style="" if row.kind == "feature" else "dim")
     if is_alarmed:
         name.append(" ●", style="red")
     share = "" if row.kind == "shared" else figures.percent(row.cost_usd / total if total > 0 else None)
@@ -281,10 +288,10 @@ def _incidents(data: ReportData, width: int) -> list[RenderableType]:
     for index, row in enumerate(rows):
         table.add_row(
             Text(row.severity, style=_SEVERITY_STYLES[row.severity]),
-            Text(_clean(row.node), style="bold"),
+            Text(clean(row.node), style="bold"),
             Text(figures.day(row.onset), style="dim"),
             Text(_excess(row), style="red" if (row.excess_percent or Decimal(1)) > 0 else "green"),
-            Text(_clean(row.reason)),
+            Text(clean(row.reason)),
             end_section=index + 1 < len(rows),
         )
     return [heading, table]
@@ -293,12 +300,12 @@ def _incidents(data: ReportData, width: int) -> list[RenderableType]:
 def _narrow_incident(row: IncidentRow) -> list[RenderableType]:
     first = Text.assemble(
         (f"{row.severity:<8}", _SEVERITY_STYLES[row.severity]),
-        (_clean(row.node), "bold"),
+        (clean(row.node), "bold"),
         "  ",
         (_excess(row).replace("\n", " "), "red" if (row.excess_percent or Decimal(1)) > 0 else "green"),
         (f"  since {figures.day(row.onset)}", "dim"),
     )
-    return [first, Padding(Text(_clean(row.reason)), (0, 0, 1, 8))]
+    return [first, Padding(Text(clean(row.reason)), (0, 0, 1, 8))]
 
 
 def _excess(row: IncidentRow) -> str:
@@ -312,12 +319,8 @@ def _excess(row: IncidentRow) -> str:
 def _files(data: ReportData) -> list[RenderableType]:
     if not data.files:
         return []
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for what, where in data.files:
-        grid.add_row(Text(_clean(what)), Text(_clean(where)))
-    return [_heading("Where it is"), grid]
+    width = max(len(what) for what, _ in data.files)
+    return [_heading("Where it is"), *(Unbroken(f"{what:<{width}}  {where}") for what, where in data.files)]
 
 
 def _queries(data: ReportData) -> list[RenderableType]:
@@ -325,6 +328,6 @@ def _queries(data: ReportData) -> list[RenderableType]:
         return []
     lines: list[RenderableType] = [_heading("Try next")]
     for query in data.queries:
-        lines.append(Text(_clean(query.title), style="dim"))
-        lines.append(Padding(Text(_clean(query.command), style="cyan", overflow="fold"), (0, 0, 0, 2)))
+        lines.append(Text(clean(query.title), style="dim"))
+        lines.append(Unbroken(f"  {query.command}", style="cyan"))
     return lines

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from flows.report.data import SuggestedQuery
+from flows.terminal import command
 
 _QUESTIONS = (
     ("What does one success of each feature cost, and what did it cost before?", "cost-per-successful-task"),
@@ -19,11 +19,5 @@ _QUESTIONS = (
 
 
 def suggest_queries(config: Path | None = None) -> tuple[SuggestedQuery, ...]:
-    """Two canned queries and one SELECT, as commands to copy."""
-    option = f" --config {shlex.quote(str(config))}" if config else ""
-    return tuple(
-        SuggestedQuery(
-            title, f'trendbreak query{option} "{query}"' if " " in query else f"trendbreak query{option} {query}"
-        )
-        for title, query in _QUESTIONS
-    )
+    """Two canned queries and one SELECT, as commands that work when pasted into the shell that ran this."""
+    return tuple(SuggestedQuery(title, command("query", query, config=config)) for title, query in _QUESTIONS)

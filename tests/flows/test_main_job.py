@@ -47,10 +47,13 @@ def test_a_bill_becomes_charges_allocations_and_marts_exactly_and_running_again_
     assert ask(tmp_path, "SELECT count(*) FROM ops.restatements") == [(0,)]
 
 
-def test_the_prefect_flow_does_the_same(tmp_path: Path) -> None:
-    write_small_home(tmp_path)
+def test_the_prefect_flow_does_the_same_and_marks_the_step_that_failed(tmp_path: Path) -> None:
+    config = write_small_home(tmp_path)
+    gone = "  - {name: gone, type: focus_files, location: ./nowhere}\nfeatures: features.yml"
+    config.write_text(config.read_text().replace("features: features.yml", gone))
     done = trendbreak("run", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr + done.stdout
+    assert done.returncode == 1, done.stderr + done.stdout
+    assert [line.split()[1:3] for line in done.stdout.splitlines() if "✗" in line] == [["fetch", "gone"]]
     assert ask(tmp_path, "SELECT sum(billed_cost) FROM core.charges") == [(billed(bill_lines(first_day(), 60)),)]
 
 

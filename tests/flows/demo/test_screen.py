@@ -1,8 +1,10 @@
 """The last screen fits the terminal and shows text as text."""
 
 import io
+import sys
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
@@ -10,14 +12,15 @@ from rich.console import Console
 
 from flows.demo.screen import render_terminal_summary, show_story, sparkline
 from flows.demo.world import DemoWorld
-from flows.report.data import ReportData
+from flows.report.data import ReportData, SuggestedQuery
+from flows.terminal import launcher
 from tests.flows.report.sample import sample_report
 
 
 def shown(data: ReportData, width: int) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=width, force_terminal=True, color_system=None, legacy_windows=False)
-    console.print(render_terminal_summary(data, width=width))
+    console.print(render_terminal_summary(data, width=width), crop=False)
     return stream.getvalue()
 
 
@@ -79,3 +82,25 @@ def test_a_total_with_an_unknown_part_is_not_compared() -> None:
     data = sample_report()
     assert data.total_cost_usd == Decimal("2820.60")
     assert data.previous_total_cost_usd is None
+
+
+def test_a_command_and_a_path_are_never_broken() -> None:
+    command = "trendbreak query --config demo/seed-7/trendbreak.yml 'SELECT model, sum(x) FROM core.allocations'"
+    where = "/srv/a-rather-long-folder-name/of-some-team/on-some-machine/demo/seed-7/report/index.html"
+    data = replace(
+        sample_report(), queries=(SuggestedQuery("Ask", command),), files=(("report", where), ("warehouse", "x"))
+    )
+    lines = shown(data, 80).splitlines()
+    assert f"  {command}" in lines
+    assert f"report     {where}" in lines
+
+
+def test_where_path_finds_the_command_its_name_is_enough(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    beside = Path(sys.executable).parent
+    monkeypatch.chdir(beside.parents[1])
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert launcher() == f"{beside.parent.name}/bin/trendbreak"
+    monkeypatch.chdir(tmp_path)
+    assert launcher() == str(beside / "trendbreak")
+    monkeypatch.setenv("PATH", f"{beside}:/usr/bin")
+    assert launcher() == "trendbreak"

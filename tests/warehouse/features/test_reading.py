@@ -276,3 +276,12 @@ def test_features_stand_in_core_for_the_models() -> None:
     assert success == [{"feature": "support_chat", "outcome": name} for name in ("closed", "resolved")]
     parse_features("version: 1").apply_tables(wh.con)
     assert rows_of(wh.con, "SELECT * FROM core.features") == []
+
+
+def test_a_bomb_of_aliases_and_one_of_brackets_are_refused_at_once() -> None:
+    lines = ["version: 1", "a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    with pytest.raises(FeaturesError, match=r"features\.yml:\d+: too many aliases"):
+        parse_features("\n".join(lines))
+    with pytest.raises(FeaturesError, match="nested too deeply"):
+        parse_features("version: 1\nfeatures: " + "[" * 20_000)

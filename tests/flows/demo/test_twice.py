@@ -1,0 +1,32 @@
+"""The demo through the command line: run twice, it tells the same story and sends nothing again."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.demo.world import DemoWorld
+from tests.flows.command import typed
+from tests.flows.demo.landed import SEED
+
+
+def test_a_second_demo_says_that_nothing_is_told_twice(
+    world: DemoWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    arguments = ("demo", "--direct", "--seed", str(SEED), "--home", tmp_path / "home")
+    assert typed(*arguments) == 0
+    first = capsys.readouterr().out
+    assert typed(*arguments) == 0
+    second = capsys.readouterr().out
+    assert "as it would be posted, 1 of " in first
+    assert "as it would be posted" not in second
+    assert "posted by an earlier run of this demo: nothing is told twice" in second
+
+    def story(text: str) -> str:
+        return text[text.index("What each feature costs") : text.index(" s in all: ")].rsplit("\n", 1)[0]
+
+    assert story(first) == story(second)
+    assert "per successful" in first[first.index("In Slack") : first.index("What each feature costs")]
+    assert len(list((tmp_path / "home" / "outbox").glob("*.json"))) == len(world.planted)
+    report = (tmp_path / "home" / "report" / "index.html").read_text()
+    assert f"--config {tmp_path}/home/trendbreak.yml" in report

@@ -1,0 +1,111 @@
+"""What a person does wrong on the command line is said in one line with its cure, never with a traceback."""
+
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.flows.command import trendbreak, typed
+from tests.flows.small_bill import write_small_home
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home after one run, in which one source fails."""
+    folder = tmp_path_factory.mktemp("home")
+    config = write_small_home(folder)
+    bad = "  - {name: gone, type: focus_files, location: ./nowhere}\nfeatures: features.yml"
+    config.write_text(config.read_text().replace("features: features.yml", bad))
+    (folder / "first_run.txt").write_text(trendbreak("run", "--direct", cwd=folder).stdout)
+    return folder
+
+
+def test_progress_marks_the_step_that_failed_and_says_why_in_short(published: Path) -> None:
+    lines = (published / "first_run.txt").read_text().splitlines()
+    failed = next(number for number, line in enumerate(lines) if "✗" in line)
+    assert re.search(r"✗ fetch gone\s+\d+\.\d s", lines[failed])
+    assert "nowhere" in lines[failed + 1]
+    assert sum("✗" in line for line in lines) == 1
+    assert any(re.search(r"✓ load drop", line) for line in lines)
+
+
+def test_progress_marks_a_delivery_that_could_not_be_loaded(tmp_path: Path) -> None:
+    write_small_home(tmp_path)
+    bill = tmp_path / "inbox" / "bill.csv"
+    bill.write_text(bill.read_text().replace("100.1", "n/a", 1))
+    done = trendbreak("run", "--direct", cwd=tmp_path)
+    assert done.returncode == 1
+    marked = [line for line in done.stdout.splitlines() if "✗" in line]
+    assert len(marked) == 1, done.stdout
+    assert "drop" in marked[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["query", "select 1", "-o", "no/such/folder/x.csv"], r"--output no/such/folder/x\.csv: No such file"),
+        (["query", "select 1", "-o", "."], r"--output \.: Is a directory"),
+        (["query", "select interval 3 months as span", "-f", "parquet", "-o", "x.parquet"], r"'span' of type INTERVAL"),
+        (["query", "unalocated"], r"no canned query is named 'unalocated'; did you mean 'unallocated'\?"),
+        (["query", "select 1", "-f", "parket"], r"'parket' is unknown; did you mean 'parquet'\?"),
+        (["query", "select 1", "--timeout", "-3"], "--timeout"),
+        (["query", "select 1", "--home", "trendbreak.yml"], "trendbreak.yml"),
+        (["demo", "--seed", "-1"], "--seed"),
+        (["demo", "--home", "trendbreak.yml"], "trendbreak.yml"),
+        (["init", "trendbreak.yml"], "trendbreak.yml"),
+        (["run", "--direct", "--source", "dropp"], r"no source is named 'dropp'; did you mean 'drop'\?"),
+        (["run", "--direct", "--as-of", "9999-12-31"], "--as-of"),
+        (["run", "--direct", "--as-of", "0001-01-01"], "--as-of"),
+        (["status", "--config", "."], "cannot be read: Is a directory"),
+        (["incidents", "show", "nothing"], "no incident 'nothing'"),
+        (["slack", "listen"], "buttons need slack.token"),
+    ],
+)
+def test_a_mistake_is_said_in_one_line(
+    published: Path,
+    arguments: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(published)
+    assert typed(*arguments) == 2
+    assert re.search(said, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("home: ./data", "home: ./inbox/bill.csv", "home: .*is a file"),
+        ("home: ./data", "home: ./inbox/bill.csv/data", "Not a directory"),
+        ("features: features.yml", "features: inbox", "is a folder"),
+        ("home: ./data", "home: ./data\nstate: nonsense", "state: is not a database URL"),
+        ("home: ./data", "home: ./data\nstate: sqlite:////proc/no/state.sqlite", "/proc/no: No such file"),
+        ("home: ./data", "home: ./data\nstate: sqlite:////dev/null", "state store .*: disk I/O error"),
+    ],
+)
+def test_a_configuration_that_cannot_work_is_said_in_one_line(
+    tmp_path: Path, old: str, new: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_small_home(tmp_path)
+    config.write_text(config.read_text().replace(old, new))
+    assert typed("run", "--direct", "--config", config) == 2
+    assert re.search(said, capsys.readouterr().err)
+
+
+def test_serve_says_a_missing_token_before_it_starts_anything(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_small_home(tmp_path, extra='slack: {token: "${NO_SUCH_TOKEN}", app_token: "${NO_SUCH_APP}"}\n')
+    assert typed("serve", "--config", config) == 2
+    assert "NO_SUCH_TOKEN is not set" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_reader_that_has_enough_is_no_error(published: Path) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    done = trendbreak("query", "select unnest(range(200000)) as n", "-f", "csv", cwd=published, stdout=ours.fileno())
+    ours.close()
+    assert done.stderr == ""
