@@ -21,7 +21,7 @@ from flows.report.suggestions import suggest_queries
 from flows.run import Home, open_run
 from flows.settings import load_settings
 from tests.flows.small_bill import FEATURES, bill_lines
-from warehouse.query import QueryError
+from warehouse.query import QueryError, canned, run_query
 from warehouse.state import StateStore
 
 FIRST = date(2026, 8, 10)
