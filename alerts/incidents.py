@@ -46,7 +46,7 @@ from alerts.model import (
     Severity,
 )
 
-_LIVE: frozenset[IncidentStatus] = frozenset({"open", "acknowledged", "escalated", "snoozed"})
+LIVE: frozenset[IncidentStatus] = frozenset({"open", "acknowledged", "escalated", "snoozed"})
 _FALSE_ALARM_DAYS = 90
 _SEVERITY_ORDER: Mapping[Severity, int] = {"high": 0, "medium": 1, "low": 2}
 
@@ -182,9 +182,9 @@ def decide(
             continue  # nothing is known of days that this run does not see: a lagging source, an earlier as_of
         is_in_sight = (newest - incident.last_day).days <= policy.sight_days
         is_resolved = incident.status == "resolved" and incident.details.get("feedback") != "resolve"
-        if is_in_sight and (incident.status in _LIVE or is_resolved):
+        if is_in_sight and (incident.status in LIVE or is_resolved):
             actions.append(_withdraw(incident, now, as_of))
-        elif incident.status in _LIVE:
+        elif incident.status in LIVE:
             actions.append(_resolve_unseen(incident, now))
     return sorted(actions, key=_rank)
 

@@ -2,6 +2,7 @@
 
     record_action      enqueue the message, save the incident (in this order: a run that dies between
                        the two decides the same again, and the same key is not enqueued twice)
+    move_threads       incidents whose thread began elsewhere, before this sink could be reached, begin anew here
     deliver_pending    one pass over the rows: intent (sending) → send → receipt (sent)
 
 A row found in the state `sending` belongs to a run that died, or to a call whose outcome nobody knows.
@@ -18,10 +19,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from alerts.incidents import incident_to_row
+from alerts.figures import format_day
+from alerts.incidents import LIVE, incident_from_row, incident_to_row
 from alerts.message import RenderContext, make_card_key, message_from_json, message_to_json, render, render_card
-from alerts.model import Action, Message
-from alerts.sinks import DeliveryDelayed, DeliveryRefused, Letter, Receipt, Sink, pause
+from alerts.model import Action, Break, Message, Severity
+from alerts.sinks import DeliveryDelayed, DeliveryRefused, Letter, Receipt, Sink
 
 _SILENCES = 3  # so many unanswered calls in a row, and the pass leaves the rest to the next one
 
@@ -61,8 +63,14 @@ class OutboxStore(Protocol):
         """It did not arrive: the next pass may send it without asking."""
         ...
 
+    def send_again(self, key: str, payload: Mapping[str, Any]) -> bool:
+        """Forget where a sent message arrived and let it wait again, with this payload. False where it waits."""
+        ...
+
 
 class IncidentStore(OutboxStore, Protocol):
+    def list_incidents(self) -> Sequence[Mapping[str, Any]]: ...
+
     def save_incident(self, incident: Mapping[str, Any]) -> None: ...
 
     def add_event(self, incident_id: str, kind: str, at: datetime, who: str, text: str) -> None: ...
@@ -79,6 +87,7 @@ class Delivered:
     channel: str
     status: DeliveryStatus
     sink: str
+    severity: Severity = "low"
     detail: str = ""
     receipt: Receipt | None = None
 
@@ -112,6 +121,35 @@ def enqueue_message(store: OutboxStore, message: Message, *, card: Message | Non
         payload={"message": message_to_json(message), "card": None if card is None else message_to_json(card)},
         created_at=now,
     )
+
+
+def move_threads(
+    store: IncidentStore,
+    sink: Sink,
+    *,
+    context: RenderContext,
+    now: datetime,
+    found: Mapping[str, Break] | None = None,
+) -> list[str]:
+    """Let every live incident that was told where this sink cannot go on (a folder, before there was a token)
+    wait to be told here, once, in its present state. Returns the ids of those moved.
+
+    `found`: the breaks of this run by incident id: with them cards have charts. Doing it twice changes nothing.
+    """
+    moved: list[str] = []
+    for row in store.list_incidents():
+        incident = incident_from_row(row)
+        key = make_card_key(incident.id)
+        told = store.message(key) if incident.status in LIVE else None
+        if told is None or told["status"] != "sent" or sink.holds(Receipt(told["channel_id"], told["ts"])):
+            continue
+        card = render_card(incident, (found or {}).get(incident.id), context=context)
+        since = format_day(incident.opened_at.date(), today=now.date())
+        note = f"First told on {since}, before {sink.name} could be reached; this is its present state."
+        card = replace(card, footnotes=(*card.footnotes, note))
+        if store.send_again(key, {"message": message_to_json(card), "card": None}):
+            moved.append(incident.id)
+    return moved
 
 
 def deliver_pending(store: OutboxStore, sink: Sink, *, now: datetime, fallback: Sink | None = None) -> list[Delivered]:
@@ -157,30 +195,6 @@ def _after(earlier: DeliveryDelayed | DeliveryRefused, row: Mapping[str, Any]) -
     if isinstance(earlier, DeliveryRefused) and row["status"] != "sending":
         return earlier
     return DeliveryDelayed(f"after an earlier message of its thread: {earlier}")
-
-
-def deliver_patiently(
-    store: OutboxStore,
-    sink: Sink,
-    *,
-    clock: Callable[[], datetime],
-    patience_seconds: float,
-    fallback: Sink | None = None,
-    pass_every_seconds: float = 5.0,
-) -> list[Delivered]:
-    """Passes until nothing waits or the patience is at its end; the last word on each row.
-
-    `clock`: the present in UTC.
-    """
-    started = clock()
-    outcome: dict[str, Delivered] = {}
-    while True:
-        for delivered in deliver_pending(store, sink, now=clock(), fallback=fallback):
-            outcome[delivered.key] = delivered
-        is_waiting = any(delivered.status == "waiting" for delivered in outcome.values())
-        if not is_waiting or (clock() - started).total_seconds() + pass_every_seconds > patience_seconds:
-            return list(outcome.values())
-        pause(pass_every_seconds)
 
 
 def _deliver_row(store: OutboxStore, row: Mapping[str, Any], sink: Sink, present: Callable[[], datetime]) -> Receipt:
@@ -271,5 +285,6 @@ def _describe(row: Mapping[str, Any], sink: Sink, status: DeliveryStatus, detail
         channel=row["channel"],
         status=status,
         sink=sink.name,
+        severity=row["payload"]["message"]["severity"],
         detail=detail,
     )

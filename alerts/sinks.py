@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 import os
 import re
 import time
@@ -26,6 +27,12 @@ from alerts import chart
 from alerts.blocks import to_blocks, to_text
 from alerts.message import message_to_json
 from alerts.model import Message
+
+# slack_sdk logs every failure as an error, and with it what Slack answered; each is raised and told once by us, so
+# its own lines go nowhere, whatever the program has set up for logs.
+SDK_LOG = logging.getLogger("alerts.slack_sdk")
+SDK_LOG.setLevel(logging.CRITICAL + 1)
+SDK_LOG.propagate = False
 
 EVENT_TYPE = "trendbreak_alert"
 REPEAT_NOTE = "Sent on the fallback, which cannot be read back: this message may arrive twice."
@@ -114,6 +121,10 @@ class Sink(Protocol):
         """Bring the thread's first message to `letter.card`. Doing it twice changes nothing."""
         ...
 
+    def holds(self, thread: Receipt) -> bool:
+        """Whether a thread that began there can be gone on with here."""
+        ...
+
 
 def metadata_of(message: Message) -> dict[str, Any]:
     """Slack message metadata that carries the idempotency key."""
@@ -175,6 +186,9 @@ class FolderSink:
     def edit(self, letter: Letter) -> None:
         """Files stay as they were sent: the folder is the story, the newest file its end."""
 
+    def holds(self, thread: Receipt) -> bool:
+        return True
+
     def _known(self) -> dict[str, str]:
         if self._names is None:
             self._names = {}
@@ -227,6 +241,9 @@ class RefusingSink:
     def edit(self, letter: Letter) -> None:
         raise DeliveryRefused(self._what, self._cure)
 
+    def holds(self, thread: Receipt) -> bool:
+        return True  # what cannot be sent need not be moved
+
 
 class StreamSink:
     """Messages as text on a stream: standard output when there is nothing else. At least once."""
@@ -252,6 +269,9 @@ class StreamSink:
     def edit(self, letter: Letter) -> None:
         """A line that was printed stays printed."""
 
+    def holds(self, thread: Receipt) -> bool:
+        return True
+
 
 class IncomingWebhookSink:
     """A Slack incoming webhook: no thread, no chart, no read-back. At least once, and marked so."""
@@ -265,7 +285,10 @@ class IncomingWebhookSink:
         from slack_sdk.webhook import WebhookClient
 
         self._client = WebhookClient(
-            url, timeout=timeout_seconds, retry_handlers=[RateLimitErrorRetryHandler(max_retry_count=3)]
+            url,
+            timeout=timeout_seconds,
+            retry_handlers=[RateLimitErrorRetryHandler(max_retry_count=3)],
+            logger=SDK_LOG,
         )
 
     def find(self, letter: Letter, *, since: datetime) -> Receipt | None:
@@ -293,6 +316,9 @@ class IncomingWebhookSink:
 
     def edit(self, letter: Letter) -> None:
         """A webhook cannot edit what it posted."""
+
+    def holds(self, thread: Receipt) -> bool:
+        return True
 
 
 class SignedWebhookSink:
@@ -339,6 +365,9 @@ class SignedWebhookSink:
 
     def edit(self, letter: Letter) -> None:
         """The receiver gets every state as a message of its own."""
+
+    def holds(self, thread: Receipt) -> bool:
+        return True
 
 
 def sign(body: bytes, secret: bytes, sent_at: datetime) -> str:

@@ -16,7 +16,6 @@ connection broke before the answer, so it is not among the handlers.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -37,6 +36,7 @@ from alerts.blocks import Block, escape, to_blocks, to_text
 from alerts.model import Message
 from alerts.sinks import (
     EVENT_TYPE,
+    SDK_LOG,
     DeliveryDelayed,
     DeliveryError,
     DeliveryRefused,
@@ -92,10 +92,6 @@ _GONE_MESSAGES = frozenset({"message_not_found", "thread_not_found", "cant_updat
 _CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{8,}")
 
 T = TypeVar("T")
-
-# slack_sdk logs every failure as an error; they are raised here, so nobody needs them on standard error too.
-_LOG = logging.getLogger("alerts.slack")
-_LOG.addHandler(logging.NullHandler())
 
 
 class _Answer(Protocol):
@@ -208,6 +204,9 @@ class SlackSink:
             # Somebody deleted the message, or the workspace lets nobody edit: the thread still tells the story.
             if refusal.what not in _GONE_MESSAGES:
                 raise
+
+    def holds(self, thread: Receipt) -> bool:
+        return _CHANNEL_ID.fullmatch(thread.channel_id) is not None
 
     def _post(self, message: Message, picture: str, call: Callable[[list[Block] | None], T]) -> tuple[T, str]:
         """The call with blocks, without the picture if Slack refuses that, and without blocks as a last resort."""
@@ -367,7 +366,7 @@ def make_client(token: str, *, base_url: str = DEFAULT_BASE_URL, timeout_seconds
         base_url=base_url if base_url.endswith("/") else f"{base_url}/",
         timeout=timeout_seconds,
         retry_handlers=[_ShortPauses(max_retry_count=3)],
-        logger=_LOG,
+        logger=SDK_LOG,
     )
 
 

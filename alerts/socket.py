@@ -26,7 +26,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from alerts.blocks import ACTION_PREFIX, ANSWERS
 from alerts.feedback import FeedbackStore, UnknownIncidentError, apply_answers, record_answer
 from alerts.message import RenderContext
-from alerts.sinks import DeliveryDelayed, DeliveryError, DeliveryRefused
+from alerts.sinks import SDK_LOG, DeliveryDelayed, DeliveryError, DeliveryRefused
 from alerts.slack import DEFAULT_BASE_URL, SlackSink, make_client
 
 _LOG = logging.getLogger("alerts.socket")
@@ -97,7 +97,7 @@ class Listener:
         self._socket = SocketModeClient(
             app_token=app_token,
             web_client=make_client(bot_token, base_url=base_url),
-            logger=_LOG,
+            logger=SDK_LOG,
             ping_interval=ping_seconds,
         )
         self._socket.socket_mode_request_listeners.append(self._receive)

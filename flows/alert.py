@@ -7,8 +7,8 @@ from datetime import timedelta
 from alerts.feedback import apply_answers
 from alerts.incidents import FeatureRoute, Routing, decide, find_limit_factors, incident_from_row
 from alerts.model import MemberSeries
-from alerts.outbox import deliver_pending, record_action
-from flows.delivery import delivery_lock, make_context, make_sinks
+from alerts.outbox import record_action
+from flows.delivery import empty_outbox, make_context
 from flows.errors import DeliveriesWaiting
 from flows.run import Run
 
@@ -62,16 +62,20 @@ def deliver_messages(run: Run) -> None:
 
     Raises DeliveriesWaiting when a message could not go now; it stays in the outbox for the next try.
     """
-    sink, fallback = make_sinks(run.settings, run.home, run.environment, run.notices)
-    with delivery_lock(run.home):
-        delivered = deliver_pending(run.state, sink, now=run.present(), fallback=fallback)
-    run.delivered.extend(delivered)
-    run.notices.extend(
-        f"refused by {one.sink}: {one.title} — {one.detail}" for one in delivered if one.status == "failed"
+    delivered = empty_outbox(
+        run.settings,
+        run.home,
+        run.state,
+        run.environment,
+        context=make_context(run.features, run.month_ends, as_of=run.as_of, settled_through=run.data_through),
+        now=run.present(),
+        notices=run.notices,
+        found={action.incident.id: action.found for action in run.actions if action.found is not None},
     )
-    waiting = [f"{one.title} ({one.detail})" for one in delivered if one.status == "waiting"]
+    run.delivered.extend(delivered)
+    waiting = [one.title for one in delivered if one.status == "waiting"]
     if waiting:
-        raise DeliveriesWaiting("waiting to be sent, in the outbox for the next run: " + "; ".join(waiting))
+        raise DeliveriesWaiting("waiting to be sent: " + "; ".join(waiting))
 
 
 def _routing(run: Run) -> Routing:

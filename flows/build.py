@@ -76,7 +76,27 @@ def _tell_late_sources(
 
 
 def publish_snapshot(run: Run) -> None:
-    """Swap the published file; readers that are open keep the one they have."""
+    """Swap the published file; readers that are open keep the one they have.
+
+    `ops.runs` and `ops.outbox` in it are to say what became of this run. Where nothing waits to be sent, that is
+    known now; otherwise `refresh_snapshot` publishes once more after the delivery.
+    """
+    _publish(run, status="running" if run.state.pending() else None)
+
+
+def refresh_snapshot(run: Run) -> None:
+    """Publish once more when messages were sent or refused after the snapshot was made."""
+    if run.delivered:
+        _publish(run, status=None)
+
+
+def _publish(run: Run, *, status: str | None) -> None:
+    from flows.summary import record_run
     from warehouse.publish import publish
 
-    publish(run.warehouse, run.state, published=run.home.published, now=run.now)
+    record_run(run, status=status)
+    try:
+        publish(run.warehouse, run.state, published=run.home.published, now=run.now)
+    except BaseException:
+        record_run(run, status="failed")
+        raise

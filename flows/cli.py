@@ -322,15 +322,15 @@ def _answer(config: Path | None, incident: str, word: str, *, until: date | None
 
 @contextmanager
 def _said_plainly() -> Iterator[None]:
-    """Errors that a person can mend: the text on stderr, exit code 2 (1 when only sources failed)."""
+    """Errors that a person can mend: the text on stderr, exit code 2 (1 when only a source or an alert failed)."""
     from connectors.errors import ConnectorError
-    from flows.errors import SourcesFailed
+    from flows.errors import RunIncomplete
     from warehouse.errors import WarehouseError
 
     known: tuple[type[Exception], ...] = (FlowError, ConnectorError, WarehouseError)
     try:
         yield
-    except SourcesFailed as error:
+    except RunIncomplete as error:
         err.print(Text(clean(str(error)), style="red"), soft_wrap=True)
         raise SystemExit(1) from None
     except known as error:

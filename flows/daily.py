@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import State, TaskRun
 
 from connectors.errors import TransientError
 from flows.artifacts import publish_artifacts
-from flows.errors import DeliveriesWaiting, SourcesFailed
+from flows.errors import AlertsUndelivered, DeliveriesWaiting, SourcesFailed
 from flows.liveness import living_run
 from flows.run import Home, Run, open_run
 from flows.settings import load_settings
@@ -49,7 +49,8 @@ def _can_pass(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
 def daily(config: str = "trendbreak.yml", as_of: date | None = None, source: str | None = None) -> RunSummary:
     """Ingest every source, build, forecast, detect, publish, deliver; what was done.
 
-    Fails with SourcesFailed when a source could not be read, after everything else is done.
+    Fails with SourcesFailed when a source could not be read, with AlertsUndelivered when an alert is not out,
+    after everything else is done.
     """
     settings = load_settings(Path(config))
     with (
@@ -63,4 +64,6 @@ def daily(config: str = "trendbreak.yml", as_of: date | None = None, source: str
         publish_artifacts("daily", summary, run.state.list_incidents(), run.messages)
     if summary.failures:
         raise SourcesFailed(summary.failures, summary)
+    if summary.undelivered:
+        raise AlertsUndelivered(summary)
     return summary

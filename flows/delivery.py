@@ -9,7 +9,7 @@ import fcntl
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,11 @@ from flows.run import Home
 from flows.settings import Settings, app_token, slack_token
 
 if TYPE_CHECKING:
+    from alerts.model import Break
+    from alerts.outbox import Delivered
     from alerts.sinks import Sink
     from warehouse.features import Features
+    from warehouse.state import StateStore
 
 
 @contextmanager
@@ -31,6 +34,29 @@ def delivery_lock(home: Home) -> Iterator[None]:
     with path.open("ab") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def empty_outbox(
+    settings: Settings,
+    home: Home,
+    state: StateStore,
+    environment: Mapping[str, str],
+    *,
+    context: RenderContext,
+    now: datetime,
+    notices: list[str],
+    found: Mapping[str, Break] | None = None,
+) -> list[Delivered]:
+    """One pass over what waits, under the lock; incidents told to the folder while there was no token come along.
+
+    `found`: this run's breaks by incident id. What could not go is in the answer, nothing is raised for it.
+    """
+    from alerts.outbox import deliver_pending, move_threads
+
+    sink, fallback = make_sinks(settings, home, environment, notices)
+    with delivery_lock(home):
+        move_threads(state, sink, context=context, now=now, found=found)
+        return deliver_pending(state, sink, now=now, fallback=fallback)
 
 
 def make_context(

@@ -2,8 +2,10 @@
 
 FlowError
 ├── SettingsError    trendbreak.yml cannot work as it stands
-├── SourcesFailed    the run is finished, but some sources could not be read or loaded
-│   └── BackfillFailed  the backfill is through, but some of its months are not in
+├── RunIncomplete    the run is finished, but not all of it worked
+│   ├── SourcesFailed      some sources could not be read or loaded
+│   │   └── BackfillFailed   the backfill is through, but some of its months are not in
+│   └── AlertsUndelivered  some messages are not where they belong; they stay in the outbox
 └── DeliveriesWaiting  messages could not be sent yet; they stay in the outbox
 """
 
@@ -24,22 +26,43 @@ class SettingsError(FlowError):
     """The configuration file is missing, unreadable or wrong; the message names the key."""
 
 
-class SourcesFailed(FlowError):
+class RunIncomplete(FlowError):
+    """Everything that could be done is done, and `summary` says what; the command ends with exit code 1."""
+
+    def __init__(self, text: str, summary: RunSummary) -> None:
+        self.summary = summary
+        super().__init__(text)
+
+
+class SourcesFailed(RunIncomplete):
     """All other sources are in, the build and the alerts are done; these sources are not in."""
 
     said = "sources that failed (all others were loaded)"
 
     def __init__(self, failures: Mapping[str, str], summary: RunSummary) -> None:
         self.failures = dict(failures)
-        self.summary = summary
         lines = [f"{name}: {text}" for name, text in self.failures.items()]
-        super().__init__(f"{self.said}:\n  " + "\n  ".join(lines))
+        text = f"{self.said}:\n  " + "\n  ".join(lines)
+        super().__init__("\n".join([text, *_undelivered(summary)]), summary)
 
 
 class BackfillFailed(SourcesFailed):
     """All other months are in and the build is done; the same command tries these again."""
 
     said = "months that failed (all others were loaded; the same command tries just these again)"
+
+
+class AlertsUndelivered(RunIncomplete):
+    """The sources are in and the figures are published, but nobody was told in the place meant for it."""
+
+    def __init__(self, summary: RunSummary) -> None:
+        super().__init__("\n".join(_undelivered(summary)), summary)
+
+
+def _undelivered(summary: RunSummary) -> list[str]:
+    if not summary.undelivered:
+        return []
+    return ["alerts that were not delivered (each run tries them again):", *(f"  {x}" for x in summary.undelivered)]
 
 
 class DeliveriesWaiting(FlowError):

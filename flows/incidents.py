@@ -15,13 +15,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.delivery import delivery_lock, make_context, make_sinks
+from flows.delivery import empty_outbox, make_context, make_sinks
 from flows.errors import FlowError
 from flows.run import Home
 from flows.settings import Settings, app_token, slack_token
 
 if TYPE_CHECKING:
     from alerts.message import RenderContext
+    from alerts.outbox import Delivered
     from warehouse.state import StateStore
 
 SNOOZE_DAYS = 7
@@ -87,17 +88,24 @@ def answer(settings: Settings, incident_id: str, word: str, console: Console, *,
 
 def deliver(settings: Settings, state: StateStore, console: Console) -> None:
     """One pass over the outbox; what could not go is said."""
-    from alerts.outbox import deliver_pending
-
-    home = Home(settings.home)
     notices: list[str] = []
-    sink, fallback = make_sinks(settings, home, os.environ, notices)
-    with delivery_lock(home):
-        for one in deliver_pending(state, sink, now=datetime.now(UTC), fallback=fallback):
-            if one.status in {"waiting", "failed"}:
-                notices.append(f"{one.title}: {one.detail}")
+    for one in _empty_outbox(settings, state, notices):
+        if one.status in {"waiting", "failed"}:
+            notices.append(f"{one.title}: {one.detail}")
     for notice in notices:
         console.print(Text(notice, style="yellow"))
+
+
+def _empty_outbox(settings: Settings, state: StateStore, notices: list[str]) -> list[Delivered]:
+    return empty_outbox(
+        settings,
+        Home(settings.home),
+        state,
+        os.environ,
+        context=present_context(settings, state),
+        now=datetime.now(UTC),
+        notices=notices,
+    )
 
 
 def present_context(settings: Settings, state: StateStore) -> RenderContext:
@@ -133,7 +141,6 @@ def post_sample(settings: Settings, console: Console) -> None:
 
 def listen(settings: Settings, *, stop: threading.Event, say: Callable[[str], None]) -> None:
     """Answer buttons over Socket Mode until `stop` is set. Raises FlowError without both tokens."""
-    from alerts.outbox import deliver_pending
     from alerts.sinks import DeliveryError
     from alerts.socket import Listener
 
@@ -141,12 +148,9 @@ def listen(settings: Settings, *, stop: threading.Event, say: Callable[[str], No
     if bot is None or app is None:
         raise FlowError("buttons need slack.token (xoxb-…) and slack.app_token (xapp-…) in trendbreak.yml")
     state = open_state(settings)
-    home = Home(settings.home)
-    sink, fallback = make_sinks(settings, home, os.environ, [])
 
     def deliver_now() -> None:
-        with delivery_lock(home):
-            deliver_pending(state, sink, now=datetime.now(UTC), fallback=fallback)
+        _empty_outbox(settings, state, [])
 
     listener = Listener(
         state,

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flows import prefect_home
-from flows.errors import SourcesFailed
+from flows.errors import AlertsUndelivered, RunIncomplete, SourcesFailed
 from flows.run import open_run, progress
 from flows.settings import Settings
 from flows.summary import RunSummary, summarise
@@ -47,7 +47,7 @@ def execute(
     direct: bool,
     console: Console,
 ) -> RunSummary:
-    """Run the steps and return what they did; sources that failed are in the summary, not raised."""
+    """Run the steps and return what they did; what failed is in the summary, not raised."""
     with progress(Progress(console)):
         if direct:
             from flows.direct import run_direct
@@ -62,17 +62,19 @@ def execute(
 
         try:
             return daily(config=str(config), as_of=as_of, source=source)
-        except SourcesFailed as error:
+        except RunIncomplete as error:
             return error.summary
 
 
 def run_once(
     config: Path, settings: Settings, *, as_of: date | None, source: str | None, direct: bool, console: Console
 ) -> None:
-    """Run, show what happened, and raise SourcesFailed when a source is not in."""
+    """Run, show what happened, and raise RunIncomplete when a source is not in or an alert is not out."""
     from flows.summary import show_summary
 
     summary = execute(config, settings, as_of=as_of, source=source, direct=direct, console=console)
     show_summary(summary, console)
     if summary.failures:
         raise SourcesFailed(summary.failures, summary)
+    if summary.undelivered:
+        raise AlertsUndelivered(summary)

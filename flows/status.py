@@ -53,15 +53,16 @@ def show_status(settings: Settings, console: Console, *, now: datetime) -> bool:
     for run in reversed(runs):
         console.print(Text(_run_line(run), style="" if run["status"] == "completed" else "yellow"))
     for letter in waiting:
-        reason = f": {letter['error']}" if letter["error"] else ""
-        console.print(Text(f"waits to be sent to {letter['channel']}{reason}", style="yellow"))
+        reason = letter["error"] or "nobody has said yet whether it arrived; `trendbreak run` asks, and sends it if not"
+        title = letter["payload"]["message"]["title"]
+        console.print(Text(f"not delivered to {letter['channel']}: {title} — {reason}", style="red"))
     missing = [source.name for source in settings.sources if source.name not in freshness]
     for name in missing:
         console.print(Text(f"{name}: nothing loaded yet — `trendbreak check` says why", style="yellow"))
     late = [freshness[source.name] for source in settings.sources if is_late(freshness.get(source.name, _NOT_IN))]
     for row in late:
         console.print(Text(_late_line(row, today), style="yellow"))
-    failed = bool(runs) and runs[-1]["status"] != "completed"
+    failed = bool(runs) and runs[-1]["status"] not in ("completed", "running")
     return not (missing or late or waiting or failed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ PUBLISH = Step("publish", build.publish_snapshot)
 DELIVER = Step(
     "deliver", alert.deliver_messages, retry_delays_seconds=(20, 60, 120)
 )  # 120: what Slack's history may lag
+REFRESH = Step("refresh", build.refresh_snapshot)
 REPORT = Step("report", summary.write_report)
 
 Execute = Callable[..., Any]  # execute(step, run, label, *arguments)
@@ -61,8 +63,7 @@ def finish_steps(run: Run, execute: Execute) -> None:
     execute(FORECAST, run, "forecast")
     execute(DETECT, run, "detect")
     execute(PUBLISH, run, "publish")
-    try:
+    with suppress(DeliveriesWaiting):  # each is in the summary, and the command's exit code
         execute(DELIVER, run, "deliver")
-    except DeliveriesWaiting as error:
-        run.notices.append(str(error))
+    execute(REFRESH, run, "refresh")
     execute(REPORT, run, "report")

@@ -26,7 +26,8 @@ class SourceLine:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """Money is US dollars. `told` are (severity, title, sink status) of the messages of this run."""
+    """Money is US dollars. `told` are (severity, title, sink status) of the messages of this run, and of those of
+    earlier runs that this one had still to deliver."""
 
     run_id: str
     as_of: date
@@ -38,6 +39,7 @@ class RunSummary:
     features: int
     breaks: int
     told: tuple[tuple[str, str, str], ...]
+    undelivered: tuple[str, ...]  # messages that are not where they belong, each with the cure
     seconds: dict[str, float]
     home: Home
 
@@ -70,7 +72,17 @@ def write_report(run: Run) -> None:
 
 def summarise(run: Run) -> RunSummary:
     """The run in a few lines, and its row in the state store."""
-    status_of = {delivered.key: delivered.status for delivered in run.delivered}
+    delivered = {one.key: one for one in run.delivered}  # of several tries the last
+    own = {message.idempotency_key for message in run.messages}
+    told = [
+        (m.severity, m.title, delivered[m.idempotency_key].status if m.idempotency_key in delivered else "waiting")
+        for m in run.messages
+    ]
+    told += [
+        (one.severity, one.title, f"{one.status}, of an earlier run")
+        for key, one in delivered.items()
+        if key not in own
+    ]
     summary = RunSummary(
         run_id=run.run_id,
         as_of=run.as_of,
@@ -81,21 +93,43 @@ def summarise(run: Run) -> RunSummary:
         notices=tuple(dict.fromkeys(run.notices)),
         features=len(run.panel.features) if run.panel else 0,
         breaks=len(run.breaks),
-        told=tuple((m.severity, m.title, status_of.get(m.idempotency_key, "waiting")) for m in run.messages),
+        told=tuple(told),
+        undelivered=list_undelivered(run),
         seconds=dict(run.seconds),
         home=run.home,
     )
+    record_run(run)
+    return summary
+
+
+def list_undelivered(run: Run) -> tuple[str, ...]:
+    """What the last try of this run could not deliver: title, reason, cure."""
+    words = {"waiting": "waits", "failed": "refused by"}
+    return tuple(
+        f"{one.title}: {words[one.status]} {one.sink + ' — ' if one.status == 'failed' else '— '}{one.detail}"
+        for one in {one.key: one for one in run.delivered}.values()
+        if one.status in words
+    )
+
+
+def record_run(run: Run, *, status: str | None = None) -> None:
+    """The run's row in the state store, as far as it has come. `status`: default by what failed so far."""
+    undelivered = list_undelivered(run)
     run.state.save_run(
         {
             "run_id": run.run_id,
             "as_of": run.as_of,
             "started_at": run.now,
             "finished_at": run.present(),
-            "status": "failed" if run.failures else "completed",
-            "details": {"failures": summary.failures, "seconds": summary.seconds, "breaks": summary.breaks},
+            "status": status or ("failed" if run.failures or undelivered else "completed"),
+            "details": {
+                "failures": dict(run.failures),
+                "undelivered": list(undelivered),
+                "seconds": dict(run.seconds),
+                "breaks": len(run.breaks),
+            },
         }
     )
-    return summary
 
 
 def _source_line(run: Run, name: str) -> SourceLine:

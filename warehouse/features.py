@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import duckdb
 
 UNALLOCATED = "unallocated"
+ALL_FEATURES = "all features"  # the total in forecasts and alerts
 POOL_PREFIX = "shared: "  # a target that is nobody's feature: `shared: tax`, `shared: platform`
 
 # Columns of core.charges that a rule may ask about; `tag.<key>`, `k8s.namespace` and
@@ -438,7 +439,7 @@ def _semantic_problems(features: Features) -> Iterator[tuple[Loc, str]]:
 
 
 def _feature_name_problem(name: str) -> str | None:
-    if name == UNALLOCATED or name.startswith("shared:"):
+    if name in (UNALLOCATED, ALL_FEATURES) or name.startswith("shared:"):
         return f"the name {name!r} belongs to the program; choose another"
     if not name or name != name.strip() or len(name) > 80 or not name.isprintable():
         return "a feature's name has 1 to 80 printable characters and no space at its ends"

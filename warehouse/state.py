@@ -407,6 +407,18 @@ class StateStore:
         """Note that the message did not arrive; it stays in `pending()` for the next try."""
         return self._mark(key, status="failed", failed_at=at, error=error)
 
+    def send_again(self, key: str, payload: Mapping[str, Any]) -> bool:
+        """Let a message that was sent wait again, with another payload and no receipt: its thread begins anew
+        elsewhere. False where it waits already, or is unknown."""
+        values = {
+            **dict.fromkeys(("sending_at", "sent_at", "channel_id", "ts", "failed_at", "error")),
+            "status": "pending",
+            "payload": dict(payload),
+        }
+        with self._connect(writes=True) as connection:
+            update = OUTBOX.update().where(OUTBOX.c.key == key, OUTBOX.c.status == "sent").values(**values)
+            return connection.execute(update).rowcount == 1
+
     def _mark(self, key: str, **values: Any) -> bool:
         with self._connect(writes=True) as connection:
             update = OUTBOX.update().where(OUTBOX.c.key == key, OUTBOX.c.status != "sent").values(**values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from alerts.outbox import Delivered, deliver_patiently, deliver_pending
+from alerts.message import RenderContext
+from alerts.outbox import Delivered, deliver_pending, move_threads
 from alerts.sinks import DeliveryDelayed, FolderSink, Letter, Receipt, RefusingSink, Sink
 from alerts.slack import SlackSink
 from tests.alerts.outbox.letters import Clock, open_store, run_day
@@ -260,33 +262,39 @@ def test_a_429_that_lasts_needs_no_reading_back(store: StateStore, slack: SlackS
     assert slack.called("conversations.history") == []
 
 
-def test_patience_ends_with_everything_delivered(
-    store: StateStore, slack: SlackServer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+def test_what_the_folder_was_told_comes_to_slack_once_there_is_a_token(
+    store: StateStore, slack: SlackServer, clock: Clock, tmp_path: Path
 ) -> None:
-    pauses: list[float] = []
+    folder = FolderSink(tmp_path / "outbox")
+    run_day(store, [replace(make_break(), chart=make_chart()), unit_cost(), new_key()])
+    assert statuses(deliver_pending(store, folder, now=clock())) == ["sent"] * 3
+    run_day(store, [GRAVER, unit_cost()])  # the third is withdrawn before Slack is there
+    deliver_pending(store, folder, now=clock())
+    context = RenderContext(as_of=AS_OF)
+    assert move_threads(store, folder, context=context, now=clock()) == []
 
-    def pause(seconds: float) -> None:
-        pauses.append(seconds)
-        clock.pass_seconds(seconds)
-
-    monkeypatch.setattr("alerts.outbox.pause", pause)
-    run_day(store, [make_break(), unit_cost()])
-    slack.fail_next("chat.postMessage", Fault("status", 503), Fault("stored_drop"))
-    delivered = deliver_patiently(store, make_sink(slack), clock=clock, patience_seconds=120)
-    assert sorted(statuses(delivered)) == ["found", "sent"]
-    assert len(slack.posts()) == 2
-    assert sum(pauses) <= 70
-
-    slack.fault_for_ever["*"] = Fault("status", 503)
-    run_day(store, [GRAVER, unit_cost()])
-    before = clock()
-    delivered = deliver_patiently(store, make_sink(slack), clock=clock, patience_seconds=30)
-    assert statuses(delivered) == ["waiting"]
-    assert clock() - before <= timedelta(seconds=30)
+    sink = make_sink(slack)
+    for _ in range(2):  # a process that dies in between only repeats itself
+        moved = move_threads(store, sink, context=context, now=clock(), found={})
+    assert moved == []
+    assert sorted(statuses(deliver_pending(store, sink, now=clock()))) == ["sent", "sent"]
+    assert move_threads(store, sink, context=context, now=clock()) == []
+    assert deliver_pending(store, sink, now=clock()) == []
+    first, second = slack.posts()
+    assert all("thread_ts" not in post for post in (first, second))
+    told = json.dumps([first, second])
+    assert "+$530" in told  # as it stands now
+    assert told.count("before Slack could be reached") == 2
+    run_day(store, [last(GRAVER, NEWEST, through=NEWEST + timedelta(days=2)), unit_cost()])
+    deliver_pending(store, sink, now=clock())
+    assert len([post for post in slack.posts() if "thread_ts" in post]) == 1
 
 
 class DeadSink:
     """A sink that takes nothing and cannot be read back."""
+
+    def holds(self, thread: Receipt) -> bool:
+        return True
 
     name = "dead"
     can_find = False
