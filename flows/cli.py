@@ -30,6 +30,8 @@ incidents_app = typer.Typer(help="The ledger of incidents, and the answers that 
 slack_app = typer.Typer(help="Set Slack up: the app's manifest, a sample message, the button listener.")
 app.add_typer(incidents_app, name="incidents")
 app.add_typer(slack_app, name="slack")
+tags_app = typer.Typer(help="The rules of features.yml: what they take, and what others would.")
+app.add_typer(tags_app, name="tags")
 prices_app = typer.Typer(help="What models cost: list prices, your own, and what others would make of the bill.")
 app.add_typer(prices_app, name="prices")
 
@@ -190,6 +192,34 @@ def query(
         return
     root = home if home is not None else _settings(config)[1].home
     run_adhoc(sql, root, fmt=format, output=output, timeout_seconds=timeout)
+
+
+@tags_app.command("check")
+def tags_check(config: ConfigOption = None) -> None:
+    """Rules that take nothing, overlaps, and the largest untagged spend. Exit code 1 when a rule takes nothing."""
+    from flows.tags import show_check
+
+    if not show_check(_settings(config)[1], out):
+        raise typer.Exit(1)
+
+
+NewFeaturesArgument = Annotated[Path, typer.Argument(metavar="NEW.yml", help="Another features.yml.")]
+
+
+@tags_app.command("diff")
+def tags_diff(new: NewFeaturesArgument, config: ConfigOption = None) -> None:
+    """Each feature's months under the rules of today and under NEW.yml. Changes nothing."""
+    from flows.tags import show_diff
+
+    show_diff(_settings(config)[1], new, out)
+
+
+@tags_app.command("apply")
+def tags_apply(new: NewFeaturesArgument, config: ConfigOption = None) -> None:
+    """Put NEW.yml in the place of features.yml, allocate all history by it, publish, and record what it moved."""
+    from flows.tags import apply_features
+
+    apply_features(_settings(config)[1], new, out)
 
 
 @app.command()

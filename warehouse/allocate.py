@@ -43,7 +43,7 @@ from warehouse.features import (
     Rule,
     TelemetrySplit,
 )
-from warehouse.matching import NO_RULE, Codes, Column, Flags, first_rules
+from warehouse.matching import NO_RULE, Asked, Codes, Column, Flags, first_rules
 from warehouse.splits import (
     KIND_WEIGHTS,
     SHARE_PLACES,
@@ -192,26 +192,9 @@ def _match_charges(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> lis
 
     Returns the columns of core.charges that make up a combination, besides _epoch and _pool.
     """
-    asked = {dimension for rule in rules for dimension in rule.when}
-    plain = [dimension for dimension in DIMENSIONS if dimension in asked]
-    tagged = sorted(asked - set(plain))
-    keys = [*plain, "tags"] if tagged else plain
-    boundaries = _boundaries(rules)
-    combinations = con.execute(
-        render("allocate/combinations.sql", keys=keys, boundaries=boundaries, pools=POOLS)
-    ).to_arrow_table()
-    columns = {name: Column.of(combinations[name]) for name in plain}
-    if tagged:
-        columns |= _tag_columns(con, Column.of(combinations["tags"]), tagged)
-    pools = _codes(combinations["_pool"])
-    taken = first_rules(
-        rules,
-        columns,
-        epochs=_codes(combinations["_epoch"]),
-        holds=[_holding(rule, boundaries) for rule in rules],
-        pools=pools,
-        may_take=[_may_take(rule) for rule in rules],
-    )
+    found = read_combinations(con, rules)
+    combinations, keys, pools = found.table, found.keys, found.asked.pools
+    taken = first_rules(rules, found.asked)
     # Where no rule takes a combination, its pool does; pool 0 is nobody's.
     targets = pa.table(
         {
@@ -226,6 +209,50 @@ def _match_charges(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> lis
         combinations = combinations.append_column(name, targets[name])
     _create_from_arrow(con, "_matched", combinations)
     return keys
+
+
+class Combinations(NamedTuple):
+    """Distinct combinations of what rules ask about: as a table, its key columns, and as rules are tried on it."""
+
+    table: pa.Table
+    keys: list[str]
+    asked: Asked
+
+
+def read_combinations(
+    con: duckdb.DuckDBPyConnection, rules: Sequence[Rule], *, also: Iterable[str] = (), cost_days: int | None = None
+) -> Combinations:
+    """The combinations of the dimensions of `rules`, and of the dimensions `also`.
+
+    With `cost_days`, the table says of each _cost_usd (of the last so many days, credits left out),
+    _last_charge_date and _charges.
+    """
+    dimensions = {dimension for rule in rules for dimension in rule.when} | set(also)
+    plain = [dimension for dimension in DIMENSIONS if dimension in dimensions]
+    tagged = sorted(dimensions - set(plain))
+    keys = [*plain, "tags"] if tagged else plain
+    boundaries = _boundaries(rules)
+    combinations = con.execute(
+        render(
+            "allocate/combinations.sql",
+            keys=keys,
+            boundaries=boundaries,
+            pools=POOLS,
+            with_costs=cost_days is not None,
+            days=cost_days,
+        )
+    ).to_arrow_table()
+    columns = {name: Column.of(combinations[name]) for name in plain}
+    if tagged:
+        columns |= _tag_columns(con, Column.of(combinations["tags"]), tagged)
+    asked = Asked(
+        columns=columns,
+        epochs=_codes(combinations["_epoch"]),
+        holds=[_holding(rule, boundaries) for rule in rules],
+        pools=_codes(combinations["_pool"]),
+        may_take=[_may_take(rule) for rule in rules],
+    )
+    return Combinations(combinations, keys, asked)
 
 
 def _share_splits(con: duckdb.DuckDBPyConnection, features: Features) -> None:
@@ -505,8 +532,8 @@ def _create_from_arrow(con: duckdb.DuckDBPyConnection, name: str, table: pa.Tabl
 def _has_table(con: duckdb.DuckDBPyConnection, name: str) -> bool:
     found = con.execute(
         """
-        SELECT 1 FROM duckdb_tables()
-        WHERE database_name = current_database() AND schema_name = 'core' AND table_name = ?
+        SELECT 1 FROM information_schema.tables
+        WHERE table_catalog = current_database() AND table_schema = 'core' AND table_name = ?
         """,
         [name],
     ).fetchone()

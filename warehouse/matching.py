@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -122,33 +122,40 @@ class Column:
         return flags
 
 
-def first_rules(
-    rules: Sequence[Rule],
-    columns: Mapping[str, Column],
-    *,
-    epochs: Codes,
-    holds: Sequence[Flags],
-    pools: Codes,
-    may_take: Sequence[Flags],
-) -> Codes:
-    """The index of the first rule that takes each combination, or NO_RULE; int32 [n].
+class Asked(NamedTuple):
+    """Combinations as rules are tried on them; n combinations.
 
     `epochs` [n]: the span of days, between two changes of any rule's validity, that a combination
     belongs to; `holds[r]` [number of epochs]: when rule r is valid. `pools` [n]: the shared pool that
     a combination belongs to by nature, 0 for none; `may_take[r]` [number of pools + 1]: from which of
     them rule r may take.
     """
-    taken: Codes = np.full(len(epochs), NO_RULE, dtype=np.int32)
-    open_rows = np.arange(len(epochs))
-    for index, rule in enumerate(rules):
-        if not len(open_rows):
-            break
-        match = holds[index][epochs[open_rows]] & may_take[index][pools[open_rows]]
+
+    columns: Mapping[str, Column]
+    epochs: Codes
+    holds: Sequence[Flags]
+    pools: Codes
+    may_take: Sequence[Flags]
+
+    def matched(self, index: int, rule: Rule, rows: NDArray[Any]) -> Flags:
+        """Whether rule `index` matches each of the combinations `rows`, whoever has taken them."""
+        match: Flags = self.holds[index][self.epochs[rows]] & self.may_take[index][self.pools[rows]]
         for dimension, condition in rule.when.items():
             if not match.any():
                 break
-            column = columns[dimension]
-            match = match & column.accepted(condition)[column.codes[open_rows]]
+            column = self.columns[dimension]
+            match = match & column.accepted(condition)[column.codes[rows]]
+        return match
+
+
+def first_rules(rules: Sequence[Rule], asked: Asked) -> Codes:
+    """The index of the first rule that takes each combination, or NO_RULE; int32 [n]."""
+    taken: Codes = np.full(len(asked.epochs), NO_RULE, dtype=np.int32)
+    open_rows = np.arange(len(asked.epochs))
+    for index, rule in enumerate(rules):
+        if not len(open_rows):
+            break
+        match = asked.matched(index, rule, open_rows)
         if match.any():
             taken[open_rows[match]] = index
             open_rows = open_rows[~match]

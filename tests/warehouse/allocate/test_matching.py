@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warehouse.features import Condition, Rule
-from warehouse.matching import NO_RULE, Column, PatternError, compile_pattern, first_rules, glob_to_regex
+from warehouse.matching import NO_RULE, Asked, Column, PatternError, compile_pattern, first_rules, glob_to_regex
 
 TEXTS = st.sampled_from(
     ["", "gpt-5", "gpt-5-mini", "GPT-5", "o3", "a*b", "a.b", "[x]", "line\nbreak", "naïve", "日本", "'; --"]
@@ -52,9 +52,8 @@ def holds(condition: Mapping[str, Any], text: str | None) -> bool:
 def match(rules: Sequence[Rule], columns: Mapping[str, Column], count: int) -> list[int]:
     anywhere = np.ones(1, dtype=np.bool_)
     zeros = np.zeros(count, dtype=np.int32)
-    taken = first_rules(
-        rules, columns, epochs=zeros, holds=[anywhere] * len(rules), pools=zeros, may_take=[anywhere] * len(rules)
-    )
+    every = [anywhere] * len(rules)
+    taken = first_rules(rules, Asked(columns, epochs=zeros, holds=every, pools=zeros, may_take=every))
     return taken.tolist()
 
 
@@ -108,12 +107,12 @@ def test_a_pattern_that_backtracks_elsewhere_stays_quick() -> None:
 
 def test_a_rule_holds_in_its_epochs_and_takes_from_the_pools_it_may() -> None:
     rules = [Rule.model_validate({"when": {}, "feature": "a"}), Rule.model_validate({"when": {}, "feature": "b"})]
-    taken = first_rules(
-        rules,
+    asked = Asked(
         {},
         epochs=np.array([0, 1, 1, 1], dtype=np.int32),
         holds=[np.array([False, True]), np.array([True, True])],
         pools=np.array([0, 0, 1, 2], dtype=np.int32),
         may_take=[np.array([True, False, False]), np.array([True, True, False])],
     )
+    taken = first_rules(rules, asked)
     assert taken.tolist() == [1, 0, 1, NO_RULE]
