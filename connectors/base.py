@@ -148,6 +148,7 @@ class Connector(Protocol):
 
     An export whose periods lie there until they are removed says `whole_history: ClassVar[bool] = True`:
     its first run reads all of them, however old. Absent means that the run's window is what is read.
+    A folder of files, of which discover lists every one, is a `DropFolder`.
     """
 
     Options: ClassVar[type[Options]]
@@ -161,6 +162,17 @@ class Connector(Protocol):
     def discover(self, window: Window) -> Iterable[DeliveryRef]: ...
     def fetch(self, ref: DeliveryRef) -> Iterator[Payload]: ...
     def parse(self, files: Mapping[str, Path]) -> Parsed: ...
+
+
+@runtime_checkable
+class DropFolder(Protocol):
+    """Discover lists every file: one that is loaded and not listed is gone, or has become a copy.
+
+    `copies` is known once discover has ended: the name of each file that says the same as another, byte for
+    byte, and so is not offered → the name of that other.
+    """
+
+    copies: Mapping[str, str]
 
 
 def read_payload(path: Path) -> bytes:

@@ -233,6 +233,30 @@ def status(config: ConfigOption = None) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def forget(
+    source: Annotated[str, typer.Argument(help="The source whose charges go.")],
+    delivery: Annotated[str | None, typer.Argument(help="Only this delivery: a file's name, a period.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Take out of the warehouse what a source, or one of its files, has said. The landed bytes stay."""
+    from flows.standing import forget_source
+
+    forget_source(_settings(config)[1], source, delivery, out)
+
+
+@app.command()
+def rename(
+    old: Annotated[str, typer.Argument(help="The name that trendbreak.yml had.")],
+    new: Annotated[str, typer.Argument(help="The name that it has now.")],
+    config: ConfigOption = None,
+) -> None:
+    """Keep the charges of a source whose name has changed in trendbreak.yml."""
+    from flows.standing import rename_source
+
+    rename_source(_settings(config)[1], old, new, out)
+
+
 IncidentArgument = Annotated[str, typer.Argument(help="The incident's id.")]
 
 

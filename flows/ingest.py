@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from connectors.base import Window
+from connectors.base import DropFolder, Window
 from connectors.errors import ConnectorError, CredentialError, PermissionDenied, TransientError
-from flows.run import Run
+from flows.run import Folder, Run
 from flows.settings import SourceSettings
 
 if TYPE_CHECKING:
     from connectors.base import Connector, DeliveryRef
     from warehouse.landing import LandedDelivery
+    from warehouse.overlap import Neighbours
 
 FIRST_DAY = date(2000, 1, 1)  # before any export
 
@@ -44,7 +46,9 @@ def fetch_source(
         run.whole_reads.add(source.name)
     is_first = window is None and not loaded and wants is None
     landed = []
+    offered = set()
     for ref in connector.discover(due):
+        offered.add(ref.scope)
         if wants is not None and not wants(ref):
             continue
         if is_first and ref.window.start == due.start:
@@ -60,6 +64,9 @@ def fetch_source(
             run.fail(source.name, str(error))
             if isinstance(error, CredentialError) or (isinstance(error, PermissionDenied) and ref.replaces == "window"):
                 break
+    else:
+        if isinstance(connector, DropFolder):
+            run.folders[source.name] = Folder(offered=frozenset(offered), copies=dict(connector.copies))
     return landed
 
 
@@ -74,6 +81,7 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
 
     connector = run.connect(source)
     rates = [(rate.currency, rate.valid_from, rate.usd_per_unit) for rate in run.settings.currency_rates]
+    neighbours = _neighbours(run, source)
     for delivery in landed:
         try:
             parsed = connector.parse(delivery.files)
@@ -85,6 +93,7 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
                 now=run.now,
                 rates=rates,
                 not_after=_not_after(run),
+                neighbours=neighbours,
             )
         except (ConnectorError, WarehouseError) as error:
             run.fail(source.name, str(error))
@@ -92,8 +101,57 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
         run.loads.setdefault(source.name, []).append(result)
         if result.was_loaded:
             run.notes.extend(f"{source.name}: {note}" for note in result.notes)
+    _settle_folder(run, source)
     if source.name in run.whole_reads and source.name not in run.failures:
         mark_history_read(run.warehouse, source.name, now=run.now)
+
+
+def _neighbours(run: Run, source: SourceSettings) -> Neighbours:
+    """What loading a delivery of the source must know of the other bills."""
+    from warehouse.forgetting import read_standing
+    from warehouse.overlap import Neighbours
+
+    folder = run.folders.get(source.name)
+    vanished: frozenset[str] = frozenset()
+    if folder is not None:
+        standing = read_standing(run.warehouse, source.name)
+        vanished = frozenset(standing.scopes if standing else ()) - folder.offered
+    return Neighbours(configured=frozenset(other.name for other in run.settings.sources), vanished=vanished)
+
+
+def _settle_folder(run: Run, source: SourceSettings) -> None:
+    """Files that are gone: told, and their charges stay. Files that became copies: what they said before goes."""
+    from warehouse.forgetting import forget, read_standing
+
+    folder = run.folders.get(source.name)
+    standing = read_standing(run.warehouse, source.name) if folder is not None else None
+    if folder is None or standing is None:
+        return
+    for scope in sorted(set(standing.scopes) - folder.offered):
+        original = folder.copies.get(scope)
+        if original is not None:
+            gone = forget(run.warehouse, source.name, scope, now=run.now)
+            run.notes.append(f"{source.name}: {scope} is now a copy of {original}; what it said before is out: {gone}")
+            continue
+        stands = read_standing(run.warehouse, source.name, scope)
+        run.notices.append(
+            f"{source.name}: {scope} is gone from its folder and still counts ({stands}); "
+            f"`trendbreak forget {source.name} {shlex.quote(scope)}` takes it out"
+        )
+
+
+def tell_retired_sources(run: Run) -> None:
+    """Charges of a source that trendbreak.yml no longer names still count: that is told, with the ways out."""
+    from warehouse.forgetting import read_standing, standing_sources
+
+    configured = {source.name for source in run.settings.sources}
+    for name in standing_sources(run.warehouse):
+        if name not in configured:
+            run.notices.append(
+                f"{name}: trendbreak.yml no longer names this source, and its charges still count "
+                f"({read_standing(run.warehouse, name)}); `trendbreak forget {name}` takes them out, "
+                f"`trendbreak rename {name} NEW` gives them to a source of another name"
+            )
 
 
 def _not_after(run: Run) -> datetime | None:
@@ -121,5 +179,6 @@ def _has_whole_history(connector: Connector) -> bool:
 
 
 def sweep(run: Run) -> None:
-    """Remove what a run that was killed left half-written."""
+    """Remove what a run that was killed left half-written, and tell what no source speaks for any more."""
     run.landing.sweep()
+    tell_retired_sources(run)

@@ -59,6 +59,14 @@ class Home:
         return self.root / "prefect"
 
 
+@dataclass(frozen=True)
+class Folder:
+    """What a folder of files held: the scopes it offered, and the files left out as copies (name → original)."""
+
+    offered: frozenset[str]
+    copies: Mapping[str, str]
+
+
 @dataclass
 class Run:
     """What the steps of one run share. Steps read what earlier steps left and write their own part."""
@@ -81,6 +89,7 @@ class Run:
     notes: list[str] = field(default_factory=list)  # about what was read: versions, columns kept aside
     notices: list[str] = field(default_factory=list)  # what a person should act on
     whole_reads: set[str] = field(default_factory=set)  # sources whose every period was looked at
+    folders: dict[str, Folder] = field(default_factory=dict)  # per source that is a folder of files
     loads: dict[str, list[LoadResult]] = field(default_factory=dict)
     settled_through: dict[str, date] = field(default_factory=dict)  # per billing source with charges
     data_through: date | None = None  # newest day that all features whose sources are on time have settled

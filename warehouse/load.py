@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,23 @@ from warehouse.bad_rows import find_bad_row
 from warehouse.classification import provider_slug
 from warehouse.errors import LandingError, LoadError, ReconciliationError
 from warehouse.landing import LandedDelivery
-from warehouse.overlap import find_copy, refuse_overlap
+from warehouse.overlap import ALONE, Neighbours, find_copy, settle_overlap
 from warehouse.scans import FileScanLike, Group, RowsLike, Scan, open_scans
 from warehouse.staged_calls import Issues, name_models, record_issues, replace_telemetry
 from warehouse.staged_charges import OWN, PLAIN, REPORTING_CURRENCY, TEMPORARY, count, stage_charges
+from warehouse.standing import (
+    Claim,
+    claim_of_scope,
+    condition,
+    keep_old_days,
+    record_restatements,
+    remove,
+    remove_charges,
+    supersede,
+    take_back,
+)
 from warehouse.statements import render
 from warehouse.store import Warehouse
-
-SUPERSEDED_TOTALS_DAYS = 90  # how long a superseded delivery's control totals stay
 
 
 @dataclass(frozen=True)
@@ -79,19 +88,21 @@ def load_delivery(
     rates: Iterable[tuple[str, date, Decimal]] = (),
     tag_keys: Iterable[str] | None = None,
     not_after: datetime | None = None,
+    neighbours: Neighbours = ALONE,
 ) -> LoadResult:
     """Load a delivery; nothing changes when its content is loaded and still speaks.
 
     `rates`: (currency, valid_from, US dollars per unit); the newest one on or before a charge's day
     counts. `tag_keys`: of the tags in files only these are kept, by their plain names; None keeps all.
     `now` is recorded as loaded_at. `not_after`: no call can be later, but for clocks that differ; None takes
-    the delivery's fetched_at. Raises LoadError (OverlapError, CurrencyError) naming
+    the delivery's fetched_at. `neighbours`: what else the configuration and the folder hold.
+    Raises LoadError (OverlapError, CurrencyError) naming
     file, row and column, LandingError for landed files that are not whole.
     """
     con = wh.con
     if _still_speaks(con, delivery):
         return _unchanged(con, delivery, notes)
-    copy_of = find_copy(con, delivery)
+    copy_of = find_copy(con, delivery, neighbours)
     if copy_of is not None:
         said = f"{delivery.scope}: the same bytes as {copy_of}, which is loaded; a copy is loaded once"
         return _set_copy_aside(wh, delivery, now, (*notes, said))
@@ -125,14 +136,18 @@ def load_delivery(
             load_number = _next_load_number(con)
             before = _fingerprints(con, delivery)
             if "charges" in scans:
-                refuse_overlap(con, delivery, scans["charges"])
-                _replace_charges(con, delivery, scans["charges"], load_number, counts, now)
+                gone = settle_overlap(con, delivery, scans["charges"], neighbours)
+                found.extend(f"{delivery.scope} takes the place of {scope}, which is gone" for scope in gone)
+                _replace_charges(con, delivery, scans["charges"], gone, load_number, counts, now)
             elif delivery.replaces == "scope":
-                _remove_charges(con, delivery, now)
+                remove_charges(con, delivery, now)
             if "metered_usage" in scans:
+                for claim in _vanished_usage(con, delivery, neighbours):
+                    found.append(f"{delivery.scope} takes the place of {claim.scope}, which is gone")
+                    take_back(con, claim, now)
                 _replace_usage(con, delivery, counts)
             elif delivery.replaces == "scope":
-                _remove(con, "core.metered_usage", "usage_date", delivery)
+                remove(con, "core.metered_usage", "usage_date", delivery)
             is_news = before is None or counts.call_rows is not None or before != _fingerprints(con, delivery)
             record_issues(con, delivery, scans.get("telemetry_issues"), issues)
             _record_delivery(con, delivery, scans, load_number, counts, found, now)
@@ -212,12 +227,7 @@ def _set_copy_aside(wh: Warehouse, delivery: LandedDelivery, now: datetime, note
                 delivery.scope,
             )
             if had:
-                con.execute(render("load/no_days.sql"))
-                _keep_old_days(con, delivery)
-                _remove_charges(con, delivery, now)
-                _remove(con, "core.metered_usage", "usage_date", delivery)
-                restatements = _record_restatements(con, delivery, now)
-                _supersede(con, delivery)
+                restatements = take_back(con, delivery, now)
     finally:
         _drop_temporary(con)
     return LoadResult(delivery.delivery_id, bool(had), 0, 0, None, None, restatements, notes)
@@ -263,14 +273,23 @@ def _replace_charges(
     con: duckdb.DuckDBPyConnection,
     delivery: LandedDelivery,
     scan: Scan,
+    gone: Sequence[str],
     load_number: int,
     counts: _Counts,
     now: datetime,
 ) -> None:
-    """Within the transaction: old rows out, new rows in, control totals and restatements recorded."""
+    """Within the transaction: old rows out, new rows in, control totals and restatements recorded.
+
+    `gone`: scopes whose files are gone and whose place the delivery takes.
+    """
     _check_window(con, "staged_days", "charge_date", delivery)
-    _keep_old_days(con, delivery)
-    _remove_charges(con, delivery, now)
+    before = [claim for scope in gone if (claim := claim_of_scope(con, delivery.source_name, scope)) is not None]
+    keep_old_days(con, [delivery, *before])
+    remove_charges(con, delivery, now)
+    for claim in before:
+        remove_charges(con, claim, now)
+        remove(con, "core.metered_usage", "usage_date", claim)
+        supersede(con, claim)
     values: dict[str, Any] = {
         "source_name": delivery.source_name,
         "source_type": delivery.source_type,
@@ -293,22 +312,12 @@ def _replace_charges(
         },
     )
     _reconcile_load(con, delivery)
-    counts.restatements = _record_restatements(con, delivery, now)
+    counts.restatements = record_restatements(con, delivery, now)
     totals = con.execute(render("load/staged_totals.sql")).fetchone()
     assert totals is not None
     counts.source_rows, billed, effective, currencies, currency = totals
     if currencies <= 1:
         counts.billed_cost, counts.effective_cost, counts.billing_currency = billed, effective, currency
-
-
-def _record_restatements(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, now: datetime) -> int:
-    """Compare the staged days with those that were replaced; each past total that changed is a row."""
-    return _changed_rows(
-        con.execute(
-            render("load/insert_restatements.sql", by=delivery.replaces),
-            {"source_name": delivery.source_name, "delivery_id": delivery.delivery_id, "recorded_at": now},
-        )
-    )
 
 
 def _fingerprints(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> list[tuple[int, int]] | None:
@@ -320,7 +329,7 @@ def _fingerprints(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> l
         return None
     return [
         con.execute(
-            render("load/fingerprint.sql", table=table, replaced=_replaced(day_column, delivery)),
+            render("load/fingerprint.sql", table=table, replaced=condition(day_column, delivery)),
             {"source_name": delivery.source_name},
         ).fetchall()[0]
         for table, day_column in (("core.charges", "charge_date"), ("core.metered_usage", "usage_date"))
@@ -342,41 +351,6 @@ def _reconcile_load(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) ->
         )
 
 
-def _keep_old_days(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> None:
-    """Make temp table old_days: the control totals that the delivery is about to replace."""
-    con.execute(
-        render("load/old_days.sql", replaced=_replaced("charge_date", delivery)), {"source_name": delivery.source_name}
-    )
-
-
-def _remove_charges(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, now: datetime) -> None:
-    _remove(con, "core.charges", "charge_date", delivery)
-    con.execute(
-        render("load/supersede_days.sql", replaced=_replaced("charge_date", delivery)),
-        {"source_name": delivery.source_name, "superseded_at": now},
-    )
-    con.execute(render("load/prune_days.sql"), {"keep_after": now - timedelta(days=SUPERSEDED_TOTALS_DAYS)})
-
-
-def _remove(con: duckdb.DuckDBPyConnection, table: str, day_column: str, delivery: LandedDelivery) -> None:
-    con.execute(
-        render("load/remove.sql", table=table, replaced=_replaced(day_column, delivery)),
-        {"source_name": delivery.source_name},
-    )
-
-
-def _replaced(day_column: str, delivery: LandedDelivery) -> str:
-    """SQL for which of the source's rows the delivery replaces."""
-    return render(
-        "load/replaced.sql",
-        by=delivery.replaces,
-        day_column=day_column,
-        scope=delivery.scope,
-        window_start=delivery.window_start,
-        window_end=delivery.window_end,
-    ).strip()
-
-
 def _check_window(con: duckdb.DuckDBPyConnection, table: str, day_column: str, delivery: LandedDelivery) -> None:
     """A row outside the window that a delivery replaces would stand twice after the next one."""
     if delivery.replaces != "window":
@@ -396,9 +370,21 @@ def _check_window(con: duckdb.DuckDBPyConnection, table: str, day_column: str, d
 # ---------------------------------------------------------------------------------- metered usage
 
 
+def _vanished_usage(
+    con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, neighbours: Neighbours
+) -> Iterator[Claim]:
+    """Files of usage that are gone and spoke of what the staged usage speaks of."""
+    for scope in sorted(neighbours.vanished):
+        values = {"source_name": delivery.source_name, "scope": scope}
+        row = con.execute(render("load/common_usage.sql"), values).fetchone()
+        claim = claim_of_scope(con, delivery.source_name, scope)
+        if row is not None and row[0] and row[0] * 2 >= row[1] and claim is not None:
+            yield claim
+
+
 def _replace_usage(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, counts: _Counts) -> None:
     _check_window(con, "staged_usage", "usage_date", delivery)
-    _remove(con, "core.metered_usage", "usage_date", delivery)
+    remove(con, "core.metered_usage", "usage_date", delivery)
     name_models(con, "SELECT * FROM staged_usage", "NULL::VARCHAR", delivery.window_start)
     con.execute(
         render("load/insert_usage.sql"),
@@ -425,7 +411,7 @@ def _record_delivery(
     notes: Sequence[str],
     now: datetime,
 ) -> None:
-    _supersede(con, delivery)
+    supersede(con, delivery)
     con.execute(
         render("load/insert_delivery.sql"),
         {
@@ -452,21 +438,6 @@ def _record_delivery(
             "scans": json.dumps(
                 [_scan_record(group, delivery.path) for scan in scans.values() for group in scan.groups]
             ),
-        },
-    )
-
-
-def _supersede(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> None:
-    """Earlier deliveries of the scope, or of windows within this one, no longer speak."""
-    con.execute(
-        render("load/supersede_deliveries.sql"),
-        {
-            "source_name": delivery.source_name,
-            "scope": delivery.scope,
-            "delivery_id": delivery.delivery_id,
-            "replaces": delivery.replaces,
-            "window_start": delivery.window_start,
-            "window_end": delivery.window_end,
         },
     )
 

@@ -4,16 +4,18 @@ Counting them twice is the most expensive mistake a cost tool can make, so it is
 names, before anything is written:
 
 * two sources that cover the same issuer, billing account and billing period;
-* two files of one source that cover the same account and period, where at least half of the
-  smaller one's rows stand identically in the other. Parts of one bill share an account and a
+* two files of one source that speak of the same rows on the days that both have, whatever amounts
+  they give them: a restated bill beside the one it restates. Parts of one bill share account and
   period too, but no rows.
 
-Files that are equal byte by byte are no mistake to refuse: one of them is loaded.
+A file that is gone from its folder gives way to the one that speaks of its rows. Files that are equal
+byte by byte are no mistake to refuse: one of them is loaded.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -25,82 +27,210 @@ from warehouse.landing import LandedDelivery
 from warehouse.scans import Scan
 from warehouse.statements import render
 
-Covered = tuple[str | None, str, date]  # issuer, billing account, first day of the billing period
+# What tells one row of a bill from another. Amounts are restated; so are, at times, tags and texts.
+IDENTITY = (
+    "charge_date",
+    "charged_from",
+    "charged_until",
+    "billing_account_id",
+    "sub_account_id",
+    "service_name",
+    "sku_id",
+    "sku_meter",
+    "region_id",
+    "resource_id",
+    "api_key_id",
+    "charge_category",
+    "charge_class",
+    "commitment_discount_status",
+    "billing_currency",
+)
+TEXTS = ("charge_description", "raw_tags")
+# What core keeps of it, as the source wrote it, where no file is there to be read again.
+KEPT = (
+    "charge_date",
+    "billing_account_id",
+    "sub_account_id",
+    "service_name",
+    "sku_id",
+    "sku_meter",
+    "api_key_id",
+    "charge_category",
+    "charge_class",
+    "billing_currency",
+)
+AMOUNTS = ("billed_cost", "effective_cost", "list_cost", "consumed_quantity")
+A_KEY = 0.9  # with so many distinct identities per row, the identity is the row's key
+THE_SAME = 0.8  # where it is none: so many identities with the same number of rows make it the same bill
 
 
-def find_copy(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> str | None:
-    """The scope of a loaded delivery of the same source with the same bytes; None when there is none."""
+@dataclass(frozen=True)
+class Neighbours:
+    """What a load is to know of other bills.
+
+    `configured`: the sources that trendbreak.yml names (None: all that stand). `apart`: sources whose own
+    since/until keep them off this one's days. `vanished`: scopes of this source whose file is gone.
+    """
+
+    configured: frozenset[str] | None = None
+    apart: frozenset[str] = frozenset()
+    vanished: frozenset[str] = frozenset()
+
+
+ALONE = Neighbours()
+
+
+@dataclass(frozen=True)
+class _Standing:
+    source_name: str
+    scope: str
+    issuer: str | None
+    account: str | None
+    period: date
+
+
+def find_copy(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, neighbours: Neighbours) -> str | None:
+    """The scope of a loaded delivery of the same source with the same bytes; None when there is none.
+
+    A file that is gone has no copy: the same bytes under another name are the file, renamed.
+    """
     if delivery.replaces != "scope":
         return None
-    row = con.execute(
+    rows = con.execute(
         "SELECT scope FROM ops.deliveries WHERE is_current AND replaces = 'scope' AND source_name = ? "
-        "AND content_hash = ? AND scope <> ? ORDER BY load_number LIMIT 1",
+        "AND content_hash = ? AND scope <> ? ORDER BY load_number",
         [delivery.source_name, delivery.content_hash, delivery.scope],
-    ).fetchone()
-    return str(row[0]) if row else None
-
-
-def refuse_overlap(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, scan: Scan) -> None:
-    """Compare the staged charges with what stands. Raises OverlapError naming both sources or both files."""
-    staged: list[Covered] = con.execute(render("overlap/staged.sql")).fetchall()
-    if not staged:
-        return
-    standing = con.execute(
-        render("overlap/standing.sql"), {"source_name": delivery.source_name, "scope": delivery.scope}
     ).fetchall()
-    by_account: dict[tuple[str, date], list[tuple[str, str, str | None]]] = {}
-    for source, scope, issuer, account, period in standing:
-        by_account.setdefault((account, period), []).append((source, scope, issuer))
-    others: dict[str, list[tuple[str, date]]] = {}
+    return next((str(scope) for (scope,) in rows if scope not in neighbours.vanished), None)
+
+
+def settle_overlap(
+    con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, scan: Scan, neighbours: Neighbours
+) -> list[str]:
+    """Compare the staged charges with what stands. Returns the vanished scopes that give way to this delivery.
+
+    Raises OverlapError naming both sources or both files, and what to do.
+    """
+    staged = con.execute(render("overlap/staged.sql")).fetchall()
+    if not staged:
+        return []
+    standing = [
+        _Standing(*row)
+        for row in con.execute(
+            render("overlap/standing.sql"), {"source_name": delivery.source_name, "scope": delivery.scope}
+        ).fetchall()
+    ]
+    scopes: dict[str, tuple[str | None, date]] = {}
     for issuer, account, period in staged:
-        for source, scope, other_issuer in by_account.get((account, period), []):
-            if not _same_issuer(issuer, other_issuer, period):
+        for other in standing:
+            if other.period != period or not _same_bill(issuer, account, other):
                 continue
-            if source != delivery.source_name:
-                raise OverlapError(
-                    f"billing account {account} in {period:%Y-%m} comes from the source {source!r} already",
-                    where=f"source {delivery.source_name!r}, {delivery.scope}",
-                    cure=f"keep one of {source!r} and {delivery.source_name!r}, or part them by account or by period",
-                )
-            if delivery.replaces == "scope":
-                others.setdefault(scope, []).append((account, period))
-    for scope, shared in sorted(others.items()):
-        _refuse_same_rows(con, delivery, scan, scope, sorted(set(shared)))
+            if other.source_name != delivery.source_name:
+                if other.source_name not in neighbours.apart:
+                    raise _two_sources(delivery, other, account, neighbours)
+            elif delivery.replaces == "scope":
+                scopes.setdefault(other.scope, (account, period))
+    gone = []
+    for scope, (account, period) in sorted(scopes.items()):
+        told = _same_rows(con, delivery, scan, scope)
+        if told is None:
+            continue
+        if scope not in neighbours.vanished:
+            raise OverlapError(
+                f"{told} for billing account {account} in {period:%Y-%m} stand in {scope!r} already",
+                where=f"source {delivery.source_name!r}, {delivery.scope!r}",
+                cure=f"together they would count these charges twice: remove {scope!r} where {delivery.scope!r} "
+                "corrects it, and run again; or remove the other one; parts of one bill go into one file",
+            )
+        gone.append(scope)
+    return gone
 
 
-def _same_issuer(one: str | None, other: str | None, day: date) -> bool:
-    """Exports name one issuer in several ways; where one does not name it, the account decides."""
-    if one is None or other is None or one == other:
-        return True
-    return provider_slug(one, day=day) == provider_slug(other, day=day)
-
-
-def _refuse_same_rows(
-    con: duckdb.DuckDBPyConnection,
-    delivery: LandedDelivery,
-    scan: Scan,
-    scope: str,
-    shared: list[tuple[str, date]],
-) -> None:
-    other = _select_of(con, delivery.source_name, scope)
-    if other is None or not all(group.files for group in scan.groups):
-        return
-    values: dict[str, Any] = {"mine": scan.select(), "other": other, "accounts": [account for account, _ in shared]}
-    try:
-        row = con.execute(render("overlap/same_rows.sql", **values)).fetchone()
-    except duckdb.IOException:  # the other file's landed bytes are gone: nothing to compare with
-        return
-    if row is None:
-        return
-    same, mine, theirs = (int(count or 0) for count in row)
-    if same and same * 2 >= min(mine, theirs):
-        account, period = shared[0]
-        raise OverlapError(
-            f"{same} of its {mine} rows for billing account {account} in {period:%Y-%m} stand in {scope!r} "
-            f"({theirs} rows) already",
-            where=f"source {delivery.source_name!r}, {delivery.scope!r}",
-            cure=f"keep one of {delivery.scope!r} and {scope!r}: together they would count these charges twice",
+def _two_sources(
+    delivery: LandedDelivery, other: _Standing, account: str | None, neighbours: Neighbours
+) -> OverlapError:
+    mine, theirs = delivery.source_name, other.source_name
+    if account is None or other.account is None:
+        what = f"a bill of {other.issuer} without an account in {other.period:%Y-%m}"
+    else:
+        what = f"billing account {account} in {other.period:%Y-%m}"
+    if neighbours.configured is not None and theirs not in neighbours.configured:
+        cure = (
+            f"trendbreak.yml no longer names {theirs!r}, and its charges stand: `trendbreak rename {theirs} {mine}` "
+            f"keeps them under the new name, `trendbreak forget {theirs}` takes them out"
         )
+    elif account is None or other.account is None:
+        cure = (
+            f"keep one of {theirs!r} and {mine!r}; where they are two organizations, give each its `organization`; "
+            "or part them by since and until, or set `role: shadow` for one"
+        )
+    else:
+        cure = f"keep one of {theirs!r} and {mine!r}, part them by since and until, or set `role: shadow` for one"
+    return OverlapError(
+        f"{what} comes from the source {theirs!r} already", where=f"source {mine!r}, {delivery.scope}", cure=cure
+    )
+
+
+def _same_bill(issuer: str | None, account: str | None, other: _Standing) -> bool:
+    """Exports name one issuer in several ways; where one does not name it, the account decides, and the reverse."""
+    if account is not None and other.account is not None:
+        if account != other.account:
+            return False
+        if issuer is None or other.issuer is None:
+            return True
+    elif issuer is None or other.issuer is None:
+        return False
+    return issuer == other.issuer or (
+        provider_slug(issuer, day=other.period) == provider_slug(other.issuer, day=other.period)
+    )
+
+
+def _same_rows(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, scan: Scan, scope: str) -> str | None:
+    """Where the other file speaks of the same rows: how many, in words. None where it does not."""
+    if not con.execute(
+        render("overlap/common_days.sql"), {"source_name": delivery.source_name, "scope": scope}
+    ).fetchall():
+        return None
+    other = _select_of(con, delivery.source_name, scope)
+    pair = {"mine": scan.select(), "other": other, "source_name": delivery.source_name, "scope": scope}
+    if other is not None and all(group.files for group in scan.groups):
+        try:
+            return _compare_files(con, pair)
+        except duckdb.IOException:  # the other file's landed bytes are gone
+            pass
+    pair["other"] = render("overlap/kept.sql", source_name=delivery.source_name, scope=scope)
+    shared, _, mine, theirs, my_rows, their_rows = _figures(con, pair, KEPT)
+    if shared and shared >= THE_SAME * min(mine, theirs):
+        return f"{shared} of its {mine} kinds of charges ({my_rows} rows; {their_rows} there)"
+    return None
+
+
+def _compare_files(con: duckdb.DuckDBPyConnection, pair: dict[str, Any]) -> str | None:
+    for columns in ((*IDENTITY, *TEXTS), IDENTITY):
+        shared, equal, distinct, their_distinct, rows, their_rows = _figures(con, pair, columns)
+        if distinct >= A_KEY * rows and their_distinct >= A_KEY * their_rows:
+            if shared and shared * 2 >= min(distinct, their_distinct):
+                return f"{shared} of its {rows} rows ({their_rows} there, perhaps with other amounts)"
+        elif equal and equal >= THE_SAME * min(distinct, their_distinct):
+            return f"{equal} of its {distinct} kinds of rows ({rows} rows; {their_rows} there)"
+    # Rows that nothing but their amounts tells apart.
+    same, _, _, _, rows, their_rows = _figures(con, pair, (*IDENTITY, *TEXTS, *AMOUNTS), count_rows=True)
+    if same and same * 2 >= min(rows, their_rows):
+        return f"{same} of its {rows} rows ({their_rows} there)"
+    return None
+
+
+def _figures(
+    con: duckdb.DuckDBPyConnection, pair: dict[str, Any], columns: tuple[str, ...], *, count_rows: bool = False
+) -> tuple[int, int, int, int, int, int]:
+    """(shared, shared with equal numbers of rows, mine, theirs: distinct identities; my rows, their rows).
+
+    `count_rows`: of what is shared the rows, one for one.
+    """
+    row = con.execute(render("overlap/same_rows.sql", **pair, columns=columns, count_rows=count_rows)).fetchone()
+    assert row is not None
+    shared, equal, my_distinct, their_distinct, my_rows, their_rows = (int(cell or 0) for cell in row)
+    return shared, equal, my_distinct, their_distinct, my_rows, their_rows
 
 
 def _select_of(con: duckdb.DuckDBPyConnection, source_name: str, scope: str) -> str | None:

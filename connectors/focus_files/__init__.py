@@ -10,7 +10,7 @@ from pydantic import Field
 
 from connectors.base import CheckResult, DeliveryRef, Parsed, Payload, Window
 from connectors.errors import ConnectorError
-from connectors.focus_files.fetch import check_bills, discover_bills, fetch_bill
+from connectors.focus_files.fetch import check_bills, discover_bills, fetch_bill, find_bills
 from connectors.focus_files.parse import parse_files
 from connectors.http_api import RetryPolicy
 from connectors.object_storage import LocationOptions, Storage
@@ -37,6 +37,7 @@ class FocusFiles:
         self.options = options
         self._retry = retry
         self._opened: Storage | None = None
+        self.copies: Mapping[str, str] = {}
 
     @property
     def _storage(self) -> Storage:
@@ -53,7 +54,9 @@ class FocusFiles:
 
     def discover(self, window: Window) -> Iterator[DeliveryRef]:
         """Every file, whatever days are asked for: a bill of last year may be dropped in today."""
-        return discover_bills(self._storage, self.options.files, source_name=self.name)
+        found = find_bills(self._storage, self.options.files)
+        self.copies = {copy.name: original.name for copy, original in found.copies}
+        return discover_bills(found, self._storage, source_name=self.name)
 
     def fetch(self, ref: DeliveryRef) -> Iterator[Payload]:
         return fetch_bill(self._storage, ref)

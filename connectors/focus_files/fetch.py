@@ -89,9 +89,9 @@ def named_in_text(file: StoredFile, where: str) -> StoredFile:
     return file
 
 
-def discover_bills(storage: Storage, pattern: str | None, *, source_name: str) -> Iterator[DeliveryRef]:
+def discover_bills(found: Found, storage: Storage, *, source_name: str) -> Iterator[DeliveryRef]:
     """One delivery per bill, oldest first, copies left out."""
-    for bill in find_bills(storage, pattern).bills:
+    for bill in found.bills:
         yield DeliveryRef(
             source_name=source_name,
             scope=bill.scope,

@@ -13,7 +13,7 @@ from connectors.base import CheckResult, DeliveryRef, Parsed, Payload, Window
 from connectors.errors import ConnectorError
 from connectors.http_api import RetryPolicy
 from connectors.object_storage import LocationOptions, Storage
-from connectors.provider_csv.fetch import check_exports, discover_exports, fetch_export
+from connectors.provider_csv.fetch import check_exports, discover_exports, fetch_export, find_exports
 from connectors.provider_csv.parse import parse_files
 
 
@@ -42,6 +42,7 @@ class ProviderCsv:
         self.options = options
         self._retry = retry
         self._opened: Storage | None = None
+        self.copies: Mapping[str, str] = {}
 
     @property
     def _storage(self) -> Storage:
@@ -58,7 +59,9 @@ class ProviderCsv:
 
     def discover(self, window: Window) -> Iterator[DeliveryRef]:
         """Every file, whatever days are asked for: last year's export may be dropped in today."""
-        return discover_exports(self._storage, self.options.files, source_name=self.name)
+        found = find_exports(self._storage, self.options.files)
+        self.copies = {copy.name: original.name for copy, original in found.copies}
+        return discover_exports(found, self._storage, source_name=self.name)
 
     def fetch(self, ref: DeliveryRef) -> Iterator[Payload]:
         return fetch_export(self._storage, ref)

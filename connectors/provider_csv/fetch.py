@@ -42,11 +42,10 @@ def find_exports(storage: Storage, pattern: str | None) -> Found:
     return Found(tuple(sorted(originals, key=age)), tuple(copies), tuple(others))
 
 
-def discover_exports(storage: Storage, pattern: str | None, *, source_name: str) -> Iterator[DeliveryRef]:
+def discover_exports(found: Found, storage: Storage, *, source_name: str) -> Iterator[DeliveryRef]:
     """One delivery per file, oldest first, copies left out."""
-    files = find_exports(storage, pattern).files
-    overlaps = find_overlaps(storage, files)
-    for file in files:
+    overlaps = find_overlaps(storage, found.files)
+    for file in found.files:
         taken = {str(day): name for day, name in sorted(overlaps.taken.get(file.name, {}).items())}
         problem = overlaps.problems.get(file.name)
         facts = [file.name, file.size, file.version, taken, str(problem or "")]

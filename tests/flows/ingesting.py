@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from flows.build import build_warehouse
+from flows.ingest import sweep
 from flows.run import Run, open_run
 from flows.settings import load_settings
 from flows.steps import Step, ingest_sources
@@ -58,6 +59,7 @@ class Company:
         """Ingest every source; the warehouse is closed again."""
         self.now += timedelta(hours=1)
         with open_run(load_settings(self.config), as_of=self.now.date(), now=self.now) as run:
+            sweep(run)
             ingest_sources(run, plainly)
             if build:
                 build_warehouse(run)

@@ -158,7 +158,7 @@ def test_a_row_outside_its_window_is_refused(home: Home, wh: Warehouse) -> None:
 def test_sources_do_not_touch_each_other(home: Home, wh: Warehouse) -> None:
     window = Window(DAYS[0], DAYS[2])
     home.load_rows(wh, charge_rows({}), window=window, source="one")
-    home.load_rows(wh, charge_rows({}), window=window, source="two")
+    home.load_rows(wh, charge_rows({"billing_account_id": "org-2"}), window=window, source="two")
     home.load_rows(wh, charge_rows(), window=window, source="one", content="empty")
     assert rows_of(wh, "SELECT source_name FROM core.charges") == [("two",)]
 
@@ -241,8 +241,9 @@ def test_one_bill_under_two_names_is_refused(home: Home, wh: Warehouse, days: ra
 
 def test_a_few_rows_in_common_are_no_overlap(home: Home, wh: Warehouse) -> None:
     home.load_focus(wh, hourly(range(1, 10)), "a.csv")
-    home.load_focus(wh, hourly(range(9, 14)), "b.csv")
-    assert sums(wh)[0] == 36 + 20
+    others = [focus_row(9, "1", hour=hour) for hour in (1, 2, 3, 4, 5, 18)]
+    home.load_focus(wh, [*others, *hourly(range(10, 14))], "b.csv")
+    assert sums(wh)[0] == 36 + 6 + 16
 
 
 def test_the_same_bill_as_csv_and_as_parquet_is_refused(home: Home, wh: Warehouse) -> None:

@@ -1,21 +1,33 @@
--- How many rows the two bills share (a row that stands twice in both counts twice), and how many each has.
-WITH mine AS (
-    SELECT hash(r) AS row_hash, count(*) AS times
+-- How far two bills speak of the same rows, told by `columns` only, on the days that both have.
+WITH days AS (
+    SELECT DISTINCT charge_date
+    FROM ops.delivery_days
+    WHERE is_current AND source_name = {{ source_name | literal }} AND scope = {{ scope | literal }}
+        AND charge_date IN (SELECT charge_date FROM staged_days)
+),
+mine AS (
+    SELECT charge_date, hash({% for column in columns %}{{ column }}{{ ", " if not loop.last }}{% endfor %}) AS row_hash, count(*) AS times
     FROM (
 {{ mine }}
     ) AS r
-    WHERE r.billing_account_id IN ({% for account in accounts %}{{ account | literal }}{{ ", " if not loop.last }}{% endfor %})
+    WHERE charge_date IN (FROM days)
     GROUP BY ALL
 ),
 other AS (
-    SELECT hash(r) AS row_hash, count(*) AS times
+    SELECT charge_date, hash({% for column in columns %}{{ column }}{{ ", " if not loop.last }}{% endfor %}) AS row_hash, count(*) AS times
     FROM (
 {{ other }}
     ) AS r
-    WHERE r.billing_account_id IN ({% for account in accounts %}{{ account | literal }}{{ ", " if not loop.last }}{% endfor %})
+    WHERE charge_date IN (FROM days)
     GROUP BY ALL
+),
+shared AS (
+    SELECT m.times, o.times AS other_times FROM mine AS m JOIN other AS o USING (row_hash)
 )
 SELECT
-    (SELECT sum(least(m.times, o.times)) FROM mine AS m JOIN other AS o USING (row_hash)) AS same_rows,
+    {{ "(SELECT sum(least(times, other_times)) FROM shared)" if count_rows else "(SELECT count(*) FROM shared)" }} AS shared,
+    (SELECT count(*) FROM shared WHERE times = other_times) AS equal,
+    (SELECT count(*) FROM mine) AS my_identities,
+    (SELECT count(*) FROM other) AS other_identities,
     (SELECT sum(times) FROM mine) AS my_rows,
     (SELECT sum(times) FROM other) AS other_rows

@@ -3,5 +3,5 @@ SELECT DISTINCT
     billing_account_id,
     coalesce(billing_period_start, date_trunc('month', charge_date)::DATE) AS billing_period_start
 FROM staged_days
-WHERE billing_account_id IS NOT NULL AND basis = 'reported'
+WHERE basis = 'reported'
 ORDER BY ALL

@@ -1,0 +1,1 @@
+UPDATE {{ table }} SET source_name = ? WHERE source_name = ?

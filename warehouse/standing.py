@@ -1,0 +1,124 @@
+"""What stands for a source, and how it gives way: removed, its totals kept, each changed past total recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Protocol
+
+import duckdb
+
+from warehouse.statements import render
+
+SUPERSEDED_TOTALS_DAYS = 90  # how long a superseded delivery's control totals stay
+
+
+class ClaimLike(Protocol):
+    """Which of a source's rows are meant: those of a scope, or those of a window of days (end exclusive)."""
+
+    @property
+    def source_name(self) -> str: ...
+    @property
+    def scope(self) -> str: ...
+    @property
+    def replaces(self) -> str: ...
+    @property
+    def window_start(self) -> date: ...
+    @property
+    def window_end(self) -> date: ...
+    @property
+    def delivery_id(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim; `delivery_id` is what restatements name as their cause."""
+
+    source_name: str
+    scope: str
+    replaces: str
+    window_start: date
+    window_end: date
+    delivery_id: str
+
+
+def claim_of_scope(con: duckdb.DuckDBPyConnection, source_name: str, scope: str) -> Claim | None:
+    """What the scope's current delivery claims; None where none speaks."""
+    row = con.execute(
+        "SELECT window_start, window_end, delivery_id FROM ops.deliveries WHERE is_current AND replaces = 'scope' "
+        "AND source_name = ? AND scope = ? ORDER BY load_number DESC",
+        [source_name, scope],
+    ).fetchone()
+    return Claim(source_name, scope, "scope", *row) if row else None
+
+
+def condition(day_column: str, claim: ClaimLike) -> str:
+    """SQL for which of the source's rows the claim is for."""
+    return render(
+        "load/replaced.sql",
+        by=claim.replaces,
+        day_column=day_column,
+        scope=claim.scope,
+        window_start=claim.window_start,
+        window_end=claim.window_end,
+    ).strip()
+
+
+def keep_old_days(con: duckdb.DuckDBPyConnection, claims: Iterable[ClaimLike]) -> None:
+    """Make temp table old_days: the control totals that are about to go. The claims are of one source."""
+    claims = list(claims)
+    replaced = " OR ".join(f"({condition('charge_date', claim)})" for claim in claims)
+    con.execute(render("load/old_days.sql", replaced=f"({replaced})"), {"source_name": claims[0].source_name})
+
+
+def remove_charges(con: duckdb.DuckDBPyConnection, claim: ClaimLike, now: datetime) -> None:
+    """Take the charges out of core; their control totals stay, superseded, for 90 days."""
+    remove(con, "core.charges", "charge_date", claim)
+    con.execute(
+        render("load/supersede_days.sql", replaced=condition("charge_date", claim)),
+        {"source_name": claim.source_name, "superseded_at": now},
+    )
+    con.execute(render("load/prune_days.sql"), {"keep_after": now - timedelta(days=SUPERSEDED_TOTALS_DAYS)})
+
+
+def remove(con: duckdb.DuckDBPyConnection, table: str, day_column: str, claim: ClaimLike) -> None:
+    con.execute(
+        render("load/remove.sql", table=table, replaced=condition(day_column, claim)),
+        {"source_name": claim.source_name},
+    )
+
+
+def record_restatements(con: duckdb.DuckDBPyConnection, claim: ClaimLike, now: datetime) -> int:
+    """Compare temp tables staged_days and old_days; each past total that changed is a row. Returns how many."""
+    row = con.execute(
+        render("load/insert_restatements.sql", by=claim.replaces),
+        {"source_name": claim.source_name, "delivery_id": claim.delivery_id, "recorded_at": now},
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def supersede(con: duckdb.DuckDBPyConnection, claim: ClaimLike) -> None:
+    """Earlier deliveries of the scope, or of windows within this one, no longer speak."""
+    con.execute(
+        render("load/supersede_deliveries.sql"),
+        {
+            "source_name": claim.source_name,
+            "scope": claim.scope,
+            "delivery_id": claim.delivery_id,
+            "replaces": claim.replaces,
+            "window_start": claim.window_start,
+            "window_end": claim.window_end,
+        },
+    )
+
+
+def take_back(con: duckdb.DuckDBPyConnection, claim: ClaimLike, now: datetime) -> int:
+    """Within a transaction: all that the claim's deliveries brought goes. Returns the past totals that changed."""
+    con.execute(render("load/no_days.sql"))
+    keep_old_days(con, [claim])
+    remove_charges(con, claim, now)
+    remove(con, "core.metered_usage", "usage_date", claim)
+    restated = record_restatements(con, claim, now)
+    supersede(con, claim)
+    return restated
