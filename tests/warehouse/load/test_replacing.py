@@ -157,7 +157,7 @@ def test_a_row_outside_its_window_is_refused(home: Home, wh: Warehouse) -> None:
 
 def test_sources_do_not_touch_each_other(home: Home, wh: Warehouse) -> None:
     window = Window(DAYS[0], DAYS[2])
-    home.load_rows(wh, charge_rows({}), window=window, source="one")
+    home.load_rows(wh, charge_rows({"billing_account_id": "org-1"}), window=window, source="one")
     home.load_rows(wh, charge_rows({"billing_account_id": "org-2"}), window=window, source="two")
     home.load_rows(wh, charge_rows(), window=window, source="one", content="empty")
     assert rows_of(wh, "SELECT source_name FROM core.charges") == [("two",)]
