@@ -10,7 +10,8 @@ A break that begins later than that is a new episode with a new thread.
                                     → update    the excess grew by a quarter, or its cause is another
                                     → resolve   back in range for `hysteresis_days`; or absorbed: the same
                                                 new level for `absorb_days`
-                                    → withdraw  the break is not in the data any more: the bill was restated
+                                    → withdraw  the break is not in the data any more: the bill was restated,
+                                                or the rules of features.yml changed
     snoozed                         → skip      until the day; then as open
     absorbed, or called false alarm → skip      (an accepted level that doubles again escalates)
     resolved, withdrawn             → update    when the same episode comes back: the thread is reopened
@@ -45,9 +46,11 @@ from alerts.model import (
     IncidentStatus,
     Severity,
 )
+from alerts.rule_moves import RuleMoves
 
 LIVE: frozenset[IncidentStatus] = frozenset({"open", "acknowledged", "escalated", "snoozed"})
 _FALSE_ALARM_DAYS = 90
+BY_RULES = ": no change of its cost"  # how the reason of such a skip ends
 _SEVERITY_ORDER: Mapping[Severity, int] = {"high": 0, "medium": 1, "low": 2}
 
 
@@ -130,6 +133,7 @@ def decide(
     policy: IncidentPolicy | None = None,
     data_through: date | None = None,
     node_through: Mapping[str, date] | None = None,
+    rule_moves: Mapping[str, RuleMoves] | None = None,
 ) -> list[Action]:
     """What to do with each break of this run and each incident of the ledger.
 
@@ -137,13 +141,15 @@ def decide(
     over their limit within the last `policy.sight_days`. `ledger`: every incident ever saved.
     `now` stamps what changes; `as_of` is the day of the run; `data_through` the newest day that was
     looked at, `node_through` that of single nodes whose bill reaches less far or further (default: the breaks'
-    own, without breaks `as_of`).
+    own, without breaks `as_of`). `rule_moves`: what recent changes of features.yml moved, by node: an excess that
+    came with them opens nothing, and what they end or change says so.
     Returns one action per live incident and per break, the gravest first. Saving the incidents
     and deciding again on the same breaks gives nothing but skips.
     """
     policy = policy or IncidentPolicy()
     newest_day = data_through or max((found.data_through for found in breaks), default=as_of)
     newest_of = node_through or {}
+    moves = rule_moves or {}
     incidents: dict[tuple[str, Direction], list[Incident]] = {}
     for incident in sorted(ledger, key=lambda incident: incident.episode):
         incidents.setdefault((incident.node, incident.direction), []).append(incident)
@@ -164,12 +170,17 @@ def decide(
             if incident.id in continued:
                 seen.add(incident.id)
                 main = _pick(continued[incident.id], incident.kind)
-                actions.append(_continue(incident, main, policy, routing, now, as_of))
+                actions.append(_continue(incident, main, policy, routing, now, as_of, moves.get(key[0])))
         episode = max((incident.episode for incident in known), default=0)
         for episode_breaks in fresh:
             main = _pick(episode_breaks, None)
             if (newest_of.get(main.node, newest_day) - main.last_day).days > policy.sight_days:
                 actions.append(_skip_old(main, routing, policy, now))
+                continue
+            moved = moves.get(main.node)
+            if _is_moved_here(main, moved) and not _was_told_elsewhere(main, ledger, moves):
+                assert moved is not None
+                actions.append(_skip_moved(main, moved, routing, policy, now))
                 continue
             episode += 1
             opened = _make_incident(main, episode, routing, policy, now)
@@ -183,7 +194,7 @@ def decide(
         is_in_sight = (newest - incident.last_day).days <= policy.sight_days
         is_resolved = incident.status == "resolved" and incident.details.get("feedback") != "resolve"
         if is_in_sight and (incident.status in LIVE or is_resolved):
-            actions.append(_withdraw(incident, now, as_of))
+            actions.append(_withdraw(incident, now, as_of, moves.get(incident.node)))
         elif incident.status in LIVE:
             actions.append(_resolve_unseen(incident, now))
     return sorted(actions, key=_rank)
@@ -265,6 +276,35 @@ def _skip_old(found: Break, routing: Routing, policy: IncidentPolicy, now: datet
     return Action("skip", incident, f"over for {format_days(days)}, and nobody was told while it lasted", found)
 
 
+def _is_moved_here(found: Break, moved: RuleMoves | None) -> bool:
+    return moved is not None and moved.explain(found.excess_usd_per_day, found.onset, found.last_day)
+
+
+def _was_told_elsewhere(found: Break, ledger: Sequence[Incident], moves: Mapping[str, RuleMoves]) -> bool:
+    """Whether the same excess was an incident of the nodes that the rules took it from: then it is real, and
+    its new owner has not heard of it."""
+    left = sum(
+        (
+            incident.excess_usd_per_day
+            for incident in ledger
+            if incident.status in LIVE
+            and incident.node != found.node
+            and incident.onset <= found.last_day
+            and incident.node in moves
+            and moves[incident.node].explain_end(incident.excess_usd_per_day, incident.onset, incident.last_day)
+        ),
+        Decimal(0),
+    )
+    return left / found.excess_usd_per_day >= Decimal("0.5")
+
+
+def _skip_moved(found: Break, moved: RuleMoves, routing: Routing, policy: IncidentPolicy, now: datetime) -> Action:
+    incident = _make_incident(found, 0, routing, policy, now)
+    step = format_usd(abs(moved.measure_step(found.onset, found.last_day)))
+    reason = f"the rules in features.yml changed on {moved.changed_on.isoformat()} and moved {step} a day"
+    return Action("skip", incident, f"{reason}{BY_RULES}", found)
+
+
 def _open(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> Action:
     reason = f"{format_signed_percent(found.excess_percent)} since {found.onset.isoformat()}"
     if _is_over(found, policy):
@@ -312,7 +352,13 @@ def _revision(incident: Incident) -> int:
 
 
 def _continue(
-    incident: Incident, found: Break, policy: IncidentPolicy, routing: Routing, now: datetime, as_of: date
+    incident: Incident,
+    found: Break,
+    policy: IncidentPolicy,
+    routing: Routing,
+    now: datetime,
+    as_of: date,
+    moved: RuleMoves | None,
 ) -> Action:
     incident = replace(incident, owner=routing.find_owner(incident.node))
     feedback = str(incident.details.get("feedback", ""))
@@ -321,7 +367,7 @@ def _continue(
     if incident.status == "absorbed":
         return _continue_accepted(incident, found, policy, now)
     if incident.status in ("resolved", "withdrawn"):
-        return _continue_closed(incident, found, policy, now)
+        return _continue_closed(incident, found, policy, now, moved)
     if incident.status == "snoozed":
         until = _snoozed_until(incident)
         if until is not None and as_of < until:
@@ -335,10 +381,12 @@ def _continue(
         told = _tell(incident, found, policy, now)
         reason = f"back in its range since {(found.last_day + timedelta(days=1)).isoformat()}"
         return Action("resolve", replace(told, status="resolved", resolved_at=now), reason, found)
-    return _continue_live(incident, found, policy, now)
+    return _continue_live(incident, found, policy, now, moved)
 
 
-def _continue_live(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> Action:
+def _continue_live(
+    incident: Incident, found: Break, policy: IncidentPolicy, now: datetime, moved: RuleMoves | None
+) -> Action:
     told = incident.details.get("announced", {})
     told_excess = Decimal(str(told.get("excess_usd_per_day", "0")))
     step, told_step = policy.find_step(found.excess_usd_total), Decimal(str(told.get("step_usd", "0")))
@@ -348,6 +396,11 @@ def _continue_live(incident: Incident, found: Break, policy: IncidentPolicy, now
     before, after = format_usd(abs(told_excess)), format_usd(abs(found.excess_usd_per_day))
 
     kind: ActionKind = "update"
+    signed = found.excess_usd_per_day - told_excess
+    if is_large and _came_with_rules(signed, incident, found, moved):
+        word = "grew" if change > 0 else "fell"
+        reason = f"the rules in features.yml changed: with them the excess {word} from {before} to {after} a day"
+        return Action("update", _tell(incident, found, policy, now), reason, found)
     if step > told_step and found.is_active:
         kind, reason = "escalate", f"the excess has passed {format_usd(step)}"
     elif _SEVERITY_ORDER[current.severity] < _SEVERITY_ORDER[told.get("severity", current.severity)]:
@@ -373,6 +426,13 @@ def _continue_live(incident: Incident, found: Break, policy: IncidentPolicy, now
     return Action(kind, replace(_tell(incident, found, policy, now), status=status), reason, found)
 
 
+def _came_with_rules(change_usd_per_day: Decimal, incident: Incident, found: Break, moved: RuleMoves | None) -> bool:
+    """Whether at least half of the change since the incident was last told came with rules that changed since."""
+    if moved is None or moved.changed_on < incident.updated_at.date() or change_usd_per_day == 0:
+        return False
+    return moved.measure_level(found.onset, found.last_day) / change_usd_per_day >= Decimal("0.5")
+
+
 def _tells_another_story(found: Break, told: Mapping[str, Any]) -> bool:
     """Another cause, or no success any more. Cost or unit cost, whichever has more dollars, is the same story."""
     kinds = {found.kind, told.get("kind", found.kind)}
@@ -396,12 +456,16 @@ def _continue_accepted(incident: Incident, found: Break, policy: IncidentPolicy,
     return Action("skip", _refresh(incident, found, policy), f"{incident.status} by hand or by time", found)
 
 
-def _continue_closed(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> Action:
+def _continue_closed(
+    incident: Incident, found: Break, policy: IncidentPolicy, now: datetime, moved: RuleMoves | None
+) -> Action:
     if incident.details.get("feedback") == "resolve":
         return _continue_accepted(incident, found, policy, now)
     if not found.is_active:
         return Action("skip", incident, f"{incident.status} already", found)
     reopened = replace(_tell(incident, found, policy, now), status="open", resolved_at=None)
+    if incident.status == "withdrawn" and moved is not None:
+        return Action("update", reopened, "the rules in features.yml changed again, and the break is back", found)
     if incident.status == "withdrawn":
         return Action("update", reopened, "the bill was restated again, and the break is back", found)
     return Action("update", reopened, f"back after the pause that began {incident.last_day.isoformat()}", found)
@@ -412,10 +476,16 @@ def _close(incident: Incident, status: IncidentStatus, now: datetime) -> Inciden
     return replace(incident, status=status, updated_at=now, resolved_at=now, details=details)
 
 
-def _withdraw(incident: Incident, now: datetime, as_of: date) -> Action:
+def _withdraw(incident: Incident, now: datetime, as_of: date, moved: RuleMoves | None) -> Action:
     """The detector sees the days of this break and does not find it there any more."""
+    closed = _close(incident, "withdrawn", now)
+    if moved is not None and moved.explain_end(incident.excess_usd_per_day, incident.onset, incident.last_day):
+        day = format_day(moved.changed_on, today=as_of)
+        details = {**closed.details, "withdrawn_by": "rules"}
+        reason = f"the rules in features.yml changed on {day}: what it told of does not belong to this feature"
+        return Action("withdraw", replace(closed, details=details), reason, None)
     reason = f"the data as it stands now has no break on {format_day(incident.last_day, today=as_of)}"
-    return Action("withdraw", _close(incident, "withdrawn", now), reason, None)
+    return Action("withdraw", closed, reason, None)
 
 
 def _resolve_unseen(incident: Incident, now: datetime) -> Action:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from decimal import Decimal
 
 from alerts.feedback import apply_answers
-from alerts.incidents import FeatureRoute, Routing, decide, find_limit_factors, incident_from_row
+from alerts.incidents import BY_RULES, FeatureRoute, Routing, decide, find_limit_factors, incident_from_row
 from alerts.model import MemberSeries
 from alerts.outbox import record_action
+from alerts.rule_moves import RuleMoves, join_moves
 from flows.delivery import empty_outbox, make_context
 from flows.errors import DeliveriesWaiting
 from flows.run import Run
+
+RULE_MEMORY_DAYS = 42  # DetectionSettings.remember_days
 
 
 def find_incidents(run: Run) -> None:
@@ -50,6 +54,12 @@ def find_incidents(run: Run) -> None:
         routing=_routing(run),
         data_through=run.data_through,
         node_through=run.feature_through,
+        rule_moves=_read_rule_moves(run),
+    )
+    run.notes.extend(
+        f"{action.incident.node}: not told, {action.reason}"
+        for action in run.actions
+        if action.reason.endswith(BY_RULES)
     )
     for action in run.actions:
         message = record_action(run.state, action, context=context, now=run.now)
@@ -76,6 +86,23 @@ def deliver_messages(run: Run) -> None:
     waiting = [one.title for one in delivered if one.status == "waiting"]
     if waiting:
         raise DeliveriesWaiting("waiting to be sent: " + "; ".join(waiting))
+
+
+def _read_rule_moves(run: Run) -> dict[str, RuleMoves]:
+    """What changes of features.yml within the detector's memory moved, by feature."""
+    moves: dict[str, RuleMoves] = {}
+    for version in run.state.list_rule_versions():
+        changed_on = version["recorded_at"].date()
+        if (run.as_of - changed_on).days > RULE_MEMORY_DAYS:
+            continue
+        days: dict[str, dict[date, Decimal]] = {}
+        for row in run.state.list_rule_change_days(version=version["version"]):
+            moved = row["delta_effective_cost_before_credits_usd"]
+            days.setdefault(row["feature"], {})[row["charge_date"]] = moved
+        for feature, usd in days.items():
+            through = max(max(usd), changed_on - timedelta(days=1))
+            moves[feature] = join_moves(moves.get(feature), RuleMoves(changed_on, through, usd))
+    return moves
 
 
 def _routing(run: Run) -> Routing:

@@ -45,7 +45,13 @@ def build_warehouse(run: Run) -> None:
     )
     # A run that is killed here compares again the next time: the state store still has the old rules.
     record_rules(
-        run.state, previous=previous, content=rules, moves=list(run.built.rule_moves), who=run.who, now=run.now
+        run.state,
+        previous=previous,
+        content=rules,
+        moves=list(run.built.rule_moves),
+        who=run.who,
+        now=run.now,
+        days=list(run.built.rule_move_days),
     )
     settled = read_settled(run.warehouse.con)
     days = {row["feature"]: row["settled_through"] for row in settled}

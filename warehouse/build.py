@@ -21,7 +21,7 @@ from warehouse.features import POOL_PREFIX
 from warehouse.model_runner import CheckResult, downstream, order_models, read_models, run_checks, run_models
 from warehouse.prices import PriceBook
 from warehouse.prices.tables import apply_prices
-from warehouse.rule_changes import RuleMove, compare_rules
+from warehouse.rule_changes import RuleMove, RuleMoveDay, compare_rules
 from warehouse.statements import render
 from warehouse.store import Warehouse
 from warehouse.telemetry import derive_tasks
@@ -61,6 +61,7 @@ class BuildResult:
     changed: bool
     rule_moves: tuple[RuleMove, ...] = ()
     data_through: date | None = None
+    rule_move_days: tuple[RuleMoveDay, ...] = ()
 
 
 def build(
@@ -100,17 +101,20 @@ def build(
         # Splits by telemetry read core.usage: what does not need allocations is built before them.
         run_models(con, [model for model in models if model.table not in late])
         moves: list[RuleMove] = []
+        move_days: list[RuleMoveDay] = []
         if old_features is None:
             allocate(wh, features)
         else:
-            moves = compare_rules(wh, old_features, features)
+            moves, move_days = compare_rules(wh, old_features, features)
         run_models(con, [model for model in models if model.table in late])
         data_through = _write_reported(con, as_of)
         check_results += run_checks(con, models)
         reconciliations = reconcile(con)
         _record(con, reconciliations, run_id, now)
         changed = before != _fingerprint(con)
-    return BuildResult(tuple(reconciliations), tuple(check_results), changed, tuple(moves), data_through)
+    return BuildResult(
+        tuple(reconciliations), tuple(check_results), changed, tuple(moves), data_through, tuple(move_days)
+    )
 
 
 def reconcile(con: duckdb.DuckDBPyConnection) -> list[Reconciliation]:

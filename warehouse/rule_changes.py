@@ -20,6 +20,7 @@ from warehouse.statements import render
 if TYPE_CHECKING:
     from datetime import datetime
 
+RECENT_DAYS = 120  # what alerts look back on
 OLD, NEW = "_costs_by_old_rules", "_costs_by_new_rules"
 
 
@@ -33,6 +34,15 @@ class RuleMove:
     new_usd: Decimal
     first_charge_date: date
     last_charge_date: date
+
+
+@dataclass(frozen=True)
+class RuleMoveDay:
+    """What the rules moved to (or from) a feature on one day: US dollars, effective cost before credits."""
+
+    feature: str
+    charge_date: date
+    delta_usd: Decimal
 
 
 def write_rules(features: Features) -> str:
@@ -55,8 +65,9 @@ def fingerprint(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def compare_rules(wh: HasConnection, old: Features, new: Features) -> list[RuleMove]:
-    """Allocate by `old`, then by `new`; core.allocations then says what `new` says.
+def compare_rules(wh: HasConnection, old: Features, new: Features) -> tuple[list[RuleMove], list[RuleMoveDay]]:
+    """Allocate by `old`, then by `new`; core.allocations then says what `new` says. Months, and the last
+    RECENT_DAYS days.
 
     Runs inside the caller's transaction, if there is one.
     """
@@ -64,13 +75,22 @@ def compare_rules(wh: HasConnection, old: Features, new: Features) -> list[RuleM
         allocate(wh, features)
         wh.con.execute(render("rules/daily_costs.sql", table=table))
     moves = [RuleMove(*row) for row in wh.con.execute(render("rules/moved.sql", old=OLD, new=NEW)).fetchall()]
+    recent = render("rules/moved_days.sql", old=OLD, new=NEW)
+    days = [RuleMoveDay(*row) for row in wh.con.execute(recent, [RECENT_DAYS]).fetchall()]
     for table in (OLD, NEW):
         wh.con.execute(f"DROP TABLE temp.main.{table}")
-    return moves
+    return moves, days
 
 
 def record_rules(
-    state: Any, *, previous: Mapping[str, Any] | None, content: str, moves: list[RuleMove], who: str, now: datetime
+    state: Any,
+    *,
+    previous: Mapping[str, Any] | None,
+    content: str,
+    moves: list[RuleMove],
+    who: str,
+    now: datetime,
+    days: list[RuleMoveDay] | None = None,
 ) -> None:
     """Note the version of the rules that a build has allocated by, and what it moved. The same rules again: nothing.
 
@@ -96,5 +116,14 @@ def record_rules(
                 "last_charge_date": move.last_charge_date,
             }
             for move in moves
+        ],
+        [
+            {
+                "version": version,
+                "feature": day.feature,
+                "charge_date": day.charge_date,
+                "delta_effective_cost_before_credits_usd": day.delta_usd,
+            }
+            for day in days or []
         ],
     )

@@ -235,6 +235,15 @@ BACKFILL_WINDOWS = _table(
 )
 
 
+RULE_CHANGE_DAYS = _table(
+    "rule_change_days",
+    _key("version", sa.BigInteger),
+    _key("feature"),
+    _key("charge_date", DateText),
+    sa.Column("delta_effective_cost_before_credits_usd", DecimalText),
+)
+
+
 class StateStore:
     """One store. Constructing it does no I/O; `create()` brings its schema up to date."""
 
@@ -493,11 +502,18 @@ class StateStore:
         """Invoice totals."""
         return self._rows(INVOICES, *INVOICES.primary_key.columns)
 
-    def save_rules(self, version: Mapping[str, Any], changes: Sequence[Mapping[str, Any]]) -> None:
+    def save_rules(
+        self,
+        version: Mapping[str, Any],
+        changes: Sequence[Mapping[str, Any]],
+        days: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         """A version of features.yml (version, fingerprint, recorded_at, who, content) and, in the same
-        transaction, what it moved per feature and month (the columns of ops.rule_changes)."""
+        transaction, what it moved per feature and month (the columns of ops.rule_changes) and on the newest days
+        (those of ops.rule_change_days)."""
         with self._connect(writes=True) as connection:
             self._save_in(connection, RULE_CHANGES, changes)
+            self._save_in(connection, RULE_CHANGE_DAYS, days)
             self._save_in(connection, RULE_VERSIONS, [version])
 
     def list_rule_versions(self) -> list[dict[str, Any]]:
@@ -507,6 +523,11 @@ class StateStore:
     def list_rule_changes(self) -> list[dict[str, Any]]:
         """What each version moved, per feature and month, oldest first."""
         return self._rows(RULE_CHANGES, RULE_CHANGES.c.version, RULE_CHANGES.c.month, RULE_CHANGES.c.feature)
+
+    def list_rule_change_days(self, *, version: int) -> list[dict[str, Any]]:
+        """What one version moved on the newest days, by day."""
+        where = [RULE_CHANGE_DAYS.c.version == version]
+        return self._rows(RULE_CHANGE_DAYS, RULE_CHANGE_DAYS.c.charge_date, RULE_CHANGE_DAYS.c.feature, where=where)
 
     def save_backtests(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Scores of a backtest: run_at, feature, model, horizon_days, details."""

@@ -93,7 +93,7 @@ def _render_reply(action: Action, context: RenderContext) -> Message:
     elif action.kind == "withdraw":
         title = f"↩️ Withdrawn · {name}"
         summary = (
-            f"With the bill as it stands now, {name} was within its expected range {lower_first(span)}. "
+            f"{_as_it_stands(incident)}, {name} was within its expected range {lower_first(span)}. "
             f"The {format_usd(abs(found.excess_usd_per_day))} a day reported here before no longer holds."
         )
     else:
@@ -179,6 +179,11 @@ def _title(incident: Incident, found: Break, context: RenderContext) -> str:
     return f"{mark} · {marks[incident.status] + ' · ' if incident.status in marks else ''}{name} {figures}"
 
 
+def _as_it_stands(incident: Incident) -> str:
+    is_rules = incident.details.get("withdrawn_by") == "rules"
+    return "With the rules of features.yml as they are now" if is_rules else "With the bill as it stands now"
+
+
 def _day_after(found: Break) -> str:
     return format_short_day(found.last_day + timedelta(days=1))
 
@@ -201,7 +206,7 @@ def _status_sentence(incident: Incident, context: RenderContext) -> str:
     if incident.status == "withdrawn":
         if incident.details.get("feedback") == "false_alarm":
             return f"Marked as a false alarm{by}. "
-        return "With the bill as it stands now there is no break; what follows was reported before. "
+        return f"{_as_it_stands(incident)} there is no break; what follows was reported before. "
     if incident.status == "absorbed":
         return f"Accepted as expected{by}. "
     if incident.status == "acknowledged":
