@@ -96,7 +96,7 @@ def show_diff(settings: Settings, new: Path, console: Console) -> None:
 
     before, after = load_features(settings.features), load_features(new)
     with open_preview(Home(settings.home).published) as preview:
-        moves = compare_rules(preview, before, after)
+        moves, _ = compare_rules(preview, before, after)
     _show_moves(moves, console)
 
 
