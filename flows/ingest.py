@@ -178,6 +178,14 @@ def _has_whole_history(connector: Connector) -> bool:
     return bool(getattr(connector, "whole_history", False))
 
 
+def apply_rates(run: Run) -> None:
+    """Bring what is loaded to today's currency_rates. Raises CurrencyError where a loaded day has no rate any more."""
+    from warehouse.rates import apply_rates as apply
+
+    rates = [(rate.currency, rate.valid_from, rate.usd_per_unit) for rate in run.settings.currency_rates]
+    run.notes.extend(apply(run.warehouse, rates))
+
+
 def sweep(run: Run) -> None:
     """Remove what a run that was killed left half-written, and tell what no source speaks for any more."""
     run.landing.sweep()

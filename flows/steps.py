@@ -25,6 +25,7 @@ class Step:
 SWEEP = Step("sweep", ingest.sweep)
 FETCH = Step("fetch", ingest.fetch_source, retry_delays_seconds=(5, 15, 45))
 LOAD = Step("load", ingest.load_source)
+RATES = Step("rates", ingest.apply_rates)
 BUILD = Step("build", build.build_warehouse)
 FORECAST = Step("forecast", forecast.make_forecasts)
 DETECT = Step("detect", alert.find_incidents)
@@ -59,6 +60,7 @@ def run_steps(run: Run, execute: Execute) -> None:
 
 def finish_steps(run: Run, execute: Execute) -> None:
     """From what is loaded to what is told: the steps after every source's own."""
+    execute(RATES, run, "rates")
     execute(BUILD, run, "build")
     execute(FORECAST, run, "forecast")
     execute(DETECT, run, "detect")

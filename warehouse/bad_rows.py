@@ -48,7 +48,11 @@ def _checks(group: Group) -> Iterator[tuple[str, str, str]]:
         for name in names:
             if columns.has(name):
                 text = columns.time_text(name) if kind == "TIMESTAMPTZ" else columns.text(name)
-                yield name, f"({text}) IS NOT NULL AND try_cast(({text}) AS {kind}) IS NULL", what
+                unread = f"({text}) IS NOT NULL AND try_cast(({text}) AS {kind}) IS NULL"
+                if kind.startswith("DECIMAL"):
+                    is_number = f"try_cast(({text}) AS DOUBLE) IS NOT NULL AND isfinite(try_cast(({text}) AS DOUBLE))"
+                    yield name, f"{unread} AND {is_number}", "has more than the 26 digits before the point that fit"
+                yield name, unread, what
 
 
 def _find_bad_value(con: duckdb.DuckDBPyConnection, group: Group, path: Path | None) -> LoadError | None:
@@ -71,9 +75,7 @@ def bad_value_error(
     where.append(f"row {row_number}")
     if path is not None and group.file_format == "csv":
         where.append(f"line {line_of_row(path, row_number)}")
-    actual = group.columns.identifier(column).strip('"')
-    if group.header and actual.startswith("_column_"):
-        actual = group.header[int(actual.removeprefix("_column_"))]
+    actual = group.shown(column)
     where.append(f"column {actual}" if actual == column else f"column {actual} ({column})")
     shown = "" if value is None else f"{value!r} "
     return LoadError(f"{shown}{what}", where=", ".join(where), cure="correct it at the source and fetch the file again")

@@ -92,6 +92,17 @@ class Columns:
         """`money` in its widest type, for a CASE that takes one amount or another."""
         return f"({self.money(name)})::DECIMAL(38, 12)"
 
+    def exact_money(self, name: str) -> str | None:
+        """The amount with up to 24 decimals; None where it cannot have more than the 12 that money keeps."""
+        expression, kind = self.raw(name)
+        if kind == "VARCHAR":
+            text = f"nullif({expression}, '')"
+            return (
+                f"CASE WHEN regexp_matches({text}, '[.][0-9]{{13}}|[eE]-') THEN try_cast({text} AS DECIMAL(38, 24)) END"
+            )
+        native = re.fullmatch(r"DECIMAL\((\d+),\s*(\d+)\)", kind)
+        return expression if native and int(native.group(2)) > 12 else None
+
     def quantity(self, name: str) -> str:
         return self.money(name)
 

@@ -29,9 +29,10 @@ from warehouse.classification import provider_slug
 from warehouse.errors import LandingError, LoadError, ReconciliationError
 from warehouse.landing import LandedDelivery
 from warehouse.overlap import ALONE, Neighbours, find_copy, settle_overlap
+from warehouse.rates import REPORTING_CURRENCY
 from warehouse.scans import FileScanLike, Group, RowsLike, Scan, open_scans
 from warehouse.staged_calls import Issues, name_models, record_issues, replace_telemetry
-from warehouse.staged_charges import OWN, PLAIN, REPORTING_CURRENCY, TEMPORARY, count, stage_charges
+from warehouse.staged_charges import OWN, PLAIN, TEMPORARY, count, stage_charges
 from warehouse.standing import (
     Claim,
     claim_of_scope,
@@ -138,7 +139,10 @@ def load_delivery(
             if "charges" in scans:
                 gone = settle_overlap(con, delivery, scans["charges"], neighbours)
                 found.extend(f"{delivery.scope} takes the place of {scope}, which is gone" for scope in gone)
-                _replace_charges(con, delivery, scans["charges"], gone, load_number, counts, now)
+                try:
+                    _replace_charges(con, delivery, scans["charges"], gone, load_number, counts, now)
+                except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+                    raise _named_plainly(error, scans["charges"].where()) from error
             elif delivery.replaces == "scope":
                 remove_charges(con, delivery, now)
             if "metered_usage" in scans:
@@ -263,7 +267,17 @@ def _values_named(con: duckdb.DuckDBPyConnection, scan: Scan) -> Iterator[None]:
         named = find_bad_row(con, scan)
         if named is not None:
             raise named from error
-        raise LoadError(str(error).splitlines()[0], where=scan.where()) from error
+        raise _named_plainly(error, scan.where()) from error
+
+
+def _named_plainly(error: duckdb.Error, where: str) -> LoadError:
+    if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException):
+        return LoadError(
+            f"its sums do not fit into 38 digits, 12 of them after the point: {str(error).splitlines()[0]}",
+            where=where,
+            cure="correct the amounts (or quantities) that are far too large at the source, and fetch it again",
+        )
+    return LoadError(str(error).splitlines()[0], where=where)
 
 
 # ------------------------------------------------------------------------------------------ charges

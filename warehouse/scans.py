@@ -64,6 +64,13 @@ class Group:
     names: Names
     header: tuple[str, ...] = ()
 
+    def shown(self, name: str) -> str:
+        """What the file itself calls a canonical column."""
+        actual = self.columns.identifier(name).strip('"')
+        if self.header and actual.startswith("_column_"):
+            actual = self.header[int(actual.removeprefix("_column_"))]
+        return actual
+
     def select(self) -> str:
         """The SELECT that casts this group's columns to the layout's staged ones."""
         template = self.layout.template or self.layout.name

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -20,11 +19,11 @@ import pyarrow as pa
 from warehouse.bad_rows import bad_value_error, find_bad_row, find_row
 from warehouse.classification import Classification, Sku, boundaries, classify, provider_slug
 from warehouse.errors import CurrencyError, LoadError, ReconciliationError
+from warehouse.rates import Rates, rates_by_day, rates_table
 from warehouse.scans import Scan
 from warehouse.statements import quote_literal, render
 from warehouse.tags import PREFIX, UNREAD, canonical_tags
 
-REPORTING_CURRENCY = "USD"
 # What a charge that is no AI keeps; the grain of core.charges for it, with day and tags.
 PLAIN = (
     "billing_period_start",
@@ -110,7 +109,6 @@ TEMPORARY = (
     "seen_providers",
     "day_rates",
 )
-Rates = Sequence[tuple[str, date, Decimal]]  # currency, valid_from, US dollars per unit
 
 
 def stage_charges(con: duckdb.DuckDBPyConnection, scan: Scan, rates: Rates) -> list[str]:
@@ -125,7 +123,7 @@ def stage_charges(con: duckdb.DuckDBPyConnection, scan: Scan, rates: Rates) -> l
             constant=[column for column in KEYS if column in constant],
         )
     )
-    notes = _classify(con)
+    notes = [*_name_rounded(con, scan), *_classify(con)]
     con.execute(render("load/dimension_groups.sql", plain=PLAIN, own=OWN, found=FOUND, sku=SKU))
     has_gpu = count(con, "SELECT count(*) FROM dimension_groups WHERE ai_kind = 'gpu'") > 0
     has_ai = has_gpu or count(con, "SELECT count(*) FROM dimension_groups WHERE is_ai") > 0
@@ -143,6 +141,27 @@ def stage_charges(con: duckdb.DuckDBPyConnection, scan: Scan, rates: Rates) -> l
     notes += _canonical_tags(con, scan.groups[0].layout.tag_prefix if scan.groups else PREFIX)
     notes += _name_exploding_tag(con)
     _day_rates(con, scan, rates)
+    return notes
+
+
+def _name_rounded(con: duckdb.DuckDBPyConnection, scan: Scan) -> list[str]:
+    """Notes on amounts of more than twelve decimals: how many, and what rounding them changes.
+
+    Amounts that are binary doubles have no decimals of their own, and are not looked at.
+    """
+    notes = []
+    for group in scan.groups:
+        exact = {name: text for name in group.layout.money if (text := group.columns.exact_money(name)) is not None}
+        for name, expression in exact.items():
+            row = con.execute(
+                render("load/rounded.sql", relation=group.relation, exact=expression, money=group.columns.money(name))
+            ).fetchone()
+            if row is not None and row[0]:
+                rows, changed = row
+                notes.append(
+                    f"{group.shown(name)}: {rows} amounts have more than 12 decimals; "
+                    f"rounding them changes the sum by {changed.normalize():f}"
+                )
     return notes
 
 
@@ -306,24 +325,10 @@ def _name_exploding_tag(con: duckdb.DuckDBPyConnection) -> list[str]:
 def _day_rates(con: duckdb.DuckDBPyConnection, scan: Scan, rates: Rates) -> None:
     """Make temp table day_rates: currency, charge_date, usd_per_unit. Raises CurrencyError for a day without one."""
     days = con.execute("SELECT DISTINCT billing_currency, charge_date FROM staged_days").fetchall()
-    dated = sorted((currency.upper(), valid_from, usd) for currency, valid_from, usd in rates)
-    rows: list[tuple[str, date, Decimal]] = []
-    for currency, day in sorted(days):
-        if currency == REPORTING_CURRENCY:
-            rows.append((currency, day, Decimal(1)))
-            continue
-        usd = next((usd for code, since, usd in reversed(dated) if code == currency and since <= day), None)
-        if usd is None:
-            raise _no_rate(con, scan, currency, day, sorted({row[0] for row in days}))
-        rows.append((currency, day, usd))
-    table = pa.table(
-        {
-            "currency": pa.array([row[0] for row in rows], pa.string()),
-            "charge_date": pa.array([row[1] for row in rows], pa.date32()),
-            "usd_per_unit": pa.array([row[2] for row in rows], pa.decimal128(38, 12)),
-        }
-    )
-    create_from_arrow(con, "day_rates", table)
+    rows, missing = rates_by_day(days, rates)
+    if missing is not None:
+        raise _no_rate(con, scan, *missing, sorted({row[0] for row in days}))
+    create_from_arrow(con, "day_rates", rates_table(rows))
 
 
 def _no_rate(

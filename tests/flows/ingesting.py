@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from flows.build import build_warehouse
-from flows.ingest import sweep
+from flows.ingest import apply_rates, sweep
 from flows.run import Run, open_run
 from flows.settings import load_settings
 from flows.steps import Step, ingest_sources
@@ -62,6 +62,7 @@ class Company:
             sweep(run)
             ingest_sources(run, plainly)
             if build:
+                apply_rates(run)
                 build_warehouse(run)
         return run
 

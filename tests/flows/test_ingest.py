@@ -20,6 +20,8 @@ from tests.connectors.billing_files import AwsExport, focus_row, parquet
 from tests.flows.ingesting import Company
 from tests.servers.json_api import serve
 from tests.servers.openai import Cost, OpenAIStub
+from tests.warehouse.bills import focus_row as focus_csv_row
+from warehouse.errors import CurrencyError
 
 
 @pytest.fixture
@@ -116,3 +118,38 @@ def test_a_refused_key_is_said_once_and_asked_once(company: Company) -> None:
         run = company.run()
         assert run.failures["openai"].count("401") == 1
         assert len(api.requests) == 1
+
+
+def euro_bill(company: Company) -> None:
+    company.sources = [{"name": "drop", "type": "focus_files", "location": "./inbox"}]
+    rows = [focus_csv_row(day, "10", BillingCurrency="EUR") for day in (1, 10)]
+    company.drop("a.csv", [*rows, focus_csv_row(2, "5", BillingAccountId="other")])
+
+
+def rate(since: str, usd: str) -> dict[str, str]:
+    return {"currency": "EUR", "valid_from": since, "usd_per_unit": usd}
+
+
+def test_changed_currency_rates_reach_what_is_loaded(company: Company) -> None:
+    euro_bill(company)
+    company.extra["currency_rates"] = [rate("2026-01-01", "1.10")]
+    with_first = company.run(build=True)
+    assert not with_first.failures
+    dollars = "SELECT sum(billed_cost_usd), sum(list_cost_usd) FROM core.charges"
+    assert company.ask(dollars) == [(27, 27)]
+    company.extra["currency_rates"].append(rate("2026-01-10", "1.25"))
+    changed = company.run(build=True)
+    assert company.ask(dollars) == [(Decimal("28.5"), Decimal("28.5"))]
+    assert company.ask("SELECT sum(effective_cost_usd) FROM core.allocations") == [(Decimal("28.5"),)]
+    assert any("1 charges in EUR are 12.5 USD now, 11 before" in note for note in changed.notes)
+    assert company.ask("SELECT count(*) FROM ops.restatements") == [(0,)]
+    assert not any("currency_rates" in note for note in company.run(build=True).notes)
+
+
+def test_a_rate_that_is_taken_away_stops_the_run(company: Company) -> None:
+    euro_bill(company)
+    company.extra["currency_rates"] = [rate("2026-01-01", "1.10")]
+    company.run(build=True)
+    company.extra["currency_rates"] = [rate("2026-01-05", "1.10")]
+    with pytest.raises(CurrencyError, match=r"charges of 2026-01-01 are loaded in EUR.*currency_rates"):
+        company.run(build=True)

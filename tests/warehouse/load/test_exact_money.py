@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.warehouse.bills import Home, focus_row, one, sums
+from tests.warehouse.bills import Home, bedrock_row, everything, focus_row, one, sums
 from warehouse.errors import LoadError
 from warehouse.store import Warehouse
 
@@ -149,3 +149,44 @@ def test_any_costs_add_up_whatever_their_order(
     home.load_focus(wh, rows, name, scope="any", types=types if form == "decimal.parquet" else None)
     again = wh.con.execute("SELECT charge_date, sum(effective_cost) FROM core.charges GROUP BY 1 ORDER BY 1").fetchall()
     assert again == by_day
+
+
+def test_amounts_of_more_than_twelve_decimals_are_rounded_and_told(home: Home, wh: Warehouse) -> None:
+    rows = [
+        focus_row(1, "0.1234567890124"),
+        focus_row(2, "1.00000000000049"),
+        focus_row(3, "4E-13", ListCost="1"),
+        focus_row(4, "2.5000000000000"),
+        focus_row(5, "1E-7"),
+    ]
+    notes = home.load_focus(wh, rows).notes
+    told = "3 amounts have more than 12 decimals; rounding them changes the sum by -0.00000000000129"
+    assert f"EffectiveCost: {told}" in notes
+    assert sum("decimals" in note for note in notes) == 3
+    assert not any("decimals" in note for note in home.load_focus(wh, [focus_row(9, "1.5")], "b.csv").notes)
+
+
+def test_decimals_of_a_parquet_file_are_looked_at_too(home: Home, wh: Warehouse) -> None:
+    fine = {"BilledCost": pa.decimal128(38, 14), "EffectiveCost": pa.decimal128(30, 9), "ListCost": pa.float64()}
+    notes = home.load_focus(wh, [focus_row(1, "0.12345678901244", EffectiveCost="1")], "a.parquet", types=fine).notes
+    assert [note for note in notes if "decimals" in note] == [
+        "BilledCost: 1 amounts have more than 12 decimals; rounding them changes the sum by -0.00000000000044"
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_an_amount_that_does_not_fit_is_named(home: Home, wh: Warehouse, name: str) -> None:
+    rows = [focus_row(1, "1"), focus_row(2, "1" + "0" * 27)]
+    with pytest.raises(LoadError, match=r"row 2.*BilledCost.*more than the 26 digits before the point"):
+        home.load_focus(wh, rows, name, types=dict.fromkeys(("BilledCost", "EffectiveCost", "ListCost"), pa.float64()))
+
+
+def test_sums_that_do_not_fit_are_an_error_and_not_a_crash(home: Home, wh: Warehouse) -> None:
+    before = everything(wh)
+    rows = [focus_row(day, "9" + "0" * 25, hour=hour) for day in (1, 2) for hour in (0, 1)]
+    with pytest.raises(LoadError, match="do not fit into 38 digits"):
+        home.load_focus(wh, rows)
+    quantities = [bedrock_row(1, "1", ConsumedQuantity="9" + "0" * 24, ConsumedUnit="1M tokens")]
+    with pytest.raises(LoadError, match="do not fit into 38 digits"):
+        home.load_focus(wh, quantities)
+    assert everything(wh) == before
