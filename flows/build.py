@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from connectors.registry import connector_class
+from flows.drivers import write_drivers
 from flows.run import Run
 
 MOST_NAMED = 8  # features named in one notice
@@ -53,6 +54,8 @@ def build_warehouse(run: Run) -> None:
         now=run.now,
         days=list(run.built.rule_move_days),
     )
+    with run.warehouse.transaction():
+        write_drivers(run.warehouse.con)
     settled = read_settled(run.warehouse.con)
     days = {row["feature"]: row["settled_through"] for row in settled}
     run.feature_through = days

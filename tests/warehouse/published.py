@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from flows.drivers import write_drivers
 from tests.warehouse.ledger import NOW, TODAY, add_calls, add_charges, build_marts, charge
 from warehouse.features import Features, parse_features
 from warehouse.publish import publish
@@ -113,5 +114,6 @@ def make_home(home: Path, *, settled: date = LAST) -> Path:
     with open_warehouse(home, threads=1) as wh:
         fill(wh)
         build_marts(wh, features(), settled_through={"bill": settled})
+        write_drivers(wh.con)
         fill_state(state)
         return publish(wh, state, published=published_path(home), now=NOW)

@@ -1,0 +1,64 @@
+"""Why a cost changed: from the marts through `alerts.drivers` to marts.cost_drivers and `trendbreak explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from alerts.drivers import DRIVER_LABELS, Drivers, ModelTraffic, Period, explain_change
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from warehouse.driver_periods import Days
+
+
+def drivers_between(con: duckdb.DuckDBPyConnection, feature: str, before: Days, after: Days) -> Drivers | None:
+    """Why `feature` costs more or less a day in `after` than in `before` (first day, day after the last).
+
+    `con` may be the warehouse or the published snapshot. None where telemetry does not know the feature in
+    both periods, or a day's cost has no US dollars.
+    """
+    from warehouse.driver_periods import read_period
+
+    periods = [read_period(con, feature, days) for days in (before, after)]
+    if periods[0] is None or periods[1] is None:
+        return None
+    return explain_change(_period(periods[0]), _period(periods[1]))
+
+
+def write_drivers(con: duckdb.DuckDBPyConnection) -> None:
+    """Make marts.cost_drivers anew, after the models are built; in the caller's transaction."""
+    from warehouse.driver_periods import write_cost_drivers
+
+    write_cost_drivers(con, _rows(con))
+
+
+def _rows(con: duckdb.DuckDBPyConnection) -> Iterator[dict[str, Any]]:
+    from warehouse.driver_periods import recent_periods
+
+    for feature, (before, after) in recent_periods(con).items():
+        drivers = drivers_between(con, feature, before, after)
+        for driver, usd in drivers.parts.items() if drivers else ():
+            assert drivers is not None
+            yield {
+                "feature": feature,
+                "period_start": after[0],
+                "period_end": after[1],
+                "baseline_start": before[0],
+                "driver": driver,
+                "driver_label": DRIVER_LABELS[driver],
+                "baseline_cost_per_day_usd": drivers.before_usd,
+                "cost_per_day_usd": drivers.after_usd,
+                "change_per_day_usd": drivers.change_usd,
+                "driver_change_per_day_usd": usd,
+            }
+
+
+def _period(plain: dict[str, Any]) -> Period:
+    return Period(
+        days=plain["days"],
+        tasks=plain["tasks"],
+        models=[ModelTraffic(**model) for model in plain["models"]],
+        idle_usd=plain["idle_usd"],
+    )

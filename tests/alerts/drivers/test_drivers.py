@@ -1,0 +1,180 @@
+"""The parts of a change: exact, without residual, and on the driver that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts.drivers import DRIVERS, KINDS, ModelTraffic, Period, explain_change
+
+PRICES = {  # US dollars per million tokens
+    "large": {"input": Decimal(3), "cache_read": Decimal("0.3"), "cache_write": Decimal("3.75"), "output": Decimal(15)},
+    "small": {
+        "input": Decimal("0.25"),
+        "cache_read": Decimal("0.025"),
+        "cache_write": Decimal(0),
+        "output": Decimal(2),
+    },
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """A feature of two models; every driver is one number."""
+
+    days: int = 28
+    tasks: int = 100_000
+    calls_per_task: Decimal = Decimal("2.5")
+    retries: Decimal = Decimal("0.04")  # per first call
+    large_share: Decimal = Decimal("0.7")
+    input_tokens: Mapping[str, int] = field(default_factory=lambda: {"large": 6000, "small": 2000})
+    output_tokens: Mapping[str, int] = field(default_factory=lambda: {"large": 500, "small": 200})
+    cache_rate: Decimal = Decimal("0.6")
+    price: Decimal = Decimal(1)
+    idle_usd: Decimal = Decimal(900)
+
+    def period(self) -> Period:
+        first = int(self.tasks * self.calls_per_task)
+        models = []
+        for name, share in (("large", self.large_share), ("small", 1 - self.large_share)):
+            calls, retries = int(first * (1 + self.retries) * share), int(first * self.retries * share)
+            whole = calls * self.input_tokens[name]
+            cached = int(whole * self.cache_rate)
+            tokens = {
+                "input": whole - cached,
+                "cache_read": cached,
+                "cache_write": 0,
+                "output": calls * self.output_tokens[name],
+            }
+            prices = PRICES[name]
+            cost = sum((tokens[kind] * prices[kind] for kind in KINDS), Decimal(0)) / 1_000_000 * self.price
+            models.append(ModelTraffic("acme", name, calls, retries, tokens, prices, cost))
+        return Period(self.days, self.tasks, models, self.idle_usd)
+
+
+BEFORE = World()
+
+
+@pytest.mark.parametrize(
+    ("driver", "after"),
+    [
+        ("tasks", replace(BEFORE, tasks=170_000, idle_usd=Decimal(900))),
+        ("calls_per_task", replace(BEFORE, calls_per_task=Decimal(4))),
+        ("retries", replace(BEFORE, retries=Decimal("0.5"))),
+        ("input_tokens_per_call", replace(BEFORE, input_tokens={"large": 9000, "small": 3000})),
+        ("output_tokens_per_call", replace(BEFORE, output_tokens={"large": 900, "small": 400})),
+        ("cache_rate", replace(BEFORE, cache_rate=Decimal("0.05"))),
+        ("cache_rate", replace(BEFORE, cache_rate=Decimal(0))),
+        ("model_mix", replace(BEFORE, large_share=Decimal("0.2"))),
+        ("model_mix", replace(BEFORE, large_share=Decimal(1))),
+        ("price", replace(BEFORE, price=Decimal("1.25"))),
+        ("idle", replace(BEFORE, idle_usd=Decimal(3000))),
+    ],
+)
+@pytest.mark.parametrize("days", [28, 7])
+def test_one_driver_changes_and_it_is_named(driver: str, after: World, days: int) -> None:
+    if days == 7:  # the same a day in a shorter period
+        after = replace(after, days=7, tasks=after.tasks // 4, idle_usd=after.idle_usd / 4)
+    told = explain_change(BEFORE.period(), after.period())
+    change = told.change_usd
+    assert abs(change) > 1
+    assert told.parts[driver] / change >= Decimal("0.95")
+    assert all(abs(usd / change) <= Decimal("0.02") for name, usd in told.parts.items() if name != driver)
+    assert told.ranked()[0][0] == driver
+    assert sum(told.parts.values()) == change
+
+
+def test_by_hand() -> None:
+    # One model, one kind: $100 → $300. Calls ×2, tokens per call ×1.5: L = 200 / ln 3; ln 2 and ln 1.5 of it.
+    weights = dict.fromkeys(KINDS, Decimal(1))
+    before = Period(1, 10, [ModelTraffic("p", "m", 10, 0, {"input": 100}, weights, Decimal(100))])
+    after = Period(1, 20, [ModelTraffic("p", "m", 20, 0, {"input": 300}, weights, Decimal(300))])
+    parts = explain_change(before, after).parts
+    assert parts["tasks"].quantize(Decimal("0.0001")) == Decimal("126.1860")
+    assert parts["input_tokens_per_call"].quantize(Decimal("0.0001")) == Decimal("73.8140")
+    assert parts["tasks"] + parts["input_tokens_per_call"] == 200
+
+
+def test_what_begins_belongs_to_what_was_zero() -> None:
+    weights = dict.fromkeys(KINDS, Decimal(1))
+    old = ModelTraffic("p", "old", 10, 0, {"input": 100}, weights, Decimal(50))
+    new = ModelTraffic("p", "new", 10, 0, {"input": 100}, weights, Decimal(80))
+    half = ModelTraffic("p", "old", 10, 0, {"input": 100}, weights, Decimal(50))
+    begun = explain_change(Period(1, 0, []), Period(1, 10, [new]))
+    assert begun.parts["tasks"] == 80
+    assert begun.label == "growth"
+    replaced = explain_change(Period(1, 10, [old]), Period(1, 10, [new]))
+    assert replaced.parts["model_mix"] == 30
+    ended = explain_change(Period(1, 20, [half, new]), Period(1, 10, [half]))
+    assert sum(ended.parts.values()) == -80
+    free = explain_change(
+        Period(1, 10, [ModelTraffic("p", "old", 10, 0, {"input": 100}, weights, Decimal(0))]), Period(1, 10, [old])
+    )
+    assert free.parts["price"] == 50
+
+
+def test_cost_up_and_unit_cost_flat_is_growth() -> None:
+    told = explain_change(
+        replace(BEFORE, idle_usd=Decimal(0)).period(), replace(BEFORE, idle_usd=Decimal(0), tasks=180_000).period()
+    )
+    assert told.label == "growth"
+    assert told.by_label()["growth"] == pytest.approx(told.change_usd, rel=Decimal("0.001"))
+
+
+def test_without_task_ids_a_first_call_is_a_task() -> None:
+    before, after = (replace(BEFORE, tasks=n, idle_usd=Decimal(0)).period() for n in (100_000, 150_000))
+    told = explain_change(replace(before, tasks=None), after)
+    assert told.parts["tasks"] / told.change_usd > Decimal("0.99")
+
+
+def test_refunds_and_calls_without_tokens_leave_no_residual() -> None:
+    weights = dict.fromkeys(KINDS, Decimal(1))
+    before = Period(3, None, [ModelTraffic("p", "m", 10, 0, {}, weights, Decimal("-7.1"))])
+    after = Period(7, None, [ModelTraffic("p", "m", 20, 3, {"input": 5}, weights, Decimal("13.3"))], Decimal("0.1"))
+    told = explain_change(before, after)
+    assert sum(told.parts.values()) == told.change_usd == told.after_usd - told.before_usd
+
+
+def test_a_period_without_days_is_an_error() -> None:
+    with pytest.raises(ValueError, match="at least one day"):
+        explain_change(Period(0, None, []), Period(1, None, []))
+
+
+COUNT = st.integers(0, 10**9)
+MONEY = st.decimals(-(10**6), 10**9, places=12, allow_nan=False)
+WEIGHT = st.decimals(0, 100, places=3, allow_nan=False)
+
+
+@st.composite
+def periods(draw: st.DrawFn) -> Period:
+    models = []
+    for name in draw(st.lists(st.sampled_from("abc"), unique=True)):
+        calls = draw(COUNT)
+        models.append(
+            ModelTraffic(
+                provider=draw(st.sampled_from([None, "p"])),
+                model=name,
+                calls=calls,
+                retries=draw(st.integers(0, calls)),
+                tokens={kind: draw(COUNT) for kind in KINDS},
+                weights={kind: draw(WEIGHT) for kind in KINDS},
+                cost_usd=draw(MONEY),
+            )
+        )
+    return Period(draw(st.integers(1, 40)), draw(st.one_of(st.none(), COUNT)), models, draw(MONEY))
+
+
+@given(periods(), periods())
+@settings(max_examples=150, deadline=None)
+def test_parts_add_up_whatever_the_periods(before: Period, after: Period) -> None:
+    told = explain_change(before, after)
+    assert set(told.parts) == set(DRIVERS)
+    assert sum(told.parts.values()) == told.change_usd == after.cost_usd_per_day - before.cost_usd_per_day
+    back = explain_change(after, before)
+    for driver in DRIVERS:
+        assert abs(told.parts[driver] + back.parts[driver]) <= Decimal("1e-9")

@@ -1,0 +1,255 @@
+-- What one call, one task and one successful task costs, per feature, provider, model and kind of task.
+--
+-- Grain: one row per usage_date, feature, provider, model and task_type. Dollars that no call caused (a model without
+--   telemetry, idle GPU hours, other charges) stand in rows with the bill's provider and model, and without calls.
+-- Calendar: days with a call or a charge only. marts.feature_unit_economics_daily is complete, per feature and day.
+-- Units: counts and tokens; US dollars. Unit costs divide effective_cost_before_credits_usd, rounded to 9 decimals.
+-- Dollars: the bill's, given to the rows by telemetry. Charges that name a model go to the calls of that model, those
+--   that name none to all calls of their provider, in proportion to the estimates (to tokens where a call has no known
+--   price). A GPU machine goes to the calls it served by their GPU seconds; hours that served none stay idle. Per
+--   feature and day the rows add up to marts.feature_cost_daily to the last digit.
+-- Columns:
+--   usage_date: UTC day.
+--   provider: the telemetry's; the bill's in rows without calls.
+--   failed_calls: calls that ended in an error.
+--   retries: calls whose attempt is above 1.
+--   tasks: tasks whose first call is in this row.
+--   successful_tasks: of these, tasks whose outcome is in the feature's success list; null where none is known.
+--   active_users: different users of the row's calls. Rows cannot be added up.
+--   cache_rate: cached part of the input: cache reads ÷ (uncached + read + written), 6 decimals.
+--   estimated_cost_usd: tokens × dated price; null where any call has no known price.
+--   estimate_drift_usd: estimate minus what was billed.
+--   revenue_usd: revenue per unit × successful tasks, where features.yml has it; other revenue is per feature.
+--   margin_usd: revenue minus cost.
+--   is_outcome_settled: no more outcomes are to be expected for the day's tasks.
+--   is_settled: the day's cost is final as far as the feature's sources promise.
+WITH usage AS (
+    SELECT
+        row_number() OVER (ORDER BY usage_date, feature, provider, model, task_type) AS usage_id,
+        *,
+        coalesce(input_tokens, 0) + 0.1 * coalesce(cache_read_tokens, 0) + 1.25 * coalesce(cache_write_tokens, 0)
+            + 5 * (coalesce(output_tokens, 0) + coalesce(reasoning_tokens, 0)) AS weighted_tokens
+    FROM core.usage
+),
+metered_providers AS (
+    SELECT DISTINCT provider FROM core.charges WHERE ai_kind IN ('llm_api', 'ai_platform') AND provider IS NOT NULL
+),
+gpu_machines AS (
+    SELECT DISTINCT charge_date, source_name, resource_id
+    FROM core.allocations
+    WHERE ai_kind = 'gpu' AND resource_id IS NOT NULL
+),
+charges AS (
+    SELECT
+        a.charge_date AS usage_date,
+        a.feature,
+        a.provider,
+        a.model,
+        CASE
+            WHEN (a.ai_kind = 'gpu' OR m.resource_id IS NOT NULL) AND a.workload IN ('inference', 'unknown') THEN 'gpu'
+            WHEN a.ai_kind IN ('llm_api', 'ai_platform') AND a.model IS NOT NULL THEN 'model'
+            WHEN a.ai_kind IN ('llm_api', 'ai_platform') THEN 'provider'
+            ELSE 'other'
+        END AS pool_kind,
+        a.gpu_hours,
+        a.billed_cost_usd,
+        a.effective_cost_usd,
+        CASE WHEN a.charge_category = 'Credit' THEN 0 ELSE a.effective_cost_usd END AS effective_cost_before_credits_usd,
+        a.basis
+    FROM core.allocations AS a
+    LEFT JOIN gpu_machines AS m
+        ON m.charge_date = a.charge_date AND m.source_name = a.source_name AND m.resource_id = a.resource_id
+),
+pools AS (
+    SELECT
+        row_number() OVER (ORDER BY usage_date, feature, pool_kind, provider, model) AS pool_id,
+        usage_date,
+        feature,
+        pool_kind,
+        provider,
+        model,
+        sum(gpu_hours) AS gpu_hours,
+        CASE WHEN count(*) = count(billed_cost_usd) THEN sum(billed_cost_usd) END AS billed_cost_usd,
+        CASE WHEN count(*) = count(effective_cost_usd) THEN sum(effective_cost_usd) END AS effective_cost_usd,
+        CASE WHEN count(*) = count(effective_cost_before_credits_usd) THEN sum(effective_cost_before_credits_usd) END
+            AS effective_cost_before_credits_usd,
+        bool_or(basis = 'estimated') AS has_estimates
+    FROM charges
+    GROUP BY usage_date, feature, pool_kind, provider, model
+),
+claims AS (
+    SELECT
+        p.pool_id,
+        u.usage_id,
+        u.calls,
+        u.estimated_cost_usd,
+        u.weighted_tokens,
+        NULL::DOUBLE AS gpu_seconds,
+        NULL::DECIMAL(38, 12) AS gpu_hours
+    FROM pools AS p
+    JOIN usage AS u
+        ON u.usage_date = p.usage_date
+        AND u.feature = p.feature
+        AND u.provider = p.provider
+        AND (p.pool_kind = 'provider' OR u.model = p.model)
+    WHERE p.pool_kind IN ('model', 'provider')
+    UNION ALL
+    SELECT p.pool_id, u.usage_id, u.calls, NULL, u.weighted_tokens, u.gpu_seconds, p.gpu_hours
+    FROM pools AS p
+    JOIN usage AS u ON u.usage_date = p.usage_date AND u.feature = p.feature
+    WHERE p.pool_kind = 'gpu'
+      AND (u.gpu_seconds > 0 OR u.provider NOT IN (SELECT provider FROM metered_providers))
+),
+-- Of the machine hours only those that served calls are shared; where no GPU time was told, all of them are.
+busy AS (
+    SELECT
+        *,
+        CASE
+            WHEN sum(gpu_seconds) OVER pool > 0 THEN gpu_seconds
+            WHEN count(*) OVER pool = count(estimated_cost_usd) OVER pool AND sum(estimated_cost_usd) OVER pool > 0
+                THEN estimated_cost_usd::DOUBLE
+            WHEN sum(weighted_tokens) OVER pool > 0 THEN weighted_tokens::DOUBLE
+            ELSE calls::DOUBLE
+        END AS weight,
+        CASE
+            WHEN sum(gpu_seconds) OVER pool > 0 AND gpu_hours > 0
+                THEN least(1, sum(gpu_seconds) OVER pool / 3600 / gpu_hours::DOUBLE)
+            ELSE 1
+        END AS busy_share
+    FROM claims
+    WINDOW pool AS (PARTITION BY pool_id)
+),
+shares AS (
+    SELECT
+        pool_id,
+        usage_id,
+        (weight / sum(weight) OVER (PARTITION BY pool_id) * busy_share)::DECIMAL(13, 12) AS share,
+        -- The largest row takes what rounding leaves, but not what stays idle.
+        busy_share = 1
+            AND row_number() OVER (PARTITION BY pool_id ORDER BY weight DESC NULLS LAST, usage_id) = 1 AS is_remainder
+    FROM busy
+),
+parts AS (
+    SELECT
+        pool_id,
+        usage_id,
+        is_remainder,
+        (p.billed_cost_usd * s.share)::DECIMAL(38, 12) AS billed_cost_usd,
+        (p.effective_cost_usd * s.share)::DECIMAL(38, 12) AS effective_cost_usd,
+        (p.effective_cost_before_credits_usd * s.share)::DECIMAL(38, 12) AS effective_cost_before_credits_usd
+    FROM shares AS s
+    JOIN pools AS p USING (pool_id)
+),
+left_over AS (
+    SELECT
+        p.pool_id,
+        max(usage_id) FILTER (WHERE is_remainder) AS usage_id,
+        any_value(p.billed_cost_usd) - coalesce(sum(s.billed_cost_usd) FILTER (WHERE NOT is_remainder), 0)
+            AS billed_cost_usd,
+        any_value(p.effective_cost_usd) - coalesce(sum(s.effective_cost_usd) FILTER (WHERE NOT is_remainder), 0)
+            AS effective_cost_usd,
+        any_value(p.effective_cost_before_credits_usd)
+            - coalesce(sum(s.effective_cost_before_credits_usd) FILTER (WHERE NOT is_remainder), 0)
+            AS effective_cost_before_credits_usd
+    FROM pools AS p
+    LEFT JOIN parts AS s USING (pool_id)
+    GROUP BY p.pool_id
+),
+given AS (
+    SELECT pool_id, usage_id, billed_cost_usd, effective_cost_usd, effective_cost_before_credits_usd
+    FROM parts
+    WHERE NOT is_remainder
+    UNION ALL
+    SELECT pool_id, usage_id, billed_cost_usd, effective_cost_usd, effective_cost_before_credits_usd
+    FROM left_over
+),
+cost AS (
+    SELECT
+        p.usage_date,
+        p.feature,
+        CASE WHEN g.usage_id IS NULL THEN p.provider ELSE u.provider END AS provider,
+        CASE WHEN g.usage_id IS NULL THEN p.model ELSE u.model END AS model,
+        CASE WHEN g.usage_id IS NULL THEN NULL ELSE u.task_type END AS task_type,
+        CASE WHEN count(*) = count(g.billed_cost_usd) THEN sum(g.billed_cost_usd) END AS billed_cost_usd,
+        CASE WHEN count(*) = count(g.effective_cost_usd) THEN sum(g.effective_cost_usd) END AS effective_cost_usd,
+        CASE WHEN count(*) = count(g.effective_cost_before_credits_usd) THEN sum(g.effective_cost_before_credits_usd) END
+            AS effective_cost_before_credits_usd,
+        bool_or(p.has_estimates) AS has_estimates
+    FROM given AS g
+    JOIN pools AS p USING (pool_id)
+    LEFT JOIN usage AS u ON u.usage_id = g.usage_id
+    GROUP BY ALL
+),
+telemetry_end AS (
+    SELECT max(usage_date) AS usage_date FROM core.usage
+),
+joined AS (
+    SELECT
+        coalesce(u.usage_date, c.usage_date) AS usage_date,
+        coalesce(u.feature, c.feature) AS feature,
+        CASE WHEN u.usage_id IS NULL THEN c.provider ELSE u.provider END AS provider,
+        CASE WHEN u.usage_id IS NULL THEN c.model ELSE u.model END AS model,
+        u.task_type,
+        u.* EXCLUDE (usage_id, usage_date, feature, provider, model, task_type),
+        -- Calls that no charge is for cost nothing as far as the bill says.
+        CASE WHEN c.feature IS NULL THEN 0 ELSE c.billed_cost_usd END AS billed_cost_usd,
+        CASE WHEN c.feature IS NULL THEN 0 ELSE c.effective_cost_usd END AS effective_cost_usd,
+        CASE WHEN c.feature IS NULL THEN 0 ELSE c.effective_cost_before_credits_usd END
+            AS effective_cost_before_credits_usd,
+        c.has_estimates,
+        c.feature IS NOT NULL AS has_charge
+    FROM usage AS u
+    FULL JOIN cost AS c
+        ON c.usage_date = u.usage_date
+        AND c.feature = u.feature
+        AND c.provider IS NOT DISTINCT FROM u.provider
+        AND c.model IS NOT DISTINCT FROM u.model
+        AND c.task_type IS NOT DISTINCT FROM u.task_type
+)
+SELECT
+    j.usage_date,
+    j.feature,
+    j.provider,
+    j.model,
+    j.task_type,
+    j.calls::BIGINT AS calls,
+    j.failed_calls::BIGINT AS failed_calls,
+    j.retries::BIGINT AS retries,
+    j.tasks::BIGINT AS tasks,
+    j.successful_tasks::BIGINT AS successful_tasks,
+    j.tasks_with_outcome::BIGINT AS tasks_with_outcome,
+    j.active_users::BIGINT AS active_users,
+    j.input_tokens,
+    j.cache_read_tokens,
+    j.cache_write_tokens,
+    j.output_tokens,
+    j.reasoning_tokens,
+    j.tool_calls,
+    j.gpu_seconds,
+    (
+        j.cache_read_tokens
+        / nullif(coalesce(j.input_tokens, 0) + coalesce(j.cache_read_tokens, 0) + coalesce(j.cache_write_tokens, 0), 0)
+    )::DECIMAL(9, 6) AS cache_rate,
+    j.billed_cost_usd::DECIMAL(38, 12) AS billed_cost_usd,
+    j.effective_cost_usd::DECIMAL(38, 12) AS effective_cost_usd,
+    j.effective_cost_before_credits_usd::DECIMAL(38, 12) AS effective_cost_before_credits_usd,
+    j.unpriced_calls::BIGINT AS unpriced_calls,
+    j.estimated_cost_usd::DECIMAL(38, 12) AS estimated_cost_usd,
+    CASE WHEN j.has_charge THEN j.estimated_cost_usd - j.effective_cost_before_credits_usd END::DECIMAL(38, 12)
+        AS estimate_drift_usd,
+    (j.effective_cost_before_credits_usd / nullif(j.calls, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_call_usd,
+    (j.effective_cost_before_credits_usd / nullif(j.tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_task_usd,
+    (j.effective_cost_before_credits_usd / nullif(j.successful_tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12)
+        AS cost_per_successful_task_usd,
+    (j.effective_cost_before_credits_usd / nullif(j.active_users, 0))::DECIMAL(38, 9)::DECIMAL(38, 12)
+        AS cost_per_active_user_usd,
+    (f.revenue_per_unit_usd * j.successful_tasks)::DECIMAL(38, 12) AS revenue_usd,
+    (f.revenue_per_unit_usd * j.successful_tasks - j.effective_cost_before_credits_usd)::DECIMAL(38, 12) AS margin_usd,
+    CASE WHEN j.has_estimates THEN 'estimated' ELSE 'reported' END AS basis,
+    coalesce(j.usage_date + f.outcome_settles_days <= t.usage_date, FALSE) AS is_outcome_settled,
+    coalesce(d.is_settled, FALSE) AS is_settled
+FROM joined AS j
+LEFT JOIN core.features AS f ON f.feature = j.feature
+LEFT JOIN marts.feature_cost_daily AS d ON d.feature = j.feature AND d.charge_date = j.usage_date
+CROSS JOIN telemetry_end AS t
+ORDER BY j.usage_date, j.feature, j.provider, j.model, j.task_type

@@ -1,0 +1,38 @@
+-- A feature's traffic and cost by provider and model, over the days of [since, until) on which anybody called. Tokens
+-- weigh what they cost for short contexts on the period's last day; relative list prices where none is known.
+WITH seen AS (
+    SELECT DISTINCT usage_date FROM core.usage WHERE usage_date >= $since AND usage_date < $until
+),
+prices AS (
+    SELECT *
+    FROM core.prices
+    WHERE account IS NULL AND pricing_tier = 'standard' AND above_input_tokens = 0
+      AND time_from <= TIME '12:00:00' AND (time_to IS NULL OR time_to > TIME '12:00:00')
+      AND valid_from < $until AND valid_to >= $until
+)
+SELECT
+    u.provider,
+    u.model,
+    coalesce(sum(u.calls), 0)::BIGINT AS calls,
+    coalesce(sum(u.retries), 0)::BIGINT AS retries,
+    coalesce(sum(u.tasks), 0)::BIGINT AS tasks,
+    coalesce(sum(u.effective_cost_before_credits_usd), 0)::DECIMAL(38, 12) AS cost_usd,
+    count(*) - count(u.effective_cost_before_credits_usd) AS unknown_costs,
+    (SELECT count(*) FROM seen) AS seen_days,
+    coalesce(sum(u.input_tokens), 0)::BIGINT AS input_tokens,
+    coalesce(sum(u.cache_read_tokens), 0)::BIGINT AS cache_read_tokens,
+    coalesce(sum(u.cache_write_tokens), 0)::BIGINT AS cache_write_tokens,
+    (coalesce(sum(u.output_tokens), 0) + coalesce(sum(u.reasoning_tokens), 0))::BIGINT AS output_tokens,
+    coalesce(any_value(p.input_usd_per_million), 1) AS input_weight,
+    CASE WHEN any_value(p.price_id) IS NULL THEN 0.1 ELSE coalesce(any_value(p.cache_read_usd_per_million), 0) END
+        AS cache_read_weight,
+    CASE WHEN any_value(p.price_id) IS NULL THEN 1.25 ELSE coalesce(any_value(p.cache_write_usd_per_million), 0) END
+        AS cache_write_weight,
+    CASE WHEN any_value(p.price_id) IS NULL THEN 5 ELSE coalesce(any_value(p.output_usd_per_million), 0) END::DECIMAL(18, 9)
+        AS output_weight
+FROM marts.unit_economics_daily AS u
+JOIN seen AS s ON s.usage_date = u.usage_date
+LEFT JOIN prices AS p ON p.provider = u.provider AND p.model = u.model
+WHERE u.feature = $feature
+GROUP BY u.provider, u.model, u.calls IS NULL
+ORDER BY u.provider, u.model
