@@ -1,4 +1,4 @@
-"""Run many demo companies end to end and count what is found: the figures of the README come from here.
+"""Run many demo companies end to end and count what is found (`make measure-demo`).
 
     python tests/measure_demo_seeds.py --first 1000 --seeds 20
 

@@ -57,18 +57,6 @@ def read_features(
     )
 
 
-def rank_by_cost(features: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Features, then unallocated, then shared pools; each by cost."""
-    order = {"feature": 0, "unallocated": 1, "shared": 2}
-    return sorted(features, key=lambda row: (order[row["kind"]], -row["cost_usd"], row["feature"]))
-
-
-def rank_by_unit_cost(features: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The features whose cost per successful task is known, the dearest first."""
-    known = [row for row in features if row["kind"] == "feature" and row["cost_per_success_usd"] is not None]
-    return sorted(known, key=lambda row: (-row["cost_per_success_usd"], row["feature"]))
-
-
 def read_daily_costs(con: duckdb.DuckDBPyConnection, *, through: date, days: int = 90) -> list[dict[str, Any]]:
     """One dict per feature, pool and the unallocated rest, by name: feature, cost_usd and cost_per_success_usd, each
     a list of `days` Decimals, oldest first; None before the feature's first day and where unknown."""
@@ -109,11 +97,6 @@ def read_reported(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 def read_loaded_identities(con: duckdb.DuckDBPyConnection) -> set[tuple[str, str, str]]:
     """(source_name, scope, identity) of every delivery that is loaded and still speaks."""
     return {(row["source_name"], row["scope"], row["identity"]) for row in _rows(con, "loaded_identities")}
-
-
-def read_monthly_costs(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """marts.feature_cost_monthly: feature × month."""
-    return _rows(con, "monthly")
 
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str, **parameters: Any) -> list[dict[str, Any]]:

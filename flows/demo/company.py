@@ -24,7 +24,6 @@ DAYS = 120
 START = AS_OF - timedelta(days=DAYS)  # 2026-06-23, the first day of every bill
 LAST_DAY = AS_OF - timedelta(days=1)
 LAST_SETTLED = AS_OF - timedelta(days=3)  # Sunday 2026-10-18: settled for every source
-LAST_SETTLED_INDEX = (LAST_SETTLED - START).days
 
 _T = TypeVar("_T")
 BreakStory = Literal["retry_storm", "slow_drift", "idle_gpu", "untagged_key", "success_drop"]

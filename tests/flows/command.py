@@ -24,6 +24,20 @@ def trendbreak(
     )
 
 
+def python(code: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """`code` in a process of its own, as `trendbreak`."""
+    kept = {key: text for key, text in os.environ.items() if not key.startswith(("PREFECT_", "TRENDBREAK_", "SLACK_"))}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        env={**kept, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
 def typed(*arguments: str | Path) -> int:
     """The command in this process, which is quicker; its exit code. Our own errors are caught as the script does."""
     from flows.cli import main

@@ -12,13 +12,10 @@ from tests.warehouse.published import HOSTILE, LAST, make_home
 from warehouse.query import QueryError
 from warehouse.reads import (
     open_snapshot,
-    rank_by_cost,
-    rank_by_unit_cost,
     read_coverage,
     read_daily_costs,
     read_features,
     read_freshness,
-    read_monthly_costs,
     read_published_at,
     read_unallocated,
     read_unclassified_usd,
@@ -68,12 +65,6 @@ def test_unit_cost_of_the_days_whose_outcomes_have_settled(con: duckdb.DuckDBPyC
     assert by_name(read_features(con, through=LAST))["search"]["cost_per_success_usd"] is None
 
 
-def test_ranks(con: duckdb.DuckDBPyConnection) -> None:
-    rows = read_features(con, through=LAST)
-    assert [row["feature"] for row in rank_by_cost(rows)] == ["chat", "train", "search", "unallocated", "shared: tax"]
-    assert [row["feature"] for row in rank_by_unit_cost(rows)] == ["chat"]
-
-
 def test_daily_costs_are_of_one_length_and_unknown_before_the_first_day(con: duckdb.DuckDBPyConnection) -> None:
     rows = by_name(read_daily_costs(con, through=LAST, days=72))
     assert {len(row["cost_usd"]) for row in rows.values()} == {72}
@@ -102,8 +93,10 @@ def test_freshness_and_months(con: duckdb.DuckDBPyConnection) -> None:
     (row,) = read_freshness(con)
     assert (row["source_name"], row["last_charge_date"], row["settled_through"]) == ("bill", LAST, LAST)
     assert row["days_late"] is None  # the run was not told of the source
-    months = read_monthly_costs(con)
-    assert sum(m["effective_cost_before_credits_usd"] for m in months if m["feature"] == "chat") == chat(0, 69)
+    months = con.execute(
+        "SELECT sum(effective_cost_before_credits_usd) FROM marts.feature_cost_monthly WHERE feature = 'chat'"
+    )
+    assert months.fetchall() == [(chat(0, 69),)]
     assert read_published_at(con) == NOW
 
 

@@ -1,1 +1,0 @@
-SELECT * FROM marts.feature_cost_monthly ORDER BY month, feature
