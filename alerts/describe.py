@@ -116,8 +116,18 @@ def describe_break(
         evidence=_gather_evidence(group, panel, row, cost, units, onset, last, spend),
         drivers=drivers,
         chart=_draw_chart(lead, panel.start, cost, units, row, chart_days),
+        is_weekend_only=_is_weekend_only(lead, panel.start, onset, last),
         history_days=int(np.isfinite(panel.cost_usd[row]).sum()),
     )
+
+
+def _is_weekend_only(lead: Found, start: date, onset: int, last: int) -> bool:
+    """Whether only Saturdays and Sundays carry the excess: those over their limit, and nine tenths of its dollars."""
+    days = np.arange(onset, last + 1)
+    weekend = (start.weekday() + days) % 7 >= 5
+    excess = np.nan_to_num(lead.excess[days]) * lead.direction
+    total = float(excess.clip(min=0).sum())
+    return bool(weekend.any() and total > 0 and float(excess[weekend].clip(min=0).sum()) >= 0.9 * total)
 
 
 def describe_common_cause(found: Found, total: Floats, cost: Floats, panel: FeaturePanel, *, chart_days: int) -> Break:
@@ -184,7 +194,7 @@ def _measure_rise(cost: Floats, onset: int, last: int) -> float:
 def _find_newcomer(drivers: Sequence[Driver], start: date, onset: int, last: int, rise: float) -> int | None:
     """First day of the member that carries half of the excess, when it began to cost about at the onset."""
     for driver in drivers:
-        if driver.first_seen is None or float(driver.excess_usd_per_day) < 0.5 * rise:
+        if driver.first_seen is None or driver.members > 1 or float(driver.excess_usd_per_day) < 0.5 * rise:
             continue
         seen = (driver.first_seen - start).days
         if 1 <= seen <= last and abs(seen - onset) <= _ONSET_TOLERANCE:

@@ -26,6 +26,9 @@ _BEFORE_DAYS = 28
 _NEW_SLACK_DAYS = 1  # an onset is an estimate
 _LEAST_SHARE = 0.10  # of the excess: a smaller member is no driver
 _MOST_DRIVERS = 6
+_MOST_OF_IT = 0.5  # of the excess: from here on one new member among many is named
+_ALL_OF_IT = 0.95
+_CROWD = 3
 # Of members that carry the same excess, the one to name first: where somebody can act.
 _SPECIFIC = (
     "api_key_id",
@@ -96,7 +99,9 @@ def rank_drivers(
     """The members (of one feature) that carry at least a tenth of the excess, the largest first.
 
     `start`: day of column 0 of the members' series. At most six, two of a dimension, in the direction of
-    the excess. `is_new`: without any cost before the onset (a day of tolerance: an onset is an estimate).
+    the excess; a dimension whose one member is all of the feature, before and after, tells nothing and is left
+    out; several new members of a dimension that carry no real part each are one driver together.
+    `is_new`: without any cost before the onset (a day of tolerance: an onset is an estimate).
     """
     if not members or excess_usd_per_day == 0:
         return ()
@@ -106,7 +111,13 @@ def rank_drivers(
     spends = costs > 0
     first_seen = np.where(spends.any(axis=1), spends.argmax(axis=1), costs.shape[1])
     share = excess / excess_usd_per_day
-    found = [i for i in range(len(members)) if share[i] >= _LEAST_SHARE]
+    telling = _find_telling(members, np.nan_to_num(before), np.nan_to_num(after))
+    crowds, crowded = _gather_newcomers(members, before, after, first_seen, start, onset, excess_usd_per_day)
+    found = [
+        i
+        for i in range(len(members))
+        if share[i] >= (_MOST_OF_IT if i in crowded else _LEAST_SHARE) and members[i].dimension in telling
+    ]
 
     def rank(i: int) -> tuple[int, int, float]:
         dimension = members[i].dimension
@@ -114,7 +125,7 @@ def rank_drivers(
         # Shares within about a tenth of each other are the same story told in several dimensions.
         return (-int(min(share[i], 1.2) * 10 + 0.5), order, -abs(float(excess[i])))
 
-    drivers: list[Driver] = []
+    drivers = [crowd for crowd in crowds if crowd.dimension in telling]
     per_dimension: dict[str, int] = {}
     for i in sorted(found, key=rank):
         member = members[i]
@@ -132,6 +143,58 @@ def rank_drivers(
             )
         )
     return tuple(sorted(drivers, key=lambda driver: -abs(driver.excess_usd_per_day)))
+
+
+def _find_telling(members: Sequence[MemberSeries], before: Floats, after: Floats) -> set[str]:
+    """The dimensions that tell members apart; the most specific one where none does."""
+    dimensions = list(dict.fromkeys(member.dimension for member in members))
+    telling: set[str] = set()
+    for dimension in dimensions:
+        rows = [i for i, member in enumerate(members) if member.dimension == dimension]
+        was, now = before[rows].clip(min=0), after[rows].clip(min=0)
+        largest = int(now.argmax())
+        is_all = was[largest] >= _ALL_OF_IT * was.sum() and now[largest] >= _ALL_OF_IT * now.sum() and was.sum() > 0
+        if not is_all:
+            telling.add(dimension)
+    known = [dimension for dimension in _SPECIFIC if dimension in dimensions] or dimensions
+    return telling or set(known[:1])
+
+
+def _gather_newcomers(
+    members: Sequence[MemberSeries],
+    before: Floats,
+    after: Floats,
+    first_seen: np.ndarray[tuple[int], np.dtype[np.int64]],
+    start: date,
+    onset: int,
+    excess_usd_per_day: float,
+) -> tuple[list[Driver], set[int]]:
+    """Dimensions in which three or more members are new: one driver each, what they cost less what those cost that
+    are gone (machines that come and go by the day are no news by their names). And the members so gathered."""
+    gathered: list[Driver] = []
+    rows_gathered: set[int] = set()
+    for dimension in dict.fromkeys(member.dimension for member in members):
+        rows = [i for i, member in enumerate(members) if member.dimension == dimension]
+        new = [i for i in rows if first_seen[i] >= max(onset - _NEW_SLACK_DAYS, 1) and np.nan_to_num(after[i]) > 0]
+        if len(new) < _CROWD:
+            continue
+        gone = [i for i in rows if np.nan_to_num(before[i]) > 0 and np.nan_to_num(after[i]) <= 0.05 * before[i]]
+        excess = float(np.nansum(after[new]) - np.nansum(before[gone]))
+        rows_gathered.update(new)
+        if excess / excess_usd_per_day >= _LEAST_SHARE:
+            first = min(int(first_seen[i]) for i in new)
+            gathered.append(
+                Driver(
+                    dimension=dimension,
+                    member="",
+                    excess_usd_per_day=Decimal(f"{excess:.2f}"),
+                    is_new=True,
+                    first_seen=start + timedelta(days=first),
+                    members=len(new),
+                    replaced=len(gone),
+                )
+            )
+    return gathered, rows_gathered
 
 
 def choose_label(panel: FeaturePanel, row: int, members: Sequence[MemberSeries], *, onset: int, last: int) -> Label:

@@ -537,6 +537,8 @@ def break_from_json(plain: Mapping[str, Any], chart: ChartSeries | None = None) 
             excess_usd_per_day=Decimal(row["excess_usd_per_day"]),
             is_new=row["is_new"],
             first_seen=None if row["first_seen"] is None else date.fromisoformat(row["first_seen"]),
+            members=row.get("members", 1),
+            replaced=row.get("replaced", 0),
         )
         for row in figures["drivers"]
     )

@@ -81,6 +81,8 @@ class Driver:
     excess_usd_per_day: Decimal
     is_new: bool = False  # not seen before the onset
     first_seen: date | None = None
+    members: int = 1  # above 1: so many new ones of the dimension together, and `member` names none of them
+    replaced: int = 0  # of the dimension, gone since the onset, their cost taken off
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class Break:
     drivers: tuple[Driver, ...] = ()  # by |excess| descending
     chart: ChartSeries | None = field(default=None, compare=False, repr=False)
     basis: Literal["reported", "estimated"] = "reported"
+    is_weekend_only: bool = False  # every day over its limit is a Saturday or a Sunday
     history_days: int = 0  # < 28: only gross rules were used, and the message says so
 
 

@@ -75,7 +75,6 @@ def _render_reply(action: Action, context: RenderContext) -> Message:
     incident = action.incident
     found = action.found or break_from_json(incident.details["break"])
     name, span = name_node(found.node), describe_span(found, context)
-    per_day = f"{format_signed_usd(found.excess_usd_per_day)}/day"
     facts: list[Fact] = []
     footnotes: list[str] = []
     why: list[str] = []
@@ -89,7 +88,8 @@ def _render_reply(action: Action, context: RenderContext) -> Message:
     elif action.kind == "resolve":
         title = f"✅ Resolved · {name}"
         change = f"{format_usd(abs(found.excess_usd_total))} {'more' if found.excess_usd_total >= 0 else 'less'}"
-        summary = f"{name} is back in its range. {span} it cost {change} than expected."
+        same = " for the same work" if found.kind == "unit_cost" else ""
+        summary = f"{name} is back in its range. {span} it cost {change} than expected{same}."
     elif action.kind == "withdraw":
         title = f"↩️ Withdrawn · {name}"
         summary = (
@@ -98,7 +98,9 @@ def _render_reply(action: Action, context: RenderContext) -> Message:
         )
     else:
         mark = "🔺 Escalated" if action.kind == "escalate" else f"{SEVERITY_MARKS[incident.severity]} · update"
-        title = f"{mark} · {name} {per_day}"
+        is_unit = found.kind in ("unit_cost", "zero_success")
+        size = _figures(found, context) if is_unit else f"{format_signed_usd(found.excess_usd_per_day)}/day"
+        title = f"{mark} · {name} {size}"
         summary = f"{as_sentence(action.reason)} {summarise(found, context)}"
         # The card above has the rest, in its newest state.
         facts = [fact for fact in list_facts(incident, found, context) if fact.label not in ("Since", "When", "Budget")]
@@ -166,7 +168,7 @@ def _title(incident: Incident, found: Break, context: RenderContext) -> str:
     if incident.status == "withdrawn":
         was_called_off = incident.details.get("feedback") == "false_alarm"
         return f"{'⚪ False alarm' if was_called_off else '↩️ Withdrawn'} · {name}"
-    figures = f"{format_signed_usd(found.excess_usd_per_day)}/day ({_percent(found, context)})"
+    figures = _figures(found, context)
     if incident.status == "resolved" and int(incident.details.get("revision", 0)) == 1:
         # Over before it was first told: its gravity is the news, not its end.
         return f"{SEVERITY_MARKS[incident.severity]} · {name} {figures}, over since {_day_after(found)}"
@@ -177,6 +179,15 @@ def _title(incident: Incident, found: Break, context: RenderContext) -> str:
     marks = {"acknowledged": "👀 Investigating", "snoozed": "💤 Snoozed", "escalated": "🔺 Escalated"}
     mark = SEVERITY_MARKS[incident.severity]
     return f"{mark} · {marks[incident.status] + ' · ' if incident.status in marks else ''}{name} {figures}"
+
+
+def _figures(found: Break, context: RenderContext) -> str:
+    """The size of a break in a title: dollars a day of a cost, percent of a unit cost."""
+    if found.kind == "zero_success":
+        return "without a success"
+    if found.kind == "unit_cost":
+        return _percent(found, context)
+    return f"{format_signed_usd(found.excess_usd_per_day)}/day ({_percent(found, context)})"
 
 
 def _as_it_stands(incident: Incident) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 from alerts.figures import (
@@ -15,41 +15,57 @@ from alerts.figures import (
     format_usd,
     format_usd_range,
 )
+from alerts.incidents import LIVE
 from alerts.message.context import BudgetView, RenderContext
 from alerts.message.sentences import DIMENSIONS, MEMBER_LIMIT, describe_span, find_newcomer, find_unit_cost, name_unit
 from alerts.model import UNALLOCATED, Break, Driver, Fact, Incident
 
 _SHORT_HISTORY_DAYS = 28
+_MAIN_STORY = Decimal("0.6")  # of the largest driver
+_REAL_PART = Decimal("0.25")  # of the excess: less than that is no explanation
+_MOST_NAMES = 2  # of one story: more of them say the same thing again
 _SAME_STORY = Decimal("0.95")  # two members that carry so nearly the same are one story in two dimensions
 
 
 def list_facts(incident: Incident, found: Break, context: RenderContext) -> list[Fact]:
-    facts: list[Fact] = []
-    day = format_day(found.onset, today=context.as_of)
+    is_unit = found.kind in ("unit_cost", "zero_success")
     spend, usual = format_usd(found.actual_usd_per_day), _usual_spend(found)
-    if (unit_cost := find_unit_cost(found)) is not None and (found.kind == "unit_cost" or found.label == "efficiency"):
+    facts: list[Fact] = []
+    if not is_unit:
+        facts += [Fact("Actual", f"{spend} a day"), Fact("Expected", f"{usual} a day")]
+    if (unit_cost := find_unit_cost(found)) is not None and (is_unit or found.label == "efficiency"):
         expected = format_usd(unit_cost.expected)
         if unit_cost.lower is not None and unit_cost.upper is not None:
             expected = format_usd_range(unit_cost.lower, unit_cost.upper)
         unit = name_unit(found, context)
         facts.append(Fact(f"Cost per {unit}", f"{format_usd(unit_cost.actual)} (expected {expected})"))
-    if found.kind in ("unit_cost", "zero_success"):
+    if is_unit:
         facts.append(Fact("Spend", f"{spend} a day (usual {usual})"))
-    else:
-        facts[:0] = [Fact("Actual", f"{spend} a day"), Fact("Expected", f"{usual} a day")]
-    lasted = (found.last_day - found.onset).days + 1
-    if found.is_active:
-        facts.append(Fact("Since", f"{day} ({format_days(lasted)})"))
-    else:
-        facts.append(Fact("When", f"{describe_span(found, context)} ({format_days(lasted)})"))
-    word = "Excess" if found.excess_usd_total >= 0 else "Saved"
-    facts.append(Fact(f"{word} so far" if found.is_active else word, format_usd(abs(found.excess_usd_total))))
-    if found.is_active and incident.status in ("open", "acknowledged", "escalated", "snoozed"):
-        facts.append(Fact("By month end at this pace", _month_end(found)))
+    if found.kind == "unit_cost" and found.excess_usd_per_day > 0:
+        # Cost less what the same work costs at the expected unit cost: true whatever the spend does.
+        per_day, so_far = format_usd(found.excess_usd_per_day), format_usd(found.excess_usd_total)
+        same = "successes" if "success" in name_unit(found, context) else "work"
+        facts.append(Fact(f"For the same {same}", f"about {per_day} a day more than expected, {so_far} in all"))
+    facts.append(_since(found, context))
+    if found.kind == "zero_success":
+        facts.append(Fact("Paid without a success", format_usd(found.excess_usd_total)))
+    if not is_unit:
+        word = "Excess" if found.excess_usd_total >= 0 else "Saved"
+        facts.append(Fact(f"{word} so far" if found.is_active else word, format_usd(abs(found.excess_usd_total))))
+        if found.is_active and incident.status in LIVE:
+            facts.append(Fact("By month end at this pace", _month_end(found)))
     if budget := context.budgets.get(found.node):
         facts.append(Fact("Budget", _budget(budget)))
     facts.append(Fact("Data", _data(found, context)))
     return facts
+
+
+def _since(found: Break, context: RenderContext) -> Fact:
+    lasted = (found.last_day - found.onset).days + 1
+    if not found.is_active:
+        return Fact("When", f"{describe_span(found, context)} ({format_days(lasted)})")
+    day = format_day(found.onset, today=context.as_of)
+    return Fact("Since", f"{day} ({'weekends only' if found.is_weekend_only else format_days(lasted)})")
 
 
 def _usual_spend(found: Break) -> str:
@@ -57,12 +73,19 @@ def _usual_spend(found: Break) -> str:
 
 
 def _month_end(found: Break) -> str:
-    """The excess so far and the present pace for what is left of the newest day's month."""
+    """The excess so far and the present pace for what is left of the newest day's month; of a break that only
+    weekends have, what a weekend day costs for the weekend days that are left."""
     newest = found.data_through
     next_month = date(newest.year + newest.month // 12, newest.month % 12 + 1, 1)
-    days_left = (next_month - newest).days - 1
-    projected = found.excess_usd_total + found.excess_usd_per_day * days_left
-    return f"{format_usd(abs(projected))} {'more' if projected >= 0 else 'less'} than expected"
+    left = [newest + timedelta(days=n) for n in range(1, (next_month - newest).days)]
+    lasted = [found.onset + timedelta(days=n) for n in range((found.last_day - found.onset).days + 1)]
+    per_day = found.excess_usd_per_day
+    if found.is_weekend_only:
+        left = [day for day in left if day.weekday() >= 5]
+        per_day = found.excess_usd_total / max(1, sum(day.weekday() >= 5 for day in lasted))
+    projected = found.excess_usd_total + per_day * len(left)
+    text = f"{format_usd(abs(projected))} {'more' if projected >= 0 else 'less'} than expected"
+    return f"{text}, if the weekends that are left are like this" if found.is_weekend_only and left else text
 
 
 def _budget(budget: BudgetView) -> str:
@@ -88,7 +111,13 @@ def _data(found: Break, context: RenderContext) -> str:
 
 
 def list_drivers(found: Break) -> list[str]:
-    """The drivers, largest first; those that carry the same dollars in different dimensions on one line."""
+    """The drivers, the most telling first: those that carry most of the excess by how specific they are, then the
+    rest by dollars; those that carry the same dollars in different dimensions on one line."""
+    order = {dimension: n for n, dimension in enumerate(DIMENSIONS)}
+
+    def place(driver: Driver) -> int:
+        return order.get(driver.dimension, len(order))
+
     stories: list[list[Driver]] = []
     for driver in sorted(found.drivers, key=lambda driver: -abs(driver.excess_usd_per_day)):
         story = stories[-1] if stories else []
@@ -97,29 +126,54 @@ def list_drivers(found: Break) -> list[str]:
             story.append(driver)
         else:
             stories.append([driver])
-    order = {dimension: n for n, dimension in enumerate(DIMENSIONS)}
+    for story in stories:
+        story.sort(key=place)
+    largest = max((abs(driver.excess_usd_per_day) for driver in found.drivers), default=Decimal(0))
+
+    def rank(story: list[Driver]) -> tuple[bool, int, Decimal]:
+        excess = abs(story[0].excess_usd_per_day)
+        is_main = excess >= largest * _MAIN_STORY
+        return (not is_main, place(story[0]) if is_main else 0, -excess)
+
     lines: list[str] = []
-    for story in stories[:5]:
-        lead = story[0].excess_usd_per_day
+    for story in sorted(stories, key=rank)[:5]:
+        lead = max((driver.excess_usd_per_day for driver in story), key=abs)
         share = ""
-        if found.excess_usd_per_day and lead * found.excess_usd_per_day > 0:
+        if found.kind == "cost" and found.excess_usd_per_day and lead * found.excess_usd_per_day > 0:
             percent = format_percent(Decimal(round(min(lead / found.excess_usd_per_day * 100, Decimal(100)))))
             share = f" ({percent}{'' if lines else ' of the excess'})"
-        story.sort(key=lambda driver: order.get(driver.dimension, len(order)))
-        lines.append(f"{format_signed_usd(lead)}/day{share}: {' · '.join(_member(driver) for driver in story)}")
+        names = " · ".join(_member(driver) for driver in story[:_MOST_NAMES])
+        lines.append(f"{format_signed_usd(lead)}/day{share}: {names}")
     return lines
 
 
 def _member(driver: Driver) -> str:
-    return f"{DIMENSIONS.get(driver.dimension, driver.dimension)} {fit(driver.member, MEMBER_LIMIT)}"
+    dimension = DIMENSIONS.get(driver.dimension, driver.dimension)
+    if driver.members > 1:
+        instead = f" in place of {driver.replaced}" if driver.replaced else ""
+        return f"{driver.members} new {_plural(dimension)}{instead}"
+    return f"{dimension} {fit(driver.member, MEMBER_LIMIT)}"
+
+
+def _plural(word: str) -> str:
+    return f"{word[:-1]}ies" if word.endswith("y") and word[-2] not in "aeiou" else f"{word}s"
 
 
 def list_changes(found: Break, context: RenderContext) -> list[str]:
+    """What is new since the onset and carries a real part of the excess, the largest first; then what else is
+    known of that day."""
     lines: list[str] = []
-    for driver in found.drivers:
-        if driver.is_new:
+    excess = abs(found.excess_usd_per_day)
+    for driver in sorted(found.drivers, key=lambda driver: -abs(driver.excess_usd_per_day)):
+        is_part = abs(driver.excess_usd_per_day) >= excess * _REAL_PART
+        if not driver.is_new or not is_part:
+            continue
+        dollars = f"{format_signed_usd(driver.excess_usd_per_day)}/day"
+        if driver.members > 1:
+            lines.append(f"{_member(driver)}, together {dollars}")
+        else:
             seen = f", first seen {format_short_day(driver.first_seen)}" if driver.first_seen else ""
-            lines.append(f"New {_member(driver)}{seen}: {format_signed_usd(driver.excess_usd_per_day)}/day")
+            lines.append(f"New {_member(driver)}{seen}: {dollars}")
     return [*lines[:5], *context.changes.get(found.node, ())]
 
 

@@ -204,7 +204,9 @@ def _is_weekend(found: Break) -> bool:
 
 def find_newcomer(found: Break) -> Driver | None:
     """The new member that carries most of the excess, in the dimension a rule can best match on."""
-    new = [driver for driver in found.drivers if driver.is_new and driver.excess_usd_per_day > 0]
+    new = [
+        driver for driver in found.drivers if driver.is_new and driver.members == 1 and driver.excess_usd_per_day > 0
+    ]
     order = {dimension: n for n, dimension in enumerate(_RULE_DIMENSIONS)}
     return min(
         new, key=lambda driver: (order.get(driver.dimension, len(order)), -driver.excess_usd_per_day), default=None

@@ -57,10 +57,34 @@ class TestDrivers:
         assert drivers[0].first_seen == START + timedelta(days=ONSET)
         assert drivers[1].first_seen == START
 
+    def test_what_is_all_of_the_feature_before_and_after_tells_nothing(self) -> None:
+        rise = np.where(AFTER, 300.0, 100.0)
+        alone = [member(dimension, "the one", rise) for dimension in ("provider", "sub_account_id", "service_name")]
+        drivers = rank_drivers(alone, start=START, onset=ONSET, last=DAYS - 1, excess_usd_per_day=200.0)
+        assert [driver.dimension for driver in drivers] == ["service_name"]
+        other = [member("model", "small", np.full(DAYS, 50.0)), member("model", "large", rise - 50.0)]
+        drivers = rank_drivers([*alone, *other], start=START, onset=ONSET, last=DAYS - 1, excess_usd_per_day=200.0)
+        assert [(driver.dimension, driver.member) for driver in drivers] == [("model", "large")]
+
+    def test_machines_that_come_and_go_are_counted_not_named(self) -> None:
+        days = np.arange(DAYS)
+        # Every day its own machines: two before the onset, five since; each costs 55 dollars.
+        machines = []
+        for day in days:
+            for n in range(5 if day >= ONSET else 2):
+                machines.append(member("resource_id", f"i-{day}-{n}", np.where(days == day, 55.0, 0.0)))
+        drivers = rank_drivers(machines, start=START, onset=ONSET, last=DAYS - 1, excess_usd_per_day=165.0)
+        [crowd] = drivers
+        assert crowd.members == 5 * (DAYS - ONSET)
+        assert crowd.replaced > 0
+        assert crowd.is_new
+        assert abs(float(crowd.excess_usd_per_day) - 165.0) < 15
+
     def test_of_equal_ones_the_most_specific_is_kept(self) -> None:
         rise = np.where(AFTER, 300.0, 100.0)
         dimensions = ["provider", "service_name", "model", "api_key_id", "region_id", "sub_account_id", "token_type"]
         members = [member(dimension, f"the {dimension}", rise) for dimension in dimensions]
+        members += [member(dimension, f"another {dimension}", np.full(DAYS, 50.0)) for dimension in dimensions]
         drivers = rank_drivers(members, start=START, onset=ONSET, last=DAYS - 1, excess_usd_per_day=200.0)
         assert len(drivers) == 6
         assert drivers[0].dimension == "api_key_id"

@@ -33,6 +33,7 @@ from tests.alerts.stories import (
     CONTEXT,
     NEWEST,
     NOW,
+    ONSET,
     Ledger,
     drop,
     estimate,
@@ -196,6 +197,37 @@ def test_month_end_counts_the_days_that_are_left() -> None:
     last_day = last(make_break(), date(2026, 11, 30))
     assert fact(open_message(last_day), "By month end at this pace") == "$3,709 more than expected"
     assert not any(f.label.startswith("By month end") for f in open_message(weekend()).facts)
+
+
+def test_a_weekend_only_break_is_projected_on_weekends() -> None:
+    # Sat 14, Sun 15 and Sat 21 Nov, calm in between; of November the 22nd, 28th and 29th are left.
+    found = replace(
+        weekend(), onset=date(2026, 11, 14), last_day=date(2026, 11, 21), data_through=date(2026, 11, 21),
+        is_active=True, is_weekend_only=True, excess_usd_total=Decimal("3000"), excess_usd_per_day=Decimal("375"),
+    )  # fmt: skip
+    message = open_message(found)
+    said = fact(message, "By month end at this pace")
+    assert said == "$6,000 more than expected, if the weekends that are left are like this"
+    assert fact(message, "Since") == "Sat 14 Nov (weekends only)"
+
+
+def test_a_unit_cost_card_speaks_of_the_same_work_not_of_a_pace() -> None:
+    message = open_message(unit_cost())
+    assert message.title == "🟠 Medium · doc_search +86% per successful document"
+    assert fact(message, "For the same successes") == "about $68 a day more than expected, $616 in all"
+    assert not any("pace" in one.label or one.label.startswith("Excess") for one in message.facts)
+
+
+def test_what_explains_little_is_not_what_changed() -> None:
+    found = make_break(
+        drivers=(
+            Driver("resource_id", "", Decimal("429.00"), True, ONSET, members=11),
+            Driver("sku_meter", "a side show", Decimal("55.00"), True, ONSET),
+        )
+    )
+    message = open_message(found)
+    assert message.changes == ("11 new resources, together +$429/day",)
+    assert message.why[0] == "+$429/day (100% of the excess): 11 new resources"
 
 
 def test_budget_without_a_forecast() -> None:
