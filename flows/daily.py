@@ -15,7 +15,7 @@ from flows.artifacts import publish_artifacts
 from flows.errors import AlertsUndelivered, DeliveriesWaiting, SourcesFailed
 from flows.liveness import living_run
 from flows.run import Home, Run, open_run
-from flows.settings import load_settings
+from flows.settings import config_path, load_settings
 from flows.steps import Step, run_steps
 from flows.summary import RunSummary, summarise
 
@@ -46,13 +46,13 @@ def _can_pass(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
 
 
 @flow(name="daily", flow_run_name="daily", persist_result=False)
-def daily(config: str = "trendbreak.yml", as_of: date | None = None, source: str | None = None) -> RunSummary:
+def daily(config: str | None = None, as_of: date | None = None, source: str | None = None) -> RunSummary:
     """Ingest every source, build, forecast, detect, publish, deliver; what was done.
 
     Fails with SourcesFailed when a source could not be read, with AlertsUndelivered when an alert is not out,
     after everything else is done.
     """
-    settings = load_settings(Path(config))
+    settings = load_settings(config_path(Path(config) if config else None))
     with (
         living_run(Home(settings.home)) as dead,
         open_run(settings, as_of=as_of, only_source=source, wait_seconds=LOCK_WAIT_SECONDS) as run,

@@ -10,13 +10,13 @@ from prefect.artifacts import create_markdown_artifact
 from flows.liveness import living_run
 from flows.maintain import maintain
 from flows.run import Home
-from flows.settings import load_settings
+from flows.settings import config_path, load_settings
 
 
 @flow(name="maintenance", flow_run_name="maintenance", persist_result=False)
-def maintenance(config: str = "trendbreak.yml") -> list[str]:
+def maintenance(config: str | None = None) -> list[str]:
     """Close dead runs, remove what is no longer needed, back up."""
-    settings = load_settings(Path(config))
+    settings = load_settings(config_path(Path(config) if config else None))
     with living_run(Home(settings.home)) as dead:
         said = [*(one.notice for one in dead), *maintain(settings)]
     create_markdown_artifact(key="maintenance-summary", markdown="\n".join(f"- {line}" for line in said))

@@ -14,13 +14,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from connectors.errors import ConnectorError
 from flows import prefect_home
+from flows.catch_up import catch_up
+from flows.deployments import DEPLOYMENTS, Deployment
 from flows.errors import FlowError, SettingsError
+from flows.incidents import listen, open_state
+from flows.liveness import sweep_dead_runs
+from flows.run import Home
 from flows.settings import Settings, app_token, connect_source, slack_token
 
 HEALTH_TIMEOUT_SECONDS = 120
@@ -71,7 +78,7 @@ def prefect_server(home: Path) -> Iterator[str]:
 
 
 def serve(config: Path, settings: Settings, *, say: Callable[[str], None]) -> None:
-    """Schedule the daily flow and run it when it is due, until interrupted.
+    """Register every deployment, catch up what was missed, and run what is due, until interrupted.
 
     Raises SettingsError when a token of Slack is missing; a source's missing secret is said, and stops no other.
     """
@@ -84,26 +91,51 @@ def serve(config: Path, settings: Settings, *, say: Callable[[str], None]) -> No
             say(f"{source.name} will fail until this is mended: {error}")
     with prefect_server(settings.home / "prefect") as url:
         say(f"Prefect API: {url}")
-        say(f"daily flow: {settings.schedule.cron} ({settings.schedule.timezone}); stop with Ctrl-C")
         stop = threading.Event()
         if listens:
-            from flows.incidents import listen
-
             threading.Thread(target=listen, args=(settings,), kwargs={"stop": stop, "say": say}, daemon=True).start()
-        from prefect.schedules import Cron
-        from prefect.types.entrypoint import EntrypointType
+        from prefect import serve as run_deployments
 
-        from flows.daily import daily
+        deployments = [_deployment(one, config, settings) for one in DEPLOYMENTS]
+        for dead in sweep_dead_runs(Home(settings.home)):
+            say(dead.notice)
+        for one, made in zip(DEPLOYMENTS, deployments, strict=True):
+            cron = one.cron(settings.schedule)
+            say(f"{one.name}: {f'{cron} ({settings.schedule.timezone})' if cron else 'by hand'}")
+            if one.name == "daily" and cron:
+                _catch_up(made, cron, settings, say)
+        say("stop with Ctrl-C")
+        # Two: a backfill may go on for hours, and gives the warehouse back after every month.
+        run_deployments(*deployments, pause_on_shutdown=False, limit=2)
 
-        daily.serve(
-            name="daily",
-            parameters={"config": str(config.resolve())},
-            schedule=Cron(settings.schedule.cron, timezone=settings.schedule.timezone),
-            tags=["trendbreak"],
-            limit=1,
-            pause_on_shutdown=False,
-            entrypoint_type=EntrypointType.MODULE_PATH,  # a path would put flows/ first on sys.path
-        )
+
+def _deployment(one: Deployment, config: Path, settings: Settings) -> Any:
+    from prefect.schedules import Cron
+    from prefect.types.entrypoint import EntrypointType
+    from prefect.utilities.importtools import import_object
+
+    cron = one.cron(settings.schedule)
+    return import_object(one.entrypoint).to_deployment(
+        name=one.name,
+        parameters={"config": str(config.resolve())},
+        schedule=Cron(cron, timezone=settings.schedule.timezone) if cron else None,
+        tags=["trendbreak"],
+        entrypoint_type=EntrypointType.MODULE_PATH,  # a path would put flows/ first on sys.path
+    )
+
+
+def _catch_up(deployment: Any, cron: str, settings: Settings, say: Callable[[str], None]) -> None:
+    """One run now for all that were due while nothing was running."""
+    runs = open_state(settings).list_runs()
+    said = catch_up(
+        deployment.apply(),
+        cron=cron,
+        timezone=settings.schedule.timezone,
+        last_run_at=max((run["started_at"] for run in runs), default=None),
+        now=datetime.now(UTC),
+    )
+    if said:
+        say(said)
 
 
 def _free_port() -> int:

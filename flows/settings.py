@@ -115,9 +115,10 @@ class AlertSettings(_Strict):
 
 
 class ScheduleSettings(_Strict):
-    """When `trendbreak serve` runs the daily flow. Exports of a day are in by mid-morning UTC."""
+    """When `trendbreak serve` runs what. Exports of a day are in by mid-morning UTC."""
 
-    cron: Cron = "30 9 * * *"
+    cron: Cron = Field(default="30 9 * * *", description="the daily flow")
+    maintenance: Cron = Field(default="0 4 * * 0", description="retention and backup")
     timezone: TimeZone = "UTC"
 
 
