@@ -11,6 +11,7 @@ from flows.artifacts import publish_artifacts
 from flows.backfills import run_backfill
 from flows.incidents import open_state
 from flows.liveness import living_run
+from flows.logs import configure as configure_logs
 from flows.run import Home
 from flows.settings import config_path, load_settings
 from flows.summary import RunSummary
@@ -19,6 +20,7 @@ from flows.summary import RunSummary
 @flow(name="backfill", flow_run_name="backfill {since} to {until}", persist_result=False)
 def backfill(since: date, until: date, reason: str, source: str | None = None, config: str | None = None) -> RunSummary:
     """Read the days from `since` to `until`, both inclusive, again. A run that died is taken up where it was."""
+    configure_logs()
     settings = load_settings(config_path(Path(config) if config else None))
     logger = get_run_logger()
     with living_run(Home(settings.home)):

@@ -45,6 +45,20 @@ AsOfOption = Annotated[
 DirectOption = Annotated[bool, typer.Option("--direct", help="The same steps without Prefect: a few seconds faster.")]
 
 
+@app.callback()
+def _before_every_command(
+    log_format: Annotated[
+        str | None, typer.Option("--log-format", help="Log events of runs to stderr as text or json. [default: none]")
+    ] = None,
+) -> None:
+    from flows.logs import configure
+
+    try:
+        configure(log_format)
+    except ValueError as error:
+        raise FlowError(str(error)) from None
+
+
 @app.command()
 def demo(
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another company.")] = 7,

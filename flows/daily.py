@@ -14,6 +14,7 @@ from connectors.errors import TransientError
 from flows.artifacts import publish_artifacts
 from flows.errors import AlertsUndelivered, DeliveriesWaiting, SourcesFailed
 from flows.liveness import living_run
+from flows.logs import configure as configure_logs
 from flows.run import Home, Run, open_run
 from flows.settings import config_path, load_settings
 from flows.steps import Step, run_steps
@@ -52,6 +53,7 @@ def daily(config: str | None = None, as_of: date | None = None, source: str | No
     Fails with SourcesFailed when a source could not be read, with AlertsUndelivered when an alert is not out,
     after everything else is done.
     """
+    configure_logs()
     settings = load_settings(config_path(Path(config) if config else None))
     with (
         living_run(Home(settings.home)) as dead,

@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows.liveness import living_run
+from flows.logs import configure as configure_logs
 from flows.maintain import maintain
 from flows.run import Home
 from flows.settings import config_path, load_settings
@@ -16,6 +17,7 @@ from flows.settings import config_path, load_settings
 @flow(name="maintenance", flow_run_name="maintenance", persist_result=False)
 def maintenance(config: str | None = None) -> list[str]:
     """Close dead runs, remove what is no longer needed, back up."""
+    configure_logs()
     settings = load_settings(config_path(Path(config) if config else None))
     with living_run(Home(settings.home)) as dead:
         said = [*(one.notice for one in dead), *maintain(settings)]

@@ -6,6 +6,7 @@ snapshot and are never in its way.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import time
@@ -17,6 +18,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.logs import log_event
 from flows.settings import Settings, SourceSettings, connect_source
 
 if TYPE_CHECKING:
@@ -53,6 +55,10 @@ class Home:
     @property
     def report(self) -> Path:
         return self.root / "report" / "index.html"
+
+    @property
+    def metrics(self) -> Path:
+        return self.root / "metrics" / "trendbreak.prom"
 
     @property
     def prefect(self) -> Path:
@@ -136,10 +142,18 @@ class Run:
         try:
             yield
         except Exception as error:
-            self.say(label, str(error) or type(error).__name__)
+            self._tell(label, str(error) or type(error).__name__)
             raise
         news = [text.removeprefix(before.get(name, "")) for name, text in self.failures.items()]
-        self.say(label, " ".join(text.strip() for text in news if text))
+        self._tell(label, " ".join(text.strip() for text in news if text))
+
+    def _tell(self, label: str, failure: str) -> None:
+        self.say(label, failure)
+        seconds = round(self.seconds.get(label, 0.0), 3)
+        if failure:
+            log_event("step failed", level=logging.ERROR, run=self.run_id, step=label, seconds=seconds, error=failure)
+        else:
+            log_event("step done", run=self.run_id, step=label, seconds=seconds)
 
 
 def login_name() -> str:

@@ -27,6 +27,7 @@ from flows.deployments import DEPLOYMENTS, Deployment
 from flows.errors import FlowError, SettingsError
 from flows.incidents import listen, open_state
 from flows.liveness import sweep_dead_runs
+from flows.metrics_server import start_metrics_server
 from flows.run import Home
 from flows.settings import Settings, app_token, connect_source, slack_token
 
@@ -94,6 +95,9 @@ def serve(config: Path, settings: Settings, *, say: Callable[[str], None]) -> No
         stop = threading.Event()
         if listens:
             threading.Thread(target=listen, args=(settings,), kwargs={"stop": stop, "say": say}, daemon=True).start()
+        if settings.metrics.port is not None:
+            start_metrics_server(settings, prefect_url=url)
+            say(f"metrics: http://{settings.metrics.host}:{settings.metrics.port}/metrics")
         from prefect import serve as run_deployments
 
         deployments = [_deployment(one, config, settings) for one in DEPLOYMENTS]

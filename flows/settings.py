@@ -122,6 +122,13 @@ class ScheduleSettings(_Strict):
     timezone: TimeZone = "UTC"
 
 
+class MetricsSettings(_Strict):
+    """Where `trendbreak serve` answers /metrics and /healthz; nowhere without a port. The file is always written."""
+
+    port: int | None = Field(default=None, ge=1, le=65535)
+    host: str = "127.0.0.1"
+
+
 class RetentionSettings(_Strict):
     """How long what is no longer needed is kept. What a rebuild needs is never removed."""
 
@@ -165,6 +172,7 @@ class Settings(_Strict):
     currency_rates: tuple[RateSettings, ...] = ()
     retention: RetentionSettings = RetentionSettings()
     backup: BackupSettings = BackupSettings()
+    metrics: MetricsSettings = MetricsSettings()
     backfill_days: int = Field(default=120, ge=1, le=1200, description="how far the first run reaches back")
     state: str | None = Field(default=None, repr=False, description="state store URL; default: SQLite in home")
     _file: Path | None = PrivateAttr(default=None)

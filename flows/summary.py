@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from flows.logs import log_event
+from flows.metrics import write_metrics
 from flows.run import Home, Run
 from flows.terminal import clean
 
@@ -99,6 +102,12 @@ def summarise(run: Run) -> RunSummary:
         home=run.home,
     )
     record_run(run)
+    _log(summary)
+    try:
+        write_metrics(run.home, run.state)
+    except OSError as error:
+        # What watches the run must not fail it; the gap shows in the monitoring itself.
+        log_event("metrics not written", level=logging.ERROR, run=run.run_id, error=str(error))
     return summary
 
 
@@ -127,8 +136,39 @@ def record_run(run: Run, *, status: str | None = None) -> None:
                 "undelivered": list(undelivered),
                 "seconds": dict(run.seconds),
                 "breaks": len(run.breaks),
+                "sources": [source.name for source in run.sources],
             },
         }
+    )
+
+
+def _log(summary: RunSummary) -> None:
+    """What the terminal shows, as events."""
+    run = summary.run_id
+    for line in summary.sources:
+        log_event(
+            "source failed" if line.failure else "source read",
+            level=logging.ERROR if line.failure else logging.INFO,
+            run=run,
+            source=line.name,
+            deliveries=line.deliveries,
+            rows=line.source_rows,
+            restated_days=line.restated_days,
+            **({"error": line.failure} if line.failure else {}),
+        )
+    for notice in summary.notices:
+        log_event("notice", level=logging.WARNING, run=run, text=notice)
+    for severity, title, status in summary.told:
+        log_event("message", run=run, severity=severity, title=title, status=status)
+    log_event(
+        "run done",
+        run=run,
+        status="failed" if summary.failures or summary.undelivered else "completed",
+        as_of=summary.as_of,
+        data_through=summary.data_through,
+        features=summary.features,
+        breaks=summary.breaks,
+        seconds=round(sum(summary.seconds.values()), 3),
     )
 
 

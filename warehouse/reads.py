@@ -94,6 +94,12 @@ def read_reported(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     return _rows(con, "reported")[0]
 
 
+def read_metrics(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Figures for monitoring: metric, label (a source or a feature) and value, a float for statistics only; days and
+    instants are Unix seconds, unknown is None."""
+    return _rows(con, "metrics")
+
+
 def read_loaded_identities(con: duckdb.DuckDBPyConnection) -> set[tuple[str, str, str]]:
     """(source_name, scope, identity) of every delivery that is loaded and still speaks."""
     return {(row["source_name"], row["scope"], row["identity"]) for row in _rows(con, "loaded_identities")}
