@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from connectors.base import FileScan
 from connectors.errors import PayloadError
+from connectors.unpacking import Meter, check_parquet_size
 
 Format = Literal["csv", "parquet"]
 SUFFIXES: Mapping[str, Format] = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet"}
@@ -141,9 +142,11 @@ def _read_parquet(name: str, path: Path) -> TableFile:
         raise PayloadError(f"not a Parquet file{_looks_like(start)}", where=name, cure=_FETCH_AGAIN)
     try:
         with pq.ParquetFile(path) as file:
-            schema, rows = file.schema_arrow, file.metadata.num_rows
+            schema, rows, footer = file.schema_arrow, file.metadata.num_rows, file.metadata
+            unpacked = sum(footer.row_group(number).total_byte_size for number in range(footer.num_row_groups))
     except (pa.ArrowException, OSError):
         raise PayloadError("the Parquet file is cut off or damaged", where=name, cure=_FETCH_AGAIN) from None
+    check_parquet_size(path.stat().st_size, rows=rows, unpacked_bytes=unpacked, where=name)
     return TableFile(name, path, "parquet", tuple(schema.names), tuple(schema.types), is_empty=rows == 0)
 
 
@@ -157,7 +160,8 @@ def _read_csv(name: str, path: Path, delimiters: str, *, is_gzip: bool, was_gzip
     with _damage_named(name), gzip.open(path) if is_gzip else path.open("rb") as stream:
         head = _read_up_to(stream, HEADER_BYTES)
         if was_gzipped:
-            while stream.read(_READ_BYTES):
+            meter = Meter(path.stat().st_size, where=name)
+            while meter.count(stream.read(_READ_BYTES)):
                 pass
     columns, is_empty, delimiter = _read_header(name, head, delimiters)
     return TableFile(name, path, "csv", columns, None, is_empty, delimiter)

@@ -20,6 +20,7 @@ from connectors.base import CheckResult, DeliveryRef, Payload, Window
 from connectors.errors import ConfigError, IncompleteDelivery, PayloadError, PermissionDenied
 from connectors.events.project import LONGEST_LINE_BYTES, Projection
 from connectors.schema import CALLS
+from connectors.unpacking import Meter, MeteredLines
 
 SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 BATCHES_PER_ROW_GROUP = 8
@@ -118,8 +119,9 @@ def _lines(path: Path, size: int, projection: Projection, where: str) -> Iterato
             yield from _split(_Limited(raw, size), projection)
             return
         try:
+            meter = Meter(os.fstat(raw.fileno()).st_size, where=where)
             with gzip.GzipFile(fileobj=raw) as unpacked:
-                yield from _split(unpacked, projection)
+                yield from _split(MeteredLines(unpacked, meter), projection)
         except EOFError:
             projection.count_pending()  # a writer has the stream still open; what was whole is taken
         except (gzip.BadGzipFile, zlib.error) as error:
@@ -141,7 +143,7 @@ class _Limited(io.RawIOBase):
         return line
 
 
-def _split(stream: IO[bytes] | io.RawIOBase | gzip.GzipFile, projection: Projection) -> Iterator[bytes]:
+def _split(stream: IO[bytes] | io.RawIOBase | MeteredLines, projection: Projection) -> Iterator[bytes]:
     while line := stream.readline(LONGEST_LINE_BYTES):
         if len(line) == LONGEST_LINE_BYTES and not line.endswith(b"\n"):
             while (rest := stream.readline(LONGEST_LINE_BYTES)) and not rest.endswith(b"\n"):

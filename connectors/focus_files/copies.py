@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
 
+from connectors.errors import PayloadError
 from connectors.object_storage import Storage, StoredFile
 from connectors.tabular_files import data_suffix
+from connectors.unpacking import Meter
 
 _PART_BYTES = 1 << 20
 
@@ -71,9 +73,10 @@ def _digest(storage: Storage, file: StoredFile, digests: dict[str, str], *, unpa
         digest = hashlib.sha256()
         chunks = storage.chunks(file)
         try:
-            for chunk in _unpacked(chunks) if unpack else chunks:
+            meter = Meter(file.size, where=file.address)
+            for chunk in map(meter.count, _unpacked(chunks)) if unpack else chunks:
                 digest.update(chunk)
-        except zlib.error:
+        except (zlib.error, PayloadError):
             digest.update(file.name.encode())  # damaged: equal to nothing, and refused when it is read
         digests[key] = digest.hexdigest()
     return digests[key]
