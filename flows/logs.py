@@ -19,6 +19,9 @@ FORMATS = ("text", "json")
 LOGGERS = ("trendbreak", "connectors", "warehouse", "alerts")
 _OWN = "trendbreak_fields"
 _LOG = logging.getLogger("trendbreak.run")
+# Without a format nothing is logged: not by Python's last resort, and not by the handlers that Prefect gives the root.
+logging.getLogger("trendbreak").addHandler(logging.NullHandler())
+logging.getLogger("trendbreak").propagate = False
 
 
 def configure(log_format: str | None = None) -> None:
