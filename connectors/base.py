@@ -14,7 +14,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -55,7 +55,8 @@ class DeliveryRef:
 
     `replaces`: with "scope", the delivery replaces all rows of (source_name, scope): a billing
     period of an export, one file of a drop folder. With "window", it replaces all rows of
-    (source_name, charge_date in window): an API's answer for those days.
+    (source_name, charge_date in window): an API's answer for those days. With "hours", the hours of the
+    window's days that an `HourlyMeter` told.
     `identity` is a fingerprint known before the fetch (manifest id, size and mtime); a ref whose
     identity is already loaded is skipped. None means that only the fetch can tell.
     `detail` belongs to the connector that made it and travels from discover to fetch only.
@@ -64,7 +65,7 @@ class DeliveryRef:
     source_name: str
     scope: str
     window: Window
-    replaces: Literal["scope", "window"]
+    replaces: Literal["scope", "window", "hours"]
     identity: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -81,7 +82,7 @@ class Payload:
 class Rows:
     """Typed rows, in memory: API pages and other small payloads."""
 
-    layout: Literal["charges", "metered_usage", "calls", "outcomes", "telemetry_issues"]
+    layout: Literal["charges", "metered_usage", "metered_hours", "calls", "outcomes", "telemetry_issues"]
     table: pa.Table
 
 
@@ -162,6 +163,15 @@ class Connector(Protocol):
     def discover(self, window: Window) -> Iterable[DeliveryRef]: ...
     def fetch(self, ref: DeliveryRef) -> Iterator[Payload]: ...
     def parse(self, files: Mapping[str, Path]) -> Parsed: ...
+
+
+@runtime_checkable
+class HourlyMeter(Protocol):
+    """The provider meters usage by the hour. Offered refs are fetched and parsed like any other."""
+
+    def discover_hours(self, since: datetime, until: datetime) -> Iterable[DeliveryRef]:
+        """What speaks for these hours (UTC; `since` is a midnight, `until` a full hour); rows of "metered_hours"."""
+        ...
 
 
 @runtime_checkable

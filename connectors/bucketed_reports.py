@@ -6,16 +6,17 @@ lists of names are `{"data": [{"id": …, "name": …}], "has_more": bool, "last
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from connectors.base import CheckResult, Window
-from connectors.documents import UnknownFields, read_day, read_document, read_list, read_text
+from connectors.documents import UnknownFields, read_day, read_document, read_hour, read_list, read_text
 from connectors.errors import ConnectorError, PayloadError
 from connectors.http_api import HttpApi, NotFoundError, Page, Query, RequestRefusedError, Session, has_more_cursor
 
+Start = TypeVar("Start")
 LIST_LIMIT = 100
 NAME_PAGES = 1000
 PAGE_FIELDS = frozenset({"object", "data", "has_more", "next_page"})
@@ -78,6 +79,24 @@ def read_buckets(
     files: Mapping[str, Path], prefix: str, unknown: UnknownFields, *, day_field: str, bucket_fields: frozenset[str]
 ) -> Iterator[tuple[str, date, dict[str, Any]]]:
     """(where, day, result) of every result in the landed pages whose names start with `prefix`."""
+    yield from _read_results(files, prefix, unknown, day_field, bucket_fields, read_day)
+
+
+def read_hours(
+    files: Mapping[str, Path], prefix: str, unknown: UnknownFields, *, hour_field: str, bucket_fields: frozenset[str]
+) -> Iterator[tuple[str, datetime, dict[str, Any]]]:
+    """The same of reports in hourly buckets."""
+    yield from _read_results(files, prefix, unknown, hour_field, bucket_fields, read_hour)
+
+
+def _read_results(
+    files: Mapping[str, Path],
+    prefix: str,
+    unknown: UnknownFields,
+    field: str,
+    bucket_fields: frozenset[str],
+    read_start: Callable[..., Start],
+) -> Iterator[tuple[str, Start, dict[str, Any]]]:
     for name in sorted(files):
         if not name.startswith(prefix):
             continue
@@ -86,9 +105,9 @@ def read_buckets(
         for index, bucket in enumerate(read_list(page, "data", where=name)):
             where = f"{name} data[{index}]"
             unknown.look(bucket, bucket_fields, f"{prefix}* bucket")
-            day = read_day(bucket, day_field, where=where)
+            start = read_start(bucket, field, where=where)
             for position, result in enumerate(read_list(bucket, "results", where=where)):
-                yield f"{where}.results[{position}]", day, result
+                yield f"{where}.results[{position}]", start, result
 
 
 def check_requests(api: HttpApi, asked: Iterable[tuple[str, str, Query, bool]]) -> list[CheckResult]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -140,11 +140,21 @@ def to_scale(number: Decimal) -> Decimal:
 
 def read_day(record: Mapping[str, Any], field: str, *, where: str) -> date:
     """A required UTC midnight, as Unix seconds or as RFC 3339, as its day."""
+    instant = _read_instant(record, field, 86400, "a UTC midnight", where)
+    return instant.date()
+
+
+def read_hour(record: Mapping[str, Any], field: str, *, where: str) -> datetime:
+    """A required full hour, as Unix seconds or as RFC 3339, in UTC."""
+    return _read_instant(record, field, 3600, "a full hour in UTC", where)
+
+
+def _read_instant(record: Mapping[str, Any], field: str, step: int, what: str, where: str) -> datetime:
     value = record.get(field)
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
-        if value % 86400 or not 0 <= value < 253402300800:
-            raise wrong(where, field, "a UTC midnight in Unix seconds", value)
-        return date(1970, 1, 1) + timedelta(days=int(value) // 86400)
+        if value % step or not 0 <= value < 253402300800:
+            raise wrong(where, field, f"{what} in Unix seconds", value)
+        return datetime.fromtimestamp(int(value), UTC)
     if not isinstance(value, str):
         raise wrong(where, field, "a point in time", value)
     try:
@@ -154,9 +164,9 @@ def read_day(record: Mapping[str, Any], field: str, *, where: str) -> date:
     if instant.tzinfo is None:
         raise wrong(where, field, "a point in time with its offset from UTC", value)
     instant = instant.astimezone(UTC)
-    if instant != datetime(instant.year, instant.month, instant.day, tzinfo=UTC):
-        raise wrong(where, field, "a UTC midnight", value)
-    return instant.date()
+    if instant.microsecond or int(instant.timestamp()) % step:
+        raise wrong(where, field, what, value)
+    return instant
 
 
 class UnknownFields:

@@ -59,8 +59,14 @@ METERED_USAGE = pa.schema(
         ("cache_write_tokens", pa.int64()),
         ("output_tokens", pa.int64()),
         ("reasoning_tokens", pa.int64()),
+        ("usage_kind", pa.string()),  # completions | embeddings | images | … where the provider parts them
+        ("quantity", QUANTITY),  # of what is not metered in tokens
+        ("quantity_unit", pa.string()),  # images | characters | seconds | bytes | sessions | calls
     ]
 )
+
+# The same by the hour, for the estimated lane: it is shown before the bill is there, and never added to it.
+METERED_HOURS = pa.schema([pa.field("usage_hour", pa.timestamp("us")), *list(METERED_USAGE)[1:]])  # UTC
 
 # Telemetry: one row per call, projected to this allow-list before anything is written to disk.
 CALLS = pa.schema(

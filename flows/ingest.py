@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from connectors.base import DropFolder, Window
+from connectors.base import DropFolder, HourlyMeter, Window
 from connectors.errors import ConnectorError, CredentialError, PermissionDenied, TransientError
+from connectors.registry import connector_class
 from flows.run import Folder, Run
 from flows.settings import SourceSettings
 
@@ -104,6 +106,45 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
     _settle_folder(run, source)
     if source.name in run.whole_reads and source.name not in run.failures:
         mark_history_read(run.warehouse, source.name, now=run.now)
+
+
+def meters_hours(source: SourceSettings) -> bool:
+    """Whether the source's provider meters usage by the hour."""
+    return hasattr(connector_class(source.type), "discover_hours")
+
+
+def load_hours(run: Run, source: SourceSettings) -> int:
+    """Ask a source that meters by the hour for what is new, and load it; returns the rows.
+
+    From the midnight before the newest hour that is there (what is recent may still change), at most 14 days, to
+    the last full hour of the run's clock. A source without hours is left alone.
+    """
+    from tempfile import TemporaryDirectory
+
+    from warehouse.hours import DAYS_KEPT, metered_until
+    from warehouse.hours import load_hours as load
+    from warehouse.landing import Landing
+
+    connector = run.connect(source)
+    if not isinstance(connector, HourlyMeter):
+        return 0
+    now = run.present()
+    until = now.replace(minute=0, second=0, microsecond=0)
+    earliest = until.date() - timedelta(days=DAYS_KEPT - 1)
+    newest = metered_until(run.warehouse, source.name)
+    since = max(earliest, newest.date() - timedelta(days=1)) if newest else earliest
+    start = datetime.combine(since, time.min, UTC)
+    rows = 0
+    if start >= until:
+        return rows
+    # An estimate that is asked for again every hour is not kept as it was sent.
+    with TemporaryDirectory() as folder:
+        landing = Landing(Path(folder))
+        for ref in connector.discover_hours(start, until):
+            delivery = landing.store(ref, connector.fetch(ref), source_type=connector.type, fetched_at=now)
+            parsed = connector.parse(delivery.files)
+            rows += load(run.warehouse, delivery, parsed.parts, today=until.date())
+    return rows
 
 
 def _neighbours(run: Run, source: SourceSettings) -> Neighbours:

@@ -25,6 +25,7 @@ class Step:
 SWEEP = Step("sweep", ingest.sweep)
 FETCH = Step("fetch", ingest.fetch_source, retry_delays_seconds=(5, 15, 45))
 LOAD = Step("load", ingest.load_source)
+HOURS = Step("hours", ingest.load_hours, retry_delays_seconds=(5, 15, 45))
 RATES = Step("rates", ingest.apply_rates)
 BUILD = Step("build", build.build_warehouse)
 FORECAST = Step("forecast", forecast.make_forecasts)
@@ -49,6 +50,12 @@ def ingest_sources(run: Run, execute: Execute) -> None:
             execute(LOAD, run, f"load {source.name}", source, landed)
         except (ConnectorError, WarehouseError, SettingsError) as error:
             run.fail(source.name, str(error))
+            continue
+        if ingest.meters_hours(source) and source.name not in run.failures:
+            try:
+                execute(HOURS, run, f"hours of {source.name}", source)
+            except (ConnectorError, WarehouseError) as error:  # an estimate that is missing holds up no bill
+                run.notices.append(f"{source.name}: its hourly usage could not be read: {error}")
 
 
 def run_steps(run: Run, execute: Execute) -> None:

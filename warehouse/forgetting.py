@@ -18,7 +18,7 @@ from warehouse.statements import render
 from warehouse.store import Warehouse
 
 # What holds rows of a source, beside ops.delivery_days and ops.deliveries, which stay as history.
-_BY_SOURCE = ("core.usage_hourly", "ops.histories", "ops.settled")
+_BY_SOURCE = ("core.metered_hours", "ops.histories", "ops.settled")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from warehouse.tags import CUR_PREFIX, PREFIX
 
 @dataclass(frozen=True)
 class Layout:
-    """How one kind of rows is read. `holds`: charges | metered_usage | calls | outcomes | telemetry_issues.
+    """How one kind of rows is read.
+
+    `holds`: charges | metered_usage | metered_hours | calls | outcomes | telemetry_issues.
 
     `required` columns must be in every file; `never_null` ones must have a value in every row.
     `amounts`: the canonical columns that alone make billed, effective and list cost; None where several do.
@@ -110,6 +112,16 @@ LAYOUTS = {
             never_null=("usage_date",),
             days=("usage_date",),
             integers=("requests", *_TOKENS),
+            quantities=("quantity",),
+        ),
+        Layout(
+            "metered_hours",
+            "metered_hours",
+            required=("usage_hour",),
+            never_null=("usage_hour",),
+            instants=("usage_hour",),
+            integers=("requests", *_TOKENS),
+            quantities=("quantity",),
         ),
         Layout(
             "calls",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from connectors import base
 from connectors.base import CheckResult, DeliveryRef, Parsed, Payload, Window
@@ -12,14 +13,7 @@ from connectors.http_api import ApiKey, BaseUrl, RetryPolicy
 from connectors.openai.fetch import Fetcher, UsageKind, split_window
 from connectors.openai.parse import parse_files
 
-DEFAULT_USAGE: tuple[UsageKind, ...] = (
-    "completions",
-    "embeddings",
-    "moderations",
-    "images",
-    "audio_speeches",
-    "audio_transcriptions",
-)
+DEFAULT_USAGE: tuple[UsageKind, ...] = get_args(UsageKind)
 
 
 class OpenAIOptions(base.Options):
@@ -54,7 +48,14 @@ class OpenAI:
         for part in split_window(window):
             yield DeliveryRef(source_name=self.name, scope="", window=part, replaces="window")
 
+    def discover_hours(self, since: datetime, until: datetime) -> Iterable[DeliveryRef]:
+        """One ref, whatever the hours: they are asked for page by page."""
+        window = Window(since.date(), (until - timedelta(microseconds=1)).date() + timedelta(days=1))
+        yield DeliveryRef(self.name, "hours", window, "hours", detail={"since": since, "until": until})
+
     def fetch(self, ref: DeliveryRef) -> Iterator[Payload]:
+        if ref.replaces == "hours":
+            return self._fetcher.fetch_hours(ref.detail["since"], ref.detail["until"])
         return self._fetcher.fetch(ref.window)
 
     def parse(self, files: Mapping[str, Path]) -> Parsed:

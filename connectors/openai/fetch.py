@@ -21,12 +21,24 @@ from connectors.http_api import (
     RequestRefusedError,
     RetryPolicy,
     Session,
+    has_more_cursor,
 )
 
 if TYPE_CHECKING:
     from connectors.openai import OpenAIOptions
 
-UsageKind = Literal["completions", "embeddings", "moderations", "images", "audio_speeches", "audio_transcriptions"]
+UsageKind = Literal[
+    "completions",
+    "embeddings",
+    "moderations",
+    "images",
+    "audio_speeches",
+    "audio_transcriptions",
+    "vector_stores",
+    "code_interpreter_sessions",
+    "file_search_calls",
+    "web_search_calls",
+]
 
 # A request holds at most 31 daily buckets of usage (180 of costs), and refuses a higher limit.
 DAYS_PER_DELIVERY = 31
@@ -42,7 +54,13 @@ GROUP_BY: dict[UsageKind, tuple[str, ...]] = {
     "images": ("project_id", "api_key_id", "model"),
     "audio_speeches": ("project_id", "api_key_id", "model"),
     "audio_transcriptions": ("project_id", "api_key_id", "model"),
+    "vector_stores": ("project_id",),
+    "code_interpreter_sessions": ("project_id",),
+    "file_search_calls": ("project_id", "api_key_id"),
+    "web_search_calls": ("project_id", "api_key_id", "model"),
 }
+HOUR = timedelta(hours=1)
+HOURS_PER_PAGE = 168  # the most that one page of hourly usage holds
 CURES = Cures(
     credential="set admin_key to an organization admin key (sk-admin-…) that is neither revoked nor expired",
     permission="give the admin key the scopes api.usage.read and api.management.read",
@@ -85,6 +103,28 @@ class Fetcher:
                 yield from self._usage(session, kind, window)
             yield Payload("names.json", [self._names(session, used)])
 
+    def fetch_hours(self, since: datetime, until: datetime) -> Iterator[Payload]:
+        """Each kind of usage by the hour; a kind that is refused is landed as such."""
+        hours = int((until - since) / HOUR)
+        with self._api.session() as session:
+            for kind in self._options.usage:
+                query = [
+                    ("start_time", str(int(since.timestamp()))),
+                    ("end_time", str(int(until.timestamp()))),
+                    ("bucket_width", "1h"),
+                    ("limit", str(min(hours, HOURS_PER_PAGE))),
+                    *(("project_ids[]", project) for project in self._options.project_ids),
+                    *(("group_by[]", group) for group in GROUP_BY[kind]),
+                ]
+                pages = session.pages(
+                    _usage_path(kind),
+                    query,
+                    cursor_param="page",
+                    next_cursor=has_more_cursor("next_page"),
+                    page_cap=2 * hours + 10,
+                )
+                yield from self._kept_or_refused(kind, f"hours-{kind}", pages)
+
     def check(self) -> list[CheckResult]:
         """Costs, usage and names, each asked for one day that is long settled."""
         day = Window(KEYS_KNOWN_SINCE, KEYS_KNOWN_SINCE + timedelta(days=1))
@@ -113,10 +153,13 @@ class Fetcher:
     def _usage(self, session: Session, kind: UsageKind, window: Window) -> Iterator[Payload]:
         query = self._usage_query(kind, window)
         pages = report_pages(session, _usage_path(kind), query, window, day_field="start_time")
+        yield from self._kept_or_refused(kind, f"usage-{kind}", pages)
+
+    def _kept_or_refused(self, kind: UsageKind, prefix: str, pages: Iterator[Page]) -> Iterator[Payload]:
         number = 0
         try:
             for number, page in enumerate(pages, 1):
-                yield Payload(f"usage-{kind}-{number:04d}.json", [page.body])
+                yield Payload(f"{prefix}-{number:04d}.json", [page.body])
         except (RequestRefusedError, NotFoundError) as error:
             if number:
                 raise  # half an answer is no answer

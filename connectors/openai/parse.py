@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from connectors.base import Parsed, Rows
-from connectors.bucketed_reports import read_buckets
+from connectors.bucketed_reports import read_buckets, read_hours
 from connectors.documents import (
     UnknownFields,
     read_count,
@@ -25,7 +25,7 @@ from connectors.documents import (
 )
 from connectors.errors import PayloadError
 from connectors.rows import Table, add_amounts, add_counts, tags_text
-from connectors.schema import CHARGES, METERED_USAGE
+from connectors.schema import CHARGES, METERED_HOURS, METERED_USAGE
 
 BUCKET_FIELDS = frozenset({"object", "start_time", "end_time", "start_time_iso", "end_time_iso", "results"})
 COST_FIELDS = frozenset(
@@ -77,7 +77,31 @@ USAGE_FIELDS = frozenset(
         "model",
         "batch",
         "service_tier",
+        "usage_bytes",
+        "num_sessions",
+        "num_requests",
+        "vector_store_id",
+        "context_level",
     }
+)
+# What is metered otherwise than in tokens: kind of usage → (field, unit).
+QUANTITIES = {
+    "images": ("images", "images"),
+    "audio_speeches": ("characters", "characters"),
+    "audio_transcriptions": ("seconds", "seconds"),
+    "vector_stores": ("usage_bytes", "bytes"),
+    "code_interpreter_sessions": ("num_sessions", "sessions"),
+    "file_search_calls": ("num_requests", "calls"),
+    "web_search_calls": ("num_requests", "calls"),
+}
+MEASURES = (
+    "requests",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "quantity",
 )
 SERVICE_TIERS = {
     "auto": "standard",
@@ -122,12 +146,15 @@ def read_line_item(line_item: str | None) -> tuple[str | None, str | None]:
 
 
 def parse_files(files: Mapping[str, Path], *, organization: str | None) -> Parsed:
-    """Rows of layout "charges" and "metered_usage", and notes.
+    """Rows of layout "charges" and "metered_usage" (of hours: "metered_hours"), and notes.
 
     Raises PayloadError naming page and field.
     """
     unknown = UnknownFields()
     notes: list[str] = []
+    if not any(name.startswith("costs-") for name in files) and _is_of_hours(files):
+        hours = _read_hours(files, unknown, notes)
+        return Parsed(parts=(Rows("metered_hours", hours),), notes=(*notes, *unknown.notes()))
     projects, keys = _read_names(files, notes)
     charges = _read_charges(files, projects, keys, organization, unknown)
     usage = _read_usage(files, unknown, notes)
@@ -200,41 +227,61 @@ def _read_charges(
     return table.to_arrow()
 
 
+def _is_of_hours(files: Mapping[str, Path]) -> bool:
+    return bool(files) and all(name.startswith(("hours-", "unavailable-")) for name in files)
+
+
 def _read_usage(files: Mapping[str, Path], unknown: UnknownFields, notes: list[str]) -> pa.Table:
-    measures = (
-        "requests",
-        "input_tokens",
-        "cache_read_tokens",
-        "cache_write_tokens",
-        "output_tokens",
-        "reasoning_tokens",
-    )
-    table = Table(METERED_USAGE, measures=measures, add=add_counts)
+    table = Table(METERED_USAGE, measures=MEASURES, add=add_counts)
     strange_tiers: set[str] = set()
     results = read_buckets(files, "usage-", unknown, day_field="start_time", bucket_fields=BUCKET_FIELDS)
     for where, day, result in results:
-        unknown.look(result, USAGE_FIELDS, "usage")
-        uncached, cached, written = split_input(result, where)
-        table.add(
-            {
-                "usage_date": day,
-                "sub_account_id": read_text(result, "project_id", where=where),
-                "api_key_id": read_text(result, "api_key_id", where=where),
-                "model": read_text(result, "model", where=where),
-                "pricing_tier": pricing_tier(result, where, strange_tiers),
-                "requests": read_count(result, "num_model_requests", where=where),
-                "input_tokens": uncached,
-                "cache_read_tokens": cached,
-                "cache_write_tokens": written,
-                "output_tokens": read_count(result, "output_tokens", where=where),
-            }
-        )
+        table.add({"usage_date": day, **_read_metered(result, where, unknown, strange_tiers)})
+    _note_meters(files, strange_tiers, notes, "these days")
+    return table.to_arrow()
+
+
+def _read_hours(files: Mapping[str, Path], unknown: UnknownFields, notes: list[str]) -> pa.Table:
+    table = Table(METERED_HOURS, measures=MEASURES, add=add_counts)
+    strange_tiers: set[str] = set()
+    results = read_hours(files, "hours-", unknown, hour_field="start_time", bucket_fields=BUCKET_FIELDS)
+    for where, hour, result in results:
+        table.add({"usage_hour": hour.replace(tzinfo=None), **_read_metered(result, where, unknown, strange_tiers)})
+    _note_meters(files, strange_tiers, notes, "these hours")
+    return table.to_arrow()
+
+
+def _read_metered(
+    result: Mapping[str, Any], where: str, unknown: UnknownFields, strange_tiers: set[str]
+) -> dict[str, Any]:
+    """What both the daily and the hourly report say, whatever the kind of usage."""
+    unknown.look(result, USAGE_FIELDS, "usage")
+    kind = where.partition(" ")[0].partition("-")[2].rpartition("-")[0]
+    uncached, cached, written = split_input(result, where)
+    field, unit = QUANTITIES.get(kind, (None, None))
+    quantity = read_decimal(result, field, where=where) if field else None
+    return {
+        "sub_account_id": read_text(result, "project_id", where=where),
+        "api_key_id": read_text(result, "api_key_id", where=where),
+        "model": read_text(result, "model", where=where),
+        "pricing_tier": pricing_tier(result, where, strange_tiers),
+        "requests": read_count(result, "num_model_requests", where=where),
+        "input_tokens": uncached,
+        "cache_read_tokens": cached,
+        "cache_write_tokens": written,
+        "output_tokens": read_count(result, "output_tokens", where=where),
+        "usage_kind": kind,
+        "quantity": None if quantity is None else to_scale(quantity),
+        "quantity_unit": None if quantity is None else unit,
+    }
+
+
+def _note_meters(files: Mapping[str, Path], strange_tiers: set[str], notes: list[str], when: str) -> None:
     for name in sorted(files):
         if name.startswith("unavailable-"):
             document = read_document(files[name], name=name)
-            notes.append(f"usage of {document.get('kind')} is not available for these days: {document.get('refused')}")
+            notes.append(f"usage of {document.get('kind')} is not available for {when}: {document.get('refused')}")
     notes.extend(f"unknown service tier {tier[:64]!r}: pricing tier left open" for tier in sorted(strange_tiers))
-    return table.to_arrow()
 
 
 def split_input(result: Mapping[str, Any], where: str) -> tuple[int | None, int | None, int | None]:

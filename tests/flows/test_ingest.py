@@ -19,7 +19,7 @@ from tests.connectors.aws_data_exports.world import _Folder
 from tests.connectors.billing_files import AwsExport, focus_row, parquet
 from tests.flows.ingesting import Company
 from tests.servers.json_api import serve
-from tests.servers.openai import Cost, OpenAIStub
+from tests.servers.openai import Cost, OpenAIStub, Usage
 from tests.warehouse.bills import focus_row as focus_csv_row
 from warehouse.errors import CurrencyError
 
@@ -110,6 +110,39 @@ def test_an_answer_that_says_the_same_in_other_bytes_is_no_news(company: Company
         api.costs.append(Cost(date(2026, 1, 19), Decimal(1), "web search", "proj_a"))
         changed = company.run()
         assert (company.news(changed, "openai"), company.billed()) == (1, total + 1)
+
+
+def test_hours_of_usage_stand_for_the_estimated_lane(company: Company) -> None:
+    with openai(company) as api:
+        api.usage = [
+            Usage(date(2026, 1, day), "gpt-5-nano-2025-08-07", "proj_a", "key_1", 1000, 400, 0, 77, 3, hour=hour)
+            for day in (5, 18, 19, 20)
+            for hour in (3, 8, 10)
+        ]
+        run = company.run(build=True)  # at 10:30 on the 20th: the hour of 10 is not over
+        assert not run.failures
+        hours = "SELECT usage_hour, model, sub_account_id, calls, input_tokens FROM core.usage_hourly ORDER BY 1"
+        found = company.ask(hours)
+        assert [(row[0].day, row[0].hour) for row in found] == [
+            (18, 3), (18, 8), (18, 10), (19, 3), (19, 8), (19, 10), (20, 3), (20, 8)
+        ]  # fmt: skip
+        assert set(found[0][1:]) == {"gpt-5-nano", "proj_a", 3, 600}
+        asked = len(api.requests)
+        api.usage = [usage for usage in api.usage if usage.day.day != 19]
+        company.now += timedelta(days=1)
+        company.run(build=True)
+        hourly = [request for request in api.requests[asked:] if request.query.get("bucket_width") == ["1h"]]
+        assert {request.query["start_time"][0] for request in hourly} == {"1768780800"}  # 2026-01-19
+        assert [row[0].day for row in company.ask(hours)] == [18, 18, 18, 20, 20, 20]
+
+
+def test_hours_that_cannot_be_read_hold_up_no_bill(company: Company) -> None:
+    with openai(company) as api:
+        api.hours_denied = True
+        run = company.run()
+        assert not run.failures
+        assert company.billed() > 0
+        assert any("its hourly usage could not be read" in notice for notice in run.notices)
 
 
 def test_a_refused_key_is_said_once_and_asked_once(company: Company) -> None:

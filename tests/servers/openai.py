@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -24,7 +24,22 @@ USAGE_GROUPS = {
     "images": frozenset({"project_id", "user_id", "api_key_id", "model", "size", "source"}),
     "audio_speeches": frozenset({"project_id", "user_id", "api_key_id", "model"}),
     "audio_transcriptions": frozenset({"project_id", "user_id", "api_key_id", "model"}),
+    "vector_stores": frozenset({"project_id"}),
+    "code_interpreter_sessions": frozenset({"project_id"}),
+    "file_search_calls": frozenset({"project_id", "user_id", "api_key_id", "vector_store_id"}),
+    "web_search_calls": frozenset({"project_id", "user_id", "api_key_id", "model", "context_level"}),
 }
+# What each kind says beside tokens and requests.
+FIELDS = {
+    "images": "images",
+    "audio_speeches": "characters",
+    "audio_transcriptions": "seconds",
+    "vector_stores": "usage_bytes",
+    "code_interpreter_sessions": "num_sessions",
+    "file_search_calls": "num_requests",
+    "web_search_calls": "num_requests",
+}
+WITHOUT_TOKENS = frozenset(FIELDS) - {"images"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,8 @@ class Usage:
     batch: bool = False
     service_tier: str = "default"
     kind: str = "completions"
+    quantity: int = 0  # images, characters, seconds, …
+    hour: int = 0
 
 
 @dataclass
@@ -68,6 +85,7 @@ class OpenAIStub(JsonApi):
     endless_pages: bool = False
     repeat_cursor: bool = False
     usage_lookback_exceeded: bool = False
+    hours_denied: bool = False
     served_endless: int = 0
 
     def answer(self, request: Request) -> Any:
@@ -117,17 +135,22 @@ class OpenAIStub(JsonApi):
                 **self.unknown_fields,
             }
             optional = frozenset({*COST_GROUPS, "quantity", "quantity_unit"})
-            buckets.setdefault(day, []).append(self.vary_record(result, optional=optional))
-        return self._page(request, start, end, buckets, default_limit=7)
+            buckets.setdefault(_seconds(day), []).append(self.vary_record(result, optional=optional))
+        return self._page(request, _seconds(start), _seconds(end), buckets, default_limit=7)
 
     def _usage(self, request: Request, kind: str) -> dict[str, Any]:
         groups = group_by(request, USAGE_GROUPS[kind])
         if self.usage_lookback_exceeded:
             raise RefusalError(400, _error("start_time is too far in the past", "reporting_lookback_exceeded"))
-        start, end = self._days(request, largest_limit=31)
-        buckets: dict[date, list[dict[str, Any]]] = {}
+        is_hourly = request.query.get("bucket_width") == ["1h"]
+        if is_hourly and self.hours_denied:
+            raise RefusalError(403, _error("hourly usage needs another scope", "forbidden"))
+        step = 3600 if is_hourly else DAY_SECONDS
+        start, end = self._seconds_asked(request, largest_limit=168 if is_hourly else 31)
+        buckets: dict[int, list[dict[str, Any]]] = {}
         for usage in self.usage:
-            if usage.kind != kind or not start <= usage.day < end:
+            begin = _seconds(usage.day) + (usage.hour * 3600 if is_hourly else 0)
+            if usage.kind != kind or not start <= begin < end:
                 continue
             result: dict[str, Any] = {
                 "object": f"organization.usage.{kind}.result",
@@ -142,11 +165,20 @@ class OpenAIStub(JsonApi):
                 result["input_cache_write_tokens"] = written or None
                 if not self.vary or self.rng.random() < 0.5:
                     result["input_uncached_tokens"] = usage.input_tokens - cached - written
+            if kind in FIELDS:
+                result[FIELDS[kind]] = usage.quantity
+            if kind in WITHOUT_TOKENS:
+                del result["input_tokens"]
             optional = frozenset({*USAGE_GROUPS[kind], "input_cache_write_tokens"})
-            buckets.setdefault(usage.day, []).append(self.vary_record(result, optional=optional))
-        return self._page(request, start, end, buckets, default_limit=7)
+            buckets.setdefault(begin, []).append(self.vary_record(result, optional=optional))
+        return self._page(request, start, end, buckets, default_limit=24 if is_hourly else 7, step=step)
 
     def _days(self, request: Request, *, largest_limit: int) -> tuple[date, date]:
+        start, end = self._seconds_asked(request, largest_limit=largest_limit)
+        return _day(start), _day(end)
+
+    def _seconds_asked(self, request: Request, *, largest_limit: int) -> tuple[int, int]:
+        widths = ["1d"] if largest_limit != 168 else ["1h"]
         try:
             start = int(request.query["start_time"][0])
             end = int(request.query["end_time"][0])
@@ -155,18 +187,19 @@ class OpenAIStub(JsonApi):
             raise RefusalError(400, _error("start_time is required", "invalid_request")) from None
         if not 1 <= limit <= largest_limit:
             raise RefusalError(400, _error(f"limit must be between 1 and {largest_limit}", "invalid_request"))
-        if request.query.get("bucket_width", ["1d"]) != ["1d"]:
-            raise RefusalError(400, _error("this stub knows daily buckets only", "invalid_request"))
-        return _day(start), _day(end)
+        if request.query.get("bucket_width", ["1d"]) != widths:
+            raise RefusalError(400, _error("no such bucket_width here", "invalid_request"))
+        return start, end
 
     def _page(
         self,
         request: Request,
-        start: date,
-        end: date,
-        buckets: dict[date, list[dict[str, Any]]],
+        start: int,
+        end: int,
+        buckets: dict[int, list[dict[str, Any]]],
         *,
         default_limit: int,
+        step: int = DAY_SECONDS,
     ) -> dict[str, Any]:
         query = {key: value for key, value in request.query.items() if key != "page"}
         offset = 0
@@ -175,7 +208,7 @@ class OpenAIStub(JsonApi):
             if cursor["query"] != query:
                 raise RefusalError(400, _error("the page cursor belongs to another query", "invalid_page"))
             offset = cursor["offset"]
-        days = [start + timedelta(days=n) for n in range((end - start).days)]
+        days = range(start, end, step)
         limit = int(request.query.get("limit", [str(default_limit)])[0])
         shown = days[offset : offset + self.pick_page_size(limit)]
         after = offset + len(shown)
@@ -189,8 +222,8 @@ class OpenAIStub(JsonApi):
             self.vary_record(
                 {
                     "object": "bucket",
-                    "start_time": _seconds(day),
-                    "end_time": _seconds(day) + DAY_SECONDS,
+                    "start_time": day,
+                    "end_time": day + step,
                     "results": buckets.get(day, []),
                 }
             )

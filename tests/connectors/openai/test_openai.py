@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,48 @@ def test_every_kind_of_usage_is_metered(stub: OpenAIStub, tmp_path: Path) -> Non
     ]
     assert rows["text-embedding-3-small"]["input_tokens"] == 500
     assert rows["gpt-image-1"]["requests"] == 4
+
+
+def test_what_is_not_metered_in_tokens_has_its_own_quantity(stub: OpenAIStub, tmp_path: Path) -> None:
+    kinds = {
+        "images": ("images", 3),
+        "audio_speeches": ("characters", 5000),
+        "audio_transcriptions": ("seconds", 61),
+        "vector_stores": ("bytes", 10**10),
+        "code_interpreter_sessions": ("sessions", 4),
+        "file_search_calls": ("calls", 8),
+        "web_search_calls": ("calls", 9),
+    }
+    stub.usage = [Usage(DAY, "m", "proj_a", kind=kind, quantity=count) for kind, (_, count) in kinds.items()]
+    ledger = Ledger(tmp_path)
+    ledger.run(connect(stub), Window(DAY, DAY + timedelta(days=1)))
+    found = {
+        row["usage_kind"]: (row["quantity_unit"], row["quantity"])
+        for _, layout, row in ledger.rows
+        if layout == "metered_usage"
+    }
+    assert found == kinds
+    assert not ledger.notes
+
+
+def test_hours_are_read_page_by_page_and_refused_kinds_are_told(stub: OpenAIStub, tmp_path: Path) -> None:
+    stub.usage = [
+        Usage(DAY + timedelta(days=day), "gpt-5-nano", "proj_a", None, 1000, 400, 0, 77, 3, hour=hour)
+        for day in range(3)
+        for hour in (0, 7, 23)
+    ]
+    since = datetime(2026, 1, 4, tzinfo=UTC)
+    connector = connect(stub, usage=["completions", "embeddings"])
+    [ref] = connector.discover_hours(since, since + timedelta(days=2, hours=8))
+    assert (ref.replaces, ref.window) == ("hours", Window(DAY, DAY + timedelta(days=3)))
+    files = {}
+    for payload in connector.fetch(ref):
+        files[payload.name] = tmp_path / payload.name
+        files[payload.name].write_bytes(b"".join(payload.chunks))
+    rows = table(connector.parse(files), "metered_hours").to_pylist()
+    assert [row["usage_hour"].hour for row in rows] == [0, 7, 23, 0, 7, 23, 0, 7]
+    assert {(row["input_tokens"], row["cache_read_tokens"], row["requests"]) for row in rows} == {(600, 400, 3)}
+    assert len(stub.requests) == 2
 
 
 def test_a_day_that_was_not_asked_for_is_an_error(stub: OpenAIStub, tmp_path: Path) -> None:
