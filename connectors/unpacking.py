@@ -6,9 +6,6 @@ both bounds below is refused with its size, before it fills memory, disk or hour
 
 from __future__ import annotations
 
-import gzip
-from typing import IO
-
 from connectors.errors import PayloadError
 
 FREE_BYTES = 256 << 20  # whatever the ratio, so much is read
@@ -35,16 +32,6 @@ class Meter:
                 f"{self._packed_bytes:,} bytes unpack to more than {self._limit:,}", where=self._where, cure=_CURE
             )
         return part
-
-
-class MeteredLines:
-    """A gzip stream read by lines, metered; also where one line never ends."""
-
-    def __init__(self, stream: IO[bytes] | gzip.GzipFile, meter: Meter) -> None:
-        self._stream, self._meter = stream, meter
-
-    def readline(self, limit: int = -1, /) -> bytes:
-        return self._meter.count(self._stream.readline(limit))
 
 
 def check_parquet_size(file_bytes: int, *, rows: int, unpacked_bytes: int, where: str) -> None:

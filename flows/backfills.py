@@ -154,16 +154,16 @@ def plan_backfill(
             loaded = read_loaded_identities(snapshot)
     for one in sources:
         for part in month_windows(window):
-            yield _plan_window(one, part, loaded, is_last=part.end == window.end)
+            yield _plan_window(settings, one, part, loaded, is_last=part.end == window.end)
 
 
 def _plan_window(
-    source: SourceSettings, part: Window, loaded: set[tuple[str, str, str]], *, is_last: bool
+    settings: Settings, source: SourceSettings, part: Window, loaded: set[tuple[str, str, str]], *, is_last: bool
 ) -> PlannedWindow:
     import os
 
     try:
-        connector = connect_source(source, os.environ)
+        connector = connect_source(source, os.environ, home=settings.home)
         refs = [ref for ref in connector.discover(part) if speaks_for(ref, part, is_last=is_last)]
         new = [ref for ref in refs if ref.identity is None or (source.name, ref.scope, ref.identity) not in loaded]
         prices = tuple(connector.price(ref) for ref in new) if isinstance(connector, Priced) else ()

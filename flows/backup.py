@@ -23,6 +23,7 @@ from flows.backup_places import MANIFEST, Place, open_place
 from flows.errors import FlowError
 from flows.run import Home
 from flows.settings import Settings
+from flows.user_ids import KEY_FILE
 
 LOCK_WAIT_SECONDS = 3600.0
 READ_BYTES = 1 << 20
@@ -113,6 +114,9 @@ def _write_files(settings: Settings, folder: Path, *, with_landing: bool, wait_s
         (folder / "warehouse").mkdir()
         for name, path in present.items():
             shutil.copyfile(path, folder / "warehouse" / name)
+        if (home.root / KEY_FILE).exists():  # without it the users of old and new telemetry would differ
+            shutil.copyfile(home.root / KEY_FILE, folder / KEY_FILE)
+            (folder / KEY_FILE).chmod(0o600)
         copy = StateStore(f"sqlite:///{folder / STATE}")
         copy.create()
         state.copy_to(copy)
@@ -234,6 +238,9 @@ def _put_in_place(settings: Settings, home: Home, folder: Path, wait_seconds: fl
             target = home.root / "warehouse" / path.name
             target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
             os.replace(path, target)
+        if (folder / KEY_FILE).exists():
+            shutil.copyfile(folder / KEY_FILE, home.root / KEY_FILE)
+            (home.root / KEY_FILE).chmod(0o600)
         state = StateStore(settings.state_url)
         state.create()
         restored_state.copy_to(state)

@@ -124,7 +124,7 @@ class Run:
 
     def connect(self, source: SourceSettings) -> Connector:
         """The source's connector, with its secrets resolved."""
-        return connect_source(source, self.environment)
+        return connect_source(source, self.environment, home=self.home.root)
 
     @contextmanager
     def timed(self, title: str) -> Iterator[None]:

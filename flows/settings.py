@@ -34,6 +34,7 @@ from flows.errors import SettingsError
 from flows.references import check_references, has_reference, resolve
 from flows.settings_errors import explain, nearest
 from flows.strict_yaml import StrictYamlError, load_strict_yaml
+from flows.user_ids import with_hash_key
 
 DEFAULT_CONFIG = "trendbreak.yml"
 _SOURCE_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
@@ -197,10 +198,16 @@ class Settings(_Strict):
         raise SettingsError(f"no source is named {name!r}{nearest(name, [s.name for s in self.sources])}")
 
 
-def connect_source(source: SourceSettings, environment: Mapping[str, str]) -> Connector:
-    """The source's connector, with its references resolved. Raises SettingsError or ConfigError."""
+def connect_source(source: SourceSettings, environment: Mapping[str, str], *, home: Path | None = None) -> Connector:
+    """The source's connector, with its references resolved. Raises SettingsError or ConfigError.
+
+    `home`: whose own key hashes the users of telemetry where no key is configured; it is made if need be.
+    """
     try:
-        return connect(source.type, name=source.name, options=source.resolved(environment))
+        options = source.resolved(environment)
+        if home is not None:
+            options = with_hash_key(connector_class(source.type), options, home, environment)
+        return connect(source.type, name=source.name, options=options)
     except ValidationError as error:
         model = connector_class(source.type).Options
         raise SettingsError(explain("once resolved", _problems(error), model)) from None

@@ -22,7 +22,7 @@ RUNS_SHOWN = 3
 def show_status(settings: Settings, console: Console, *, now: datetime) -> bool:
     """Print it; True when every configured source is in and not late, the last run went well, and no message waits."""
     from flows.report.fill import build_report, is_late
-    from warehouse.reads import open_snapshot, read_freshness, read_published_at, read_reported
+    from warehouse.reads import open_snapshot, read_freshness, read_published_at, read_reported, read_telemetry_issues
     from warehouse.state import StateStore
 
     home = Home(settings.home)
@@ -31,11 +31,14 @@ def show_status(settings: Settings, console: Console, *, now: datetime) -> bool:
         published_at = read_published_at(snapshot)
         freshness = {row["source_name"]: row for row in read_freshness(snapshot, as_of=today)}
         reported = read_reported(snapshot)
+        issues = read_telemetry_issues(snapshot)
     state = StateStore(settings.state_url)
     waiting = state.pending()
     runs = state.list_runs()[-RUNS_SHOWN:]
     console.print(Text(f"published {published_at:%Y-%m-%d %H:%M} UTC: {home.published}"))
     console.print(_sources(settings, freshness))
+    for line in _telemetry(issues):
+        console.print(Text(line))
     if reported["data_through"] is not None:
         report = build_report(
             home.published,
@@ -116,3 +119,12 @@ def _sources(settings: Settings, freshness: Mapping[str, Mapping[str, Any]]) -> 
         )
         table.add_row(*(Text("–" if cell is None else str(cell)) for cell in cells))
     return table
+
+
+def _telemetry(issues: list[dict[str, object]]) -> list[str]:
+    """One line per telemetry source that has something wrong; `trendbreak query telemetry` has the rest."""
+    found: dict[str, list[str]] = {}
+    for row in issues:
+        text = f"{str(row['issue']).replace('_', ' ')} {row['occurrences']:,} ({row['treatment']})"
+        found.setdefault(str(row["source_name"]), []).append(text)
+    return [f"telemetry {name}: {', '.join(texts)}; see `trendbreak query telemetry`" for name, texts in found.items()]

@@ -105,6 +105,11 @@ def read_loaded_identities(con: duckdb.DuckDBPyConnection) -> set[tuple[str, str
     return {(row["source_name"], row["scope"], row["identity"]) for row in _rows(con, "loaded_identities")}
 
 
+def read_telemetry_issues(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """What is wrong in telemetry: source_name, issue, treatment and occurrences, the most frequent first."""
+    return _rows(con, "telemetry_issues")
+
+
 def _rows(con: duckdb.DuckDBPyConnection, name: str, **parameters: Any) -> list[dict[str, Any]]:
     result = con.execute(render(f"reads/{name}.sql"), parameters)
     names = [column[0] for column in result.description]

@@ -1,4 +1,4 @@
-"""Our own telemetry: one JSON object per AI call, in files of a folder."""
+"""Our own telemetry: one record per AI call, as JSON lines or Parquet, in a folder or on S3."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ from typing import ClassVar, Literal
 
 from connectors import base
 from connectors.base import CheckResult, DeliveryRef, Parsed, Payload, Window
-from connectors.events.fetch import check_folder, discover_files, fetch_file
+from connectors.calls.files import discover_files
+from connectors.calls.options import TelemetryFileOptions
+from connectors.events.fetch import SUFFIXES, VERSION, check_files, fetch_file
 from connectors.events.parse import parse_files
-from connectors.http_api import ApiKey
 
 
-class EventsOptions(base.Options):
-    """`location` is a file or a folder; without `user_hash_key` user ids are dropped."""
-
-    location: str
-    user_hash_key: ApiKey | None = None
+class EventsOptions(TelemetryFileOptions):
+    """`location`: a folder, one file, or s3://bucket/prefix; the other keys are every telemetry source's."""
 
 
 class Events:
-    """The `events` source. See README.md for fields, grain, units, rules and quirks."""
+    """The `events` source. See README.md for endpoint, grain, units, lag and quirks, docs/events.md for the fields."""
 
     Options: ClassVar[type[base.Options]] = EventsOptions
     type: ClassVar[str] = "events"
@@ -34,18 +32,14 @@ class Events:
         self.options = options
 
     def check(self) -> list[CheckResult]:
-        return check_folder(self.options.location, hash_key=self._hash_key())
+        return check_files(self.options)
 
     def discover(self, window: Window) -> Iterable[DeliveryRef]:
         """Every file, whatever `window` is: which days a file holds is known only by reading it."""
-        return discover_files(self.options.location, window, source_name=self.name, hash_key=self._hash_key())
+        return discover_files(self.options, window, source_name=self.name, suffixes=SUFFIXES, version=VERSION)
 
     def fetch(self, ref: DeliveryRef) -> Iterator[Payload]:
-        return fetch_file(ref, hash_key=self._hash_key())
+        return fetch_file(ref, self.options)
 
     def parse(self, files: Mapping[str, Path]) -> Parsed:
         return parse_files(files)
-
-    def _hash_key(self) -> bytes | None:
-        key = self.options.user_hash_key
-        return key.get_secret_value().encode() if key else None

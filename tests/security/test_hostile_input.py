@@ -1,7 +1,6 @@
 """Bills, tags, manifests and files that mean harm: each is stopped, or passes as the plain text that it is."""
 
 import gzip
-import io
 import json
 import time
 from datetime import timedelta
@@ -16,7 +15,7 @@ import pytest
 
 from connectors import unpacking
 from connectors.errors import ConnectorError, PayloadError
-from connectors.events.fetch import MeteredLines
+from connectors.events import Events
 from connectors.focus_files import FocusFiles
 from connectors.tabular_files import read_table_file
 from flows.direct import run_direct
@@ -129,14 +128,14 @@ def _window() -> Any:
     return Window(first_day(), first_day(1))
 
 
-def test_a_bomb_of_one_endless_line_of_telemetry_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bomb_of_one_endless_line_of_telemetry_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpacking, "FREE_BYTES", 1 << 20)
-    packed = gzip.compress(b"x" * (8 << 20))
-    stream = MeteredLines(
-        gzip.GzipFile(fileobj=io.BytesIO(packed)), unpacking.Meter(len(packed), where="calls.jsonl.gz")
-    )
-    with pytest.raises(PayloadError, match=r"calls\.jsonl\.gz"):
-        list(iter(lambda: stream.readline(1 << 16), b""))
+    (tmp_path / "calls.jsonl.gz").write_bytes(gzip.compress(b"x" * (8 << 20)))
+    source = Events(name="calls", options=Events.Options.model_validate({"location": str(tmp_path)}))
+    [ref] = source.discover(_window())
+    with pytest.raises(PayloadError, match=r"calls\.jsonl\.gz.*unpack to more than"):
+        for payload in source.fetch(ref):
+            assert b"x" * 100 not in b"".join(payload.chunks)
 
 
 def test_an_honest_file_that_packs_well_is_read(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from connectors.base import Connector, DeliveryRef, FileScan, Parsed, Rows, Window
 
-DAY_COLUMNS = {"charges": "charge_date", "metered_usage": "usage_date", "calls": "called_at"}
+DAY_COLUMNS = {"charges": "charge_date", "metered_usage": "usage_date", "calls": "called_at", "outcomes": "outcome_at"}
 
 
 class Ledger:
@@ -64,7 +64,7 @@ class Ledger:
         for _, layout, row in self.rows:
             if layout == "charges":
                 sums[day_of(layout, row)] += row["effective_cost"]
-            elif layout == "calls":
+            elif layout in ("calls", "outcomes"):
                 sums[day_of(layout, row)] += 1
         return {day: total for day, total in sums.items() if total}
 
@@ -75,10 +75,12 @@ def day_of(layout: str, row: dict[str, Any]) -> date:
 
 
 def read_part(part: Rows | FileScan) -> Iterable[tuple[str, dict[str, Any]]]:
+    if part.layout == "telemetry_issues":
+        return []  # what was counted: no rows of the source
     if isinstance(part, Rows):
         return [(part.layout, row) for row in part.table.to_pylist()]
-    if part.layout == "calls":
-        return [("calls", row) for row in scan(part).to_pylist()]
+    if part.layout in ("calls", "outcomes"):
+        return [(part.layout, row) for row in scan(part).to_pylist()]
     # Bills in FOCUS terms; other layouts join when their staging models do.
     return [
         (

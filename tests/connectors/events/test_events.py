@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hmac
+import io
 import json
 import os
 import tracemalloc
@@ -17,9 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.base import FileScan, Parsed, Window
+from connectors.calls import json_lines
+from connectors.calls.json_lines import project_lines
+from connectors.calls.projection import Projection
 from connectors.errors import ConfigError, IncompleteDelivery, PayloadError
 from connectors.events import Events, EventsOptions
-from connectors.events import fetch as events_fetch
 from connectors.schema import CALLS
 from tests.connectors.conformance.ledger import Ledger, scan
 
@@ -119,7 +122,7 @@ def test_a_call_becomes_a_row_of_the_allow_list(drop: Drop) -> None:
 
 def test_the_parquet_has_the_schema_exactly(drop: Drop) -> None:
     _, parsed = drop.read(line())
-    [part] = parsed.parts
+    part = parsed.parts[0]
     assert isinstance(part, FileScan)
     assert pa.parquet.read_schema(part.files[0]).equals(CALLS)
     assert dict(part.columns) == {name: name for name in CALLS.names}
@@ -317,7 +320,8 @@ def test_check_shows_what_is_wrong_with_the_newest_file(drop: Drop) -> None:
 
 
 def test_a_line_without_end_is_not_read_into_memory(drop: Drop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events_fetch, "LONGEST_LINE_BYTES", 1000)
+    monkeypatch.setattr(json_lines, "LONGEST_LINE_BYTES", 1000)
+    monkeypatch.setattr(json_lines, "BLOCK_BYTES", 500)
     rows, _ = drop.read(line() + '{"prompt": "' + "x" * 100_000 + '"}\n' + line())
     assert len(rows) == 2
     assert drop.report()["rejected"] == {"longer than 16 MiB": {"count": 1, "lines": [2]}}
@@ -359,18 +363,23 @@ CLEAN = st.fixed_dictionaries(
 @given(records=st.lists(CLEAN, max_size=6))
 def test_the_fast_way_and_the_careful_way_agree(records: list[dict[str, Any]]) -> None:
     """A batch is checked column by column if it is clean, else row by row; one bad line changes no other."""
-    together = events_fetch.Projection(b"key")
     lines = [(json.dumps(record) + "\n").encode() for record in records]
-    rows = [row for columns in together.columns(iter(lines)) for row in zip(*columns, strict=True)]
-    alone: list[tuple[Any, ...]] = []
+    together = Projection(b"key")
+    rows = project(together, b"".join(lines))
+    alone: list[dict[str, Any]] = []
     rejected = 0
     for single in lines:
-        projection = events_fetch.Projection(b"key")
-        alone += [row for columns in projection.columns(iter([single])) for row in zip(*columns, strict=True)]
+        projection = Projection(b"key")
+        # Two lines with a blank one between them are never read as a table.
+        alone += project(projection, b"\n" + single)
         rejected += projection.rejected_lines
     assert rows == alone
     assert together.rejected_lines == rejected
     assert json.loads(together.report())["calls"] == len(rows)
+
+
+def project(projection: Projection, content: bytes) -> list[dict[str, Any]]:
+    return [row for batch in project_lines(io.BytesIO(content), projection) for row in batch.to_pylist()]
 
 
 def test_equal_files_make_equal_bytes(drop: Drop) -> None:
@@ -384,6 +393,6 @@ def test_equal_files_make_equal_bytes(drop: Drop) -> None:
 def test_an_empty_file_is_an_empty_table(drop: Drop) -> None:
     rows, parsed = drop.read("")
     assert rows == []
-    [part] = parsed.parts
+    part = parsed.parts[0]
     assert isinstance(part, FileScan)
     assert scan(part).num_rows == 0

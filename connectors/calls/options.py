@@ -1,0 +1,53 @@
+"""The keys that every telemetry source accepts."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from connectors import base
+from connectors.calls.projection import Projection
+from connectors.http_api import ApiKey
+from connectors.object_storage import LocationOptions
+
+
+class CallsOfOthers(BaseModel):
+    """Calls that another source is the source of record for; a key that is left out stands for any."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    feature: str | None = None
+    provider: str | None = None
+
+    @model_validator(mode="after")
+    def _names_something(self) -> CallsOfOthers:
+        if self.feature is None and self.provider is None:
+            raise ValueError("name a feature, a provider, or both")
+        return self
+
+
+class TelemetryOptions(base.Options):
+    """`user_hash_key`: the key under which user ids are hashed; a run gives the home's own where none is set.
+
+    `leave_out`: calls, by feature and provider, that another source reports and that would count twice.
+    """
+
+    user_hash_key: ApiKey | None = None
+    leave_out: tuple[CallsOfOthers, ...] = ()
+
+    def hash_key(self) -> bytes | None:
+        return self.user_hash_key.get_secret_value().encode() if self.user_hash_key else None
+
+    def projection(self) -> Projection:
+        return Projection(self.hash_key(), [(one.feature, one.provider) for one in self.leave_out])
+
+    def fingerprint(self, version: int) -> str:
+        """Changes with the reader's `version` and whatever else decides what is read of the same bytes."""
+        import hashlib
+        import hmac
+
+        said = self.model_dump_json(exclude={"user_hash_key", "location"})
+        key = hmac.digest(self.hash_key() or b"", b"trendbreak projection", "sha256").hex()
+        return f"v{version}-{hashlib.sha256(f'{said}{key}'.encode()).hexdigest()[:12]}"
+
+
+class TelemetryFileOptions(TelemetryOptions, LocationOptions):
+    """Telemetry in files of a folder or of s3://bucket/prefix."""

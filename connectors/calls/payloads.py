@@ -1,0 +1,83 @@
+"""What is landed of telemetry: the projection and what was counted, and nothing else."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from connectors.base import Payload
+from connectors.calls.projection import Projection
+from connectors.schema import CALLS, OUTCOMES
+
+CALLS_FILE = "calls.parquet"
+OUTCOMES_FILE = "outcomes.parquet"
+REJECTS_FILE = "rejects.json"
+ROW_GROUP_ROWS = 60_000
+
+
+def call_payloads(batches: Iterable[pa.RecordBatch], projection: Projection) -> Iterator[Payload]:
+    """`calls.parquet`, then `rejects.json`, whose chunks are known once the first has been consumed."""
+    yield Payload(CALLS_FILE, _parquet_chunks(batches, CALLS))
+    yield Payload(REJECTS_FILE, _report(projection))
+
+
+def outcome_payloads(batches: Iterable[pa.RecordBatch], projection: Projection) -> Iterator[Payload]:
+    """`outcomes.parquet`, then `rejects.json`."""
+    yield Payload(OUTCOMES_FILE, _parquet_chunks(batches, OUTCOMES))
+    yield Payload(REJECTS_FILE, _report(projection))
+
+
+def call_and_outcome_payloads(
+    batches: Iterable[pa.RecordBatch], outcomes: Iterable[pa.RecordBatch], projection: Projection
+) -> Iterator[Payload]:
+    """Calls, the outcomes that were found beside them, and what was counted."""
+    yield Payload(CALLS_FILE, _parquet_chunks(batches, CALLS))
+    yield Payload(OUTCOMES_FILE, _parquet_chunks(outcomes, OUTCOMES))
+    yield Payload(REJECTS_FILE, _report(projection))
+
+
+def outcome_batch(rows: Iterable[Mapping[str, Any]]) -> pa.RecordBatch:
+    """Rows of OUTCOMES."""
+    return pa.RecordBatch.from_pylist([dict(row) for row in rows], schema=OUTCOMES)
+
+
+def _report(projection: Projection) -> Iterator[bytes]:
+    yield projection.report()
+
+
+def _parquet_chunks(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[bytes]:
+    sink = _Chunks()
+    with pq.ParquetWriter(pa.PythonFile(sink, mode="w"), schema, compression="zstd") as writer:
+        waiting: list[pa.RecordBatch] = []
+        for batch in batches:
+            waiting.append(batch)
+            if sum(one.num_rows for one in waiting) >= ROW_GROUP_ROWS:
+                writer.write_table(pa.Table.from_batches(waiting).combine_chunks())
+                waiting = []
+                yield sink.take()
+        if waiting:
+            writer.write_table(pa.Table.from_batches(waiting).combine_chunks())
+    yield sink.take()
+
+
+class _Chunks(io.RawIOBase):
+    """Keeps what was written until it is taken."""
+
+    def __init__(self) -> None:
+        self._written = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: object, /) -> int:
+        view = memoryview(data)  # type: ignore[arg-type]
+        self._written += view
+        return view.nbytes
+
+    def take(self) -> bytes:
+        taken, self._written = bytes(self._written), bytearray()
+        return taken
