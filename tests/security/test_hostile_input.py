@@ -134,8 +134,7 @@ def test_a_bomb_of_one_endless_line_of_telemetry_is_refused(tmp_path: Path, monk
     source = Events(name="calls", options=Events.Options.model_validate({"location": str(tmp_path)}))
     [ref] = source.discover(_window())
     with pytest.raises(PayloadError, match=r"calls\.jsonl\.gz.*unpack to more than"):
-        for payload in source.fetch(ref):
-            assert b"x" * 100 not in b"".join(payload.chunks)
+        [b"".join(payload.chunks) for payload in source.fetch(ref)]
 
 
 def test_an_honest_file_that_packs_well_is_read(tmp_path: Path) -> None:
