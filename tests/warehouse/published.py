@@ -56,7 +56,8 @@ def fill(wh: Warehouse) -> None:
         for task in range(4):
             at = f"{day} 10:0{task}:00+00"
             task_id = f"{n}-{task}"
-            calls.append({"called_at": at, "feature": "chat", "task_id": task_id, "outcome": "ok" if task else "bad"})
+            known = {"task_id": task_id, "outcome": "ok" if task else "bad", "user_hash": f"u{task}"}
+            calls.append({"called_at": at, "feature": "chat", **known})
         calls.append({"called_at": f"{day} 11:00:00+00", "feature": "chat", "task_id": f"{n}-0", "attempt": 2})
     charges.append(charge(-4, sub_account_id="chat", charge_category="Credit", charge_date=LAST))
     add_charges(wh, charges)

@@ -24,6 +24,11 @@
 --   cost_per_call_usd: per call.
 --   cost_per_task_usd: per task.
 --   cost_per_successful_task_usd: per successful task; all of the day's cost is in it, failures included.
+--   active_users: different users of the day's calls; null where no call names one.
+--   cost_per_active_user_usd: per active user.
+--   revenue_usd: revenue per unit × successful tasks, and the day's part of revenue per month, as features.yml has them;
+--     null where it has neither (revenue per user: marts.user_cost_monthly).
+--   margin_usd: revenue minus effective_cost_before_credits_usd.
 --   is_zero_success: outcomes are known, none is a success, and the day cost something.
 --   is_outcome_settled: no more outcomes are to be expected for the day's tasks.
 --   is_settled: the day's cost is final as far as the feature's sources promise.
@@ -48,6 +53,12 @@ WITH usage AS (
     FROM core.usage
     GROUP BY feature, usage_date
 ),
+users AS (
+    SELECT feature, usage_date, count(DISTINCT user_hash) AS active_users
+    FROM priced_calls
+    WHERE user_hash IS NOT NULL
+    GROUP BY feature, usage_date
+),
 telemetry_end AS (
     SELECT max(usage_date) AS usage_date FROM core.usage
 ),
@@ -68,6 +79,9 @@ joined AS (
         d.usage_date,
         d.feature,
         u.* EXCLUDE (feature, usage_date),
+        a.active_users,
+        f.revenue_per_unit_usd * u.successful_tasks AS unit_revenue_usd,
+        f.revenue_per_month_usd / day(last_day(d.usage_date)) AS month_revenue_usd,
         c.effective_cost_usd,
         c.effective_cost_before_credits_usd,
         coalesce(c.basis, 'reported') AS basis,
@@ -75,6 +89,7 @@ joined AS (
         coalesce(c.is_settled, FALSE) AS is_settled
     FROM calendar AS d
     LEFT JOIN usage AS u ON u.feature = d.feature AND u.usage_date = d.usage_date
+    LEFT JOIN users AS a ON a.feature = d.feature AND a.usage_date = d.usage_date
     LEFT JOIN marts.feature_cost_daily AS c ON c.feature = d.feature AND c.charge_date = d.usage_date
     LEFT JOIN core.features AS f ON f.feature = d.feature
     CROSS JOIN telemetry_end AS t
@@ -102,6 +117,16 @@ SELECT
     (effective_cost_before_credits_usd / nullif(tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_task_usd,
     (effective_cost_before_credits_usd / nullif(successful_tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12)
         AS cost_per_successful_task_usd,
+    active_users::BIGINT AS active_users,
+    (effective_cost_before_credits_usd / nullif(active_users, 0))::DECIMAL(38, 9)::DECIMAL(38, 12)
+        AS cost_per_active_user_usd,
+    CASE WHEN coalesce(unit_revenue_usd, month_revenue_usd) IS NOT NULL
+        THEN coalesce(unit_revenue_usd, 0) + coalesce(month_revenue_usd::DECIMAL(38, 12), 0)
+    END::DECIMAL(38, 12) AS revenue_usd,
+    CASE WHEN coalesce(unit_revenue_usd, month_revenue_usd) IS NOT NULL
+        THEN coalesce(unit_revenue_usd, 0) + coalesce(month_revenue_usd::DECIMAL(38, 12), 0)
+            - effective_cost_before_credits_usd
+    END::DECIMAL(38, 12) AS margin_usd,
     coalesce(successful_tasks = 0 AND tasks_with_outcome > 0 AND effective_cost_before_credits_usd > 0, FALSE)
         AS is_zero_success,
     basis,

@@ -26,6 +26,13 @@ SELECT
     c.gpu_seconds,
     c.logged_cost_usd,
     p.price_id,
+    p.input_usd_per_million,
+    p.cache_read_usd_per_million,
+    coalesce(c.input_tokens, 0) + coalesce(c.cache_read_tokens, 0) + coalesce(c.cache_write_tokens, 0)
+        AS whole_input_tokens,
+    -- As if all were uncached input, at the usual relations of prices: what a call weighs that has no known price.
+    coalesce(c.input_tokens, 0) + 0.1 * coalesce(c.cache_read_tokens, 0) + 1.25 * coalesce(c.cache_write_tokens, 0)
+        + 5 * (coalesce(c.output_tokens, 0) + coalesce(c.reasoning_tokens, 0)) AS weighted_tokens,
     CASE
         WHEN coalesce(c.input_tokens, c.cache_read_tokens, c.cache_write_tokens, c.output_tokens, c.reasoning_tokens) IS NULL
             THEN CASE WHEN c.status = 'error' THEN 0 END

@@ -1,0 +1,132 @@
+-- What a million tokens of a self-hosted model costs, and what GPU hours without work cost.
+--
+-- Grain: one row per usage_date, feature, model and gpu_type. model is null where the telemetry saw no call that day.
+-- Calendar: days with a GPU charge only; absence is zero.
+-- Units: US dollars, effective cost before credits, of the whole machine; device hours; tokens of all kinds.
+-- Why a filter: inference only (GPU charges whose workload is training, fine-tuning or evaluation are left out).
+-- Model: a GPU's hours go to models by the GPU seconds that their calls tell, else by tokens. Utilisation is told hours
+--   ÷ paid hours; null where no call tells its GPU seconds. A day without any call of a feature that tells them on other
+--   days is idle, if telemetry heard from anybody.
+-- Columns:
+--   usage_date: UTC day.
+--   gpu_hours: device hours paid.
+--   busy_gpu_hours: device hours that served calls.
+--   utilisation: busy ÷ paid device hours, 6 decimals.
+--   tokens: input (cached or not) and output.
+--   cost_usd: all of it, the allocation basis.
+--   idle_cost_usd: dollars of the hours that served no call.
+--   busy_cost_usd: dollars of those that did, the usage basis.
+--   cost_per_million_tokens_usd: allocation basis: what a million tokens really cost, idle hours included.
+--   busy_cost_per_million_tokens_usd: usage basis: what they would cost if every hour were as busy.
+WITH metered_providers AS (
+    SELECT DISTINCT provider FROM core.charges WHERE ai_kind IN ('llm_api', 'ai_platform') AND provider IS NOT NULL
+),
+machines AS (
+    SELECT
+        charge_date,
+        source_name,
+        resource_id,
+        array_to_string(list_sort(list(DISTINCT gpu_type)), ', ') AS gpu_type
+    FROM core.allocations
+    WHERE ai_kind = 'gpu' AND resource_id IS NOT NULL
+    GROUP BY charge_date, source_name, resource_id
+),
+pools AS (
+    SELECT
+        a.charge_date AS usage_date,
+        a.feature,
+        coalesce(nullif(m.gpu_type, ''), a.gpu_type) AS gpu_type,
+        sum(a.gpu_hours) AS gpu_hours,
+        CASE WHEN count(*) = count(a.effective_cost_usd) THEN sum(a.effective_cost_usd) END AS cost_usd
+    FROM core.allocations AS a
+    LEFT JOIN machines AS m
+        ON m.charge_date = a.charge_date AND m.source_name = a.source_name AND m.resource_id = a.resource_id
+    WHERE (a.ai_kind = 'gpu' OR m.resource_id IS NOT NULL)
+      AND a.charge_category IS DISTINCT FROM 'Credit'
+      AND a.workload IN ('inference', 'unknown')
+    GROUP BY ALL
+),
+served AS (
+    SELECT
+        usage_date,
+        feature,
+        model,
+        sum(gpu_seconds) AS gpu_seconds,
+        sum(
+            coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
+            + coalesce(output_tokens, 0) + coalesce(reasoning_tokens, 0)
+        )::DECIMAL(38, 0) AS tokens
+    FROM core.usage
+    WHERE gpu_seconds > 0 OR provider NOT IN (SELECT provider FROM metered_providers)
+    GROUP BY usage_date, feature, model
+),
+telling AS (
+    SELECT feature, min(usage_date) AS usage_date FROM served WHERE gpu_seconds > 0 GROUP BY feature
+),
+heard AS (
+    SELECT DISTINCT usage_date FROM core.usage
+),
+claims AS (
+    SELECT
+        p.*,
+        s.model,
+        s.gpu_seconds * (p.gpu_hours / sum(p.gpu_hours) OVER types)::DOUBLE AS gpu_seconds,
+        (s.tokens * (p.gpu_hours / sum(p.gpu_hours) OVER types)::DECIMAL(13, 12))::DECIMAL(38, 0) AS tokens,
+        s.feature IS NOT NULL AS is_served,
+        t.feature IS NOT NULL AND h.usage_date IS NOT NULL AS is_heard
+    FROM pools AS p
+    LEFT JOIN served AS s ON s.usage_date = p.usage_date AND s.feature = p.feature
+    LEFT JOIN telling AS t ON t.feature = p.feature AND t.usage_date <= p.usage_date
+    LEFT JOIN heard AS h ON h.usage_date = p.usage_date
+    WINDOW types AS (PARTITION BY p.usage_date, p.feature, s.model)
+),
+weighed AS (
+    SELECT
+        *,
+        CASE
+            WHEN sum(gpu_seconds) OVER pool > 0 THEN gpu_seconds / sum(gpu_seconds) OVER pool
+            WHEN sum(tokens) OVER pool > 0 THEN tokens::DOUBLE / sum(tokens) OVER pool::DOUBLE
+            ELSE 1.0 / count(*) OVER pool
+        END::DECIMAL(13, 12) AS share,
+        row_number() OVER (pool ORDER BY gpu_seconds DESC NULLS LAST, tokens DESC NULLS LAST, model) = 1 AS is_remainder,
+        CASE
+            WHEN sum(gpu_seconds) OVER pool > 0 THEN least(1, sum(gpu_seconds) OVER pool / 3600 / gpu_hours::DOUBLE)
+            WHEN NOT is_served AND is_heard THEN 0
+        END::DECIMAL(9, 6) AS utilisation
+    FROM claims
+    WINDOW pool AS (PARTITION BY usage_date, feature, gpu_type)
+),
+shared AS (
+    SELECT
+        * EXCLUDE (cost_usd, gpu_hours),
+        CASE
+            WHEN is_remainder THEN gpu_hours - coalesce(sum((gpu_hours * share)::DECIMAL(38, 12)) FILTER (WHERE NOT is_remainder) OVER pool, 0)
+            ELSE (gpu_hours * share)::DECIMAL(38, 12)
+        END AS gpu_hours,
+        CASE
+            WHEN is_remainder THEN cost_usd - coalesce(sum((cost_usd * share)::DECIMAL(38, 12)) FILTER (WHERE NOT is_remainder) OVER pool, 0)
+            ELSE (cost_usd * share)::DECIMAL(38, 12)
+        END AS cost_usd
+    FROM weighed
+    WINDOW pool AS (PARTITION BY usage_date, feature, gpu_type)
+),
+idle AS (
+    SELECT *, (cost_usd * (1 - utilisation))::DECIMAL(38, 12) AS idle_cost_usd FROM shared
+)
+SELECT
+    usage_date,
+    feature,
+    model,
+    gpu_type,
+    gpu_hours::DECIMAL(38, 12) AS gpu_hours,
+    (gpu_hours * utilisation)::DECIMAL(38, 12) AS busy_gpu_hours,
+    utilisation,
+    tokens,
+    cost_usd::DECIMAL(38, 12) AS cost_usd,
+    idle_cost_usd,
+    (cost_usd - idle_cost_usd)::DECIMAL(38, 12) AS busy_cost_usd,
+    (cost_usd * 1000000 / nullif(tokens, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_million_tokens_usd,
+    ((cost_usd - idle_cost_usd) * 1000000 / nullif(tokens, 0))::DECIMAL(38, 9)::DECIMAL(38, 12)
+        AS busy_cost_per_million_tokens_usd
+FROM idle
+ORDER BY usage_date, feature, model, gpu_type

@@ -1,0 +1,125 @@
+-- What a user costs in a month, per feature and plan: the middle one, the dear ones, and those who cost more than they pay.
+--
+-- Grain: one row per usage_month, feature and plan; plan is null where the calls name none.
+-- Calendar: months with a call of a known user only.
+-- Units: US dollars, effective cost before credits: each call's part of what its row of marts.unit_economics_daily cost.
+--   Idle GPU hours and charges without traffic are nobody's. Percentiles are those of actual users (no interpolation).
+-- Why a filter: calls without a user are in unknown_user_cost_usd, in no percentile. A user who changes plan counts in
+--   each. Users are keyed hashes and are not published: a row has numbers of users only.
+-- Columns:
+--   usage_month: first UTC day of the month.
+--   users: different users with a call.
+--   cost_usd: of all of them.
+--   p50_cost_usd: half of the users cost no more.
+--   top_1_percent_share: share of the cost that the dearest hundredth of users (at least one) causes, 6 decimals.
+--   revenue_per_user_usd: as in features.yml; null where it is not known.
+--   unprofitable_users: users who cost more than that; null where it is not known.
+--   unprofitable_loss_usd: what they cost more than they pay.
+--   unknown_user_cost_usd: of calls that name no user.
+--   is_settled: the month is over and its cost final.
+WITH costs AS (
+    SELECT
+        usage_date,
+        feature,
+        provider,
+        model,
+        task_type,
+        effective_cost_before_credits_usd AS row_cost_usd,
+        is_settled
+    FROM marts.unit_economics_daily
+    WHERE calls IS NOT NULL
+),
+parts AS (
+    SELECT
+        c.usage_date,
+        c.feature,
+        c.provider,
+        c.model,
+        c.task_type,
+        c.plan,
+        c.user_hash,
+        count(*) AS calls,
+        CASE WHEN any_value(u.unpriced_calls) = 0 THEN sum(c.estimated_cost_usd) END AS estimated_cost_usd,
+        sum(c.weighted_tokens) AS weighted_tokens
+    FROM priced_calls AS c
+    JOIN core.usage AS u
+        ON u.usage_date = c.usage_date
+        AND u.feature = c.feature
+        AND u.provider IS NOT DISTINCT FROM c.provider
+        AND u.model IS NOT DISTINCT FROM c.model
+        AND u.task_type IS NOT DISTINCT FROM c.task_type
+    GROUP BY ALL
+),
+weighed AS (
+    SELECT
+        *,
+        CASE
+            WHEN sum(estimated_cost_usd) OVER row_of_calls > 0
+                THEN estimated_cost_usd::DOUBLE / (sum(estimated_cost_usd) OVER row_of_calls)::DOUBLE
+            WHEN sum(weighted_tokens) OVER row_of_calls > 0
+                THEN weighted_tokens::DOUBLE / (sum(weighted_tokens) OVER row_of_calls)::DOUBLE
+            ELSE calls / sum(calls) OVER row_of_calls
+        END::DECIMAL(13, 12) AS share
+    FROM parts
+    WINDOW row_of_calls AS (PARTITION BY usage_date, feature, provider, model, task_type)
+),
+users AS (
+    SELECT
+        date_trunc('month', w.usage_date)::DATE AS usage_month,
+        w.feature,
+        w.plan,
+        w.user_hash,
+        CASE WHEN count(*) = count(c.row_cost_usd) THEN sum((c.row_cost_usd * w.share)::DECIMAL(38, 12)) END AS cost_usd,
+        bool_and(c.is_settled) AS is_settled
+    FROM weighed AS w
+    JOIN costs AS c
+        ON c.usage_date = w.usage_date
+        AND c.feature = w.feature
+        AND c.provider IS NOT DISTINCT FROM w.provider
+        AND c.model IS NOT DISTINCT FROM w.model
+        AND c.task_type IS NOT DISTINCT FROM w.task_type
+    GROUP BY ALL
+),
+known AS (
+    SELECT
+        u.*,
+        f.revenue_per_user_usd,
+        row_number() OVER (PARTITION BY u.usage_month, u.feature, u.plan ORDER BY u.cost_usd DESC, u.user_hash) AS place,
+        count(*) OVER (PARTITION BY u.usage_month, u.feature, u.plan) AS users
+    FROM users AS u
+    LEFT JOIN core.features AS f ON f.feature = u.feature
+    WHERE u.user_hash IS NOT NULL
+),
+unknown AS (
+    SELECT usage_month, feature, plan, sum(cost_usd) AS cost_usd FROM users WHERE user_hash IS NULL GROUP BY ALL
+),
+newest AS (
+    SELECT max(usage_date) AS usage_date FROM costs WHERE is_settled
+)
+SELECT
+    k.usage_month,
+    k.feature,
+    k.plan,
+    count(*) AS users,
+    sum(k.cost_usd)::DECIMAL(38, 12) AS cost_usd,
+    quantile_disc(k.cost_usd, 0.50)::DECIMAL(38, 12) AS p50_cost_usd,
+    quantile_disc(k.cost_usd, 0.95)::DECIMAL(38, 12) AS p95_cost_usd,
+    quantile_disc(k.cost_usd, 0.99)::DECIMAL(38, 12) AS p99_cost_usd,
+    max(k.cost_usd)::DECIMAL(38, 12) AS most_cost_usd,
+    (sum(k.cost_usd) FILTER (WHERE k.place <= ceil(k.users / 100)) / nullif(sum(k.cost_usd), 0))::DECIMAL(9, 6)
+        AS top_1_percent_share,
+    any_value(k.revenue_per_user_usd) AS revenue_per_user_usd,
+    CASE WHEN any_value(k.revenue_per_user_usd) IS NOT NULL
+        THEN count(*) FILTER (WHERE k.cost_usd > k.revenue_per_user_usd)
+    END AS unprofitable_users,
+    CASE WHEN any_value(k.revenue_per_user_usd) IS NOT NULL THEN
+        coalesce(sum(k.cost_usd - k.revenue_per_user_usd) FILTER (WHERE k.cost_usd > k.revenue_per_user_usd), 0)
+    END::DECIMAL(38, 12) AS unprofitable_loss_usd,
+    coalesce(any_value(n.cost_usd), 0)::DECIMAL(38, 12) AS unknown_user_cost_usd,
+    bool_and(k.is_settled) AND last_day(k.usage_month) <= any_value(e.usage_date) AS is_settled
+FROM known AS k
+LEFT JOIN unknown AS n
+    ON n.usage_month = k.usage_month AND n.feature = k.feature AND n.plan IS NOT DISTINCT FROM k.plan
+CROSS JOIN newest AS e
+GROUP BY k.usage_month, k.feature, k.plan
+ORDER BY k.usage_month, k.feature, k.plan

@@ -1,0 +1,15 @@
+-- Dollars that bought nothing in the last 30 settled days, by feature and kind.
+WITH newest AS (
+    SELECT max(charge_date) AS usage_date FROM marts.feature_cost_daily WHERE is_settled
+)
+SELECT
+    w.feature,
+    w.waste_kind,
+    sum(w.waste_usd)::DECIMAL(38, 2) AS waste_usd,
+    sum(w.affected_calls)::BIGINT AS affected_calls,
+    count(*) AS days
+FROM marts.waste_daily AS w
+CROSS JOIN newest AS n
+WHERE w.usage_date BETWEEN n.usage_date - 29 AND n.usage_date
+GROUP BY w.feature, w.waste_kind
+ORDER BY waste_usd DESC, w.feature, w.waste_kind
