@@ -18,6 +18,7 @@ def build_warehouse(run: Run) -> None:
     Every feature is settled as far as its own sources are. `run.data_through` is the newest day that all features
     whose sources are on time have settled; a source that is late is named, with the features that wait for it.
     """
+    from warehouse.books import TABLES as BOOKS
     from warehouse.build import build
     from warehouse.rule_changes import read_rules, record_rules, write_rules
     from warehouse.series import read_settled
@@ -41,6 +42,7 @@ def build_warehouse(run: Run) -> None:
         settled_through=run.settled_through,
         due_through=due,
         prices=run.prices,
+        books=run.state.export(BOOKS),
         settle_days={source.name: connector_class(source.type).settle_days for source in run.settings.sources},
         old_features=read_rules(previous["content"]) if previous and previous["content"] != rules else None,
     )
@@ -56,6 +58,8 @@ def build_warehouse(run: Run) -> None:
     )
     with run.warehouse.transaction():
         write_drivers(run.warehouse.con)
+    # Also these: what is not noted is found and booked again.
+    run.state.add_corrections(run.built.corrections)
     settled = read_settled(run.warehouse.con)
     days = {row["feature"]: row["settled_through"] for row in settled}
     run.feature_through = days

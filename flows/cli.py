@@ -237,6 +237,22 @@ def tags_apply(new: NewFeaturesArgument, config: ConfigOption = None) -> None:
 
 
 @app.command()
+def close(
+    month: Annotated[str | None, typer.Argument(metavar="YYYY-MM", help="[default: list what is closed]")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Also when a day of it is not settled yet.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Close a month: its figures stay, and what changes of them later is a correction in the open month."""
+    from flows.close import close_month, list_closed, read_month
+
+    settings = _settings(config)[1]
+    if month is None:
+        list_closed(settings, out)
+        return
+    close_month(settings, read_month(month), out, force=force)
+
+
+@app.command()
 def status(config: ConfigOption = None) -> None:
     """Sources, how far they are, coverage, open incidents. Exit code 1 when a source is late or an alert waits."""
     from datetime import UTC

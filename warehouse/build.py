@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from warehouse.allocate import allocate
+from warehouse.books import book_corrections, no_books, write_books
 from warehouse.errors import ReconciliationError
 from warehouse.features import POOL_PREFIX
 from warehouse.model_runner import CheckResult, downstream, order_models, read_models, run_checks, run_models
@@ -28,6 +29,7 @@ from warehouse.telemetry import derive_tasks
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
     from warehouse.features import Features
 
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 class Reconciliation:
     """One comparison of two layers: `expected` is what the layer before adds up to."""
 
-    step: str  # load | allocate | mart
+    step: str  # load | allocate | mart | close
     source_name: str | None
     billing_currency: str | None
     measure: str
@@ -62,6 +64,7 @@ class BuildResult:
     rule_moves: tuple[RuleMove, ...] = ()
     data_through: date | None = None
     rule_move_days: tuple[RuleMoveDay, ...] = ()
+    corrections: tuple[dict[str, Any], ...] = ()  # newly booked: rows of the state store's corrections
 
 
 def build(
@@ -76,6 +79,7 @@ def build(
     old_features: Features | None = None,
     due_through: Mapping[str, date] | None = None,
     prices: PriceBook | None = None,
+    books: Mapping[str, pa.Table] | None = None,
 ) -> BuildResult:
     """Rebuild allocations and models from core, check and reconcile them.
 
@@ -84,6 +88,7 @@ def build(
     it is not). `settle_days`: configured source → days until its days are settled, by which
     marts.freshness tells what is late. `old_features`: the rules of the build before, where they were
     others; the result says what the change moves. `prices`: what tokens cost; list prices by default.
+    `books`: the state store's tables of closed months (warehouse.books); what is booked new is in the result.
 
     Raises ReconciliationError, CheckError or ModelError; the warehouse
     then stands as before.
@@ -97,7 +102,8 @@ def build(
         features.apply_tables(con)
         apply_prices(con, prices or PriceBook())
         models = order_models(con, read_models())
-        late = downstream(con, models, "core.allocations")
+        late = downstream(con, models, "core.allocations") | downstream(con, models, "core.corrections")
+        write_books(con, books if books is not None else no_books())
         # Splits by telemetry read core.usage: what does not need allocations is built before them.
         run_models(con, [model for model in models if model.table not in late])
         moves: list[RuleMove] = []
@@ -106,6 +112,7 @@ def build(
             allocate(wh, features)
         else:
             moves, move_days = compare_rules(wh, old_features, features)
+        corrections = book_corrections(con, as_of=as_of, now=now, moved={move.month for move in moves})
         run_models(con, [model for model in models if model.table in late])
         data_through = _write_reported(con, as_of)
         check_results += run_checks(con, models)
@@ -113,13 +120,19 @@ def build(
         _record(con, reconciliations, run_id, now)
         changed = before != _fingerprint(con)
     return BuildResult(
-        tuple(reconciliations), tuple(check_results), changed, tuple(moves), data_through, tuple(move_days)
+        tuple(reconciliations),
+        tuple(check_results),
+        changed,
+        tuple(moves),
+        data_through,
+        tuple(move_days),
+        tuple(corrections),
     )
 
 
 def reconcile(con: duckdb.DuckDBPyConnection) -> list[Reconciliation]:
     """Compare the layers. Raises ReconciliationError for the first day that differs, naming the step."""
-    for step in ("load", "allocate", "mart"):
+    for step in _STEPS:
         row = con.execute(render(f"build/reconcile_{step}.sql", grain="day")).fetchone()
         if row is not None:
             source, currency, day, measure, expected, actual = row
@@ -132,7 +145,7 @@ def reconcile(con: duckdb.DuckDBPyConnection) -> list[Reconciliation]:
             )
     return [
         Reconciliation(step, source, currency, measure, expected, actual)
-        for step in ("load", "allocate", "mart")
+        for step in _STEPS
         for source, currency, _, measure, expected, actual in con.execute(
             render(f"build/reconcile_{step}.sql", grain="total")
         ).fetchall()
@@ -143,6 +156,7 @@ _STEPS = {
     "load": "source → core.charges",
     "allocate": "core.charges → core.allocations",
     "mart": "core.allocations → marts.feature_cost_daily",
+    "close": "core.allocations → closed months and their corrections",
 }
 
 

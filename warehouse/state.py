@@ -233,6 +233,28 @@ BACKFILL_WINDOWS = _table(
     *(sa.Column(name, sa.BigInteger) for name in ("deliveries", "source_rows", "restated_days")),
     sa.Column("error", sa.Text),
 )
+CLOSED_MONTHS = _table(
+    "closed_months", _key("month", DateText), sa.Column("closed_at", InstantText), sa.Column("who", sa.Text)
+)
+_BOOKED = [f"{measure}{twin}" for twin in ("", "_usd") for measure in ("billed_cost", "effective_cost", "list_cost")]
+_ACCOUNT = ("source_name", "billing_currency", "feature")
+CLOSED_COSTS = _table(
+    "closed_costs",
+    _key("month", DateText),
+    *(_key(name) for name in _ACCOUNT),
+    _key("is_credit", sa.BigInteger),
+    *(sa.Column(name, DecimalText) for name in _BOOKED),
+)
+CORRECTIONS = _table(
+    "corrections",
+    _key("closed_month", DateText),
+    _key("recorded_at", InstantText),
+    *(_key(name) for name in _ACCOUNT),
+    _key("is_credit", sa.BigInteger),
+    sa.Column("booked_month", DateText),
+    sa.Column("reason", sa.Text),
+    *(sa.Column(name, DecimalText) for name in _BOOKED),
+)
 
 
 RULE_CHANGE_DAYS = _table(
@@ -516,6 +538,24 @@ class StateStore:
             self._save_in(connection, RULE_CHANGE_DAYS, days)
             self._save_in(connection, RULE_VERSIONS, [version])
 
+    def close_month(self, month: Mapping[str, Any], costs: Sequence[Mapping[str, Any]]) -> None:
+        """Close a month (month, closed_at, who) with its costs (columns of ops.closed_costs), in one transaction."""
+        with self._connect(writes=True) as connection:
+            self._save_in(connection, CLOSED_COSTS, costs)
+            self._save_in(connection, CLOSED_MONTHS, [month])
+
+    def list_closed_months(self) -> list[dict[str, Any]]:
+        """Closed months, oldest first."""
+        return self._rows(CLOSED_MONTHS, CLOSED_MONTHS.c.month)
+
+    def add_corrections(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Book changes of closed months: the columns of ops.corrections."""
+        self._save(CORRECTIONS, rows)
+
+    def list_corrections(self) -> list[dict[str, Any]]:
+        """Booked changes of closed months."""
+        return self._rows(CORRECTIONS, *CORRECTIONS.primary_key.columns)
+
     def list_rule_versions(self) -> list[dict[str, Any]]:
         """Versions of features.yml that builds have allocated by, oldest first."""
         return self._rows(RULE_VERSIONS, RULE_VERSIONS.c.version)
@@ -579,11 +619,12 @@ class StateStore:
                 counts[table.name] = len(rows)
         return counts
 
-    def export(self) -> dict[str, pa.Table]:
-        """Every table as Arrow, with dates, UTC timestamps and DECIMAL(38, 12), for `ops.*` of the snapshot.
-        All are read in one transaction."""
+    def export(self, names: Iterable[str] | None = None) -> dict[str, pa.Table]:
+        """Every table, or those named, as Arrow, with dates, UTC timestamps and DECIMAL(38, 12), for `ops.*` of the
+        snapshot. All are read in one transaction."""
+        tables = _METADATA.sorted_tables if names is None else [_METADATA.tables[name] for name in names]
         with self._connect(writes=False) as connection:
-            return {table.name: _to_arrow(table, _select(connection, table)) for table in _METADATA.sorted_tables}
+            return {table.name: _to_arrow(table, _select(connection, table)) for table in tables}
 
     # One row in, one row out
 
@@ -627,6 +668,11 @@ class StateStore:
     def _rows(self, table: sa.Table, *order: Any, where: Sequence[Any] = ()) -> list[dict[str, Any]]:
         with self._connect(writes=False) as connection:
             return _select(connection, table, *order, where=where)
+
+
+def empty_tables(names: Iterable[str]) -> dict[str, pa.Table]:
+    """Tables of `StateStore.export` without a row."""
+    return {name: _to_arrow(_METADATA.tables[name], []) for name in names}
 
 
 def _select(connection: Connection, table: sa.Table, *order: Any, where: Sequence[Any] = ()) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ SELECT m.feature, m.effective_cost_usd, d.effective_cost_usd AS daily_effective_
 FROM (SELECT feature, sum(effective_cost_usd) AS effective_cost_usd FROM marts.feature_cost_monthly GROUP BY feature) AS m
 FULL JOIN (SELECT feature, sum(effective_cost_usd) AS effective_cost_usd FROM marts.feature_cost_daily GROUP BY feature) AS d
     ON d.feature = m.feature
-WHERE m.effective_cost_usd IS DISTINCT FROM d.effective_cost_usd
+WHERE coalesce(m.effective_cost_usd, 0) <> coalesce(d.effective_cost_usd, 0)
   AND NOT EXISTS (
     SELECT 1 FROM marts.feature_cost_daily AS u
     WHERE u.feature = coalesce(m.feature, d.feature) AND u.effective_cost_usd IS NULL

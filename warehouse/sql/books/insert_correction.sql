@@ -1,0 +1,2 @@
+INSERT INTO core.corrections BY NAME
+SELECT {% for column in columns %}${{ column }} AS {{ column }}{{ ", " if not loop.last }}{% endfor %}

@@ -1,0 +1,1 @@
+CREATE OR REPLACE TABLE core.{{ table | name }} AS SELECT * FROM _books
