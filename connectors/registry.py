@@ -14,11 +14,16 @@ CONNECTORS: dict[str, str] = {
     "anthropic": "connectors.anthropic:Anthropic",
     "aws_cost_explorer": "connectors.aws_cost_explorer:AwsCostExplorer",
     "aws_data_exports": "connectors.aws_data_exports:AwsDataExports",
+    "bedrock_logs": "connectors.bedrock_logs:BedrockLogs",
     "events": "connectors.events:Events",
     "focus_files": "connectors.focus_files:FocusFiles",
     "gcp_billing": "connectors.gcp_billing:GcpBilling",
+    "langfuse": "connectors.langfuse:Langfuse",
+    "litellm": "connectors.litellm:LiteLlm",
     "openai": "connectors.openai:OpenAI",
     "openrouter": "connectors.openrouter:OpenRouter",
+    "otel": "connectors.otel:Otel",
+    "outcomes": "connectors.outcomes:Outcomes",
     "provider_csv": "connectors.provider_csv:ProviderCsv",
 }
 

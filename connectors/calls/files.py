@@ -11,7 +11,6 @@ from typing import Any
 from connectors.base import CheckResult, DeliveryRef, Window
 from connectors.calls.options import TelemetryFileOptions
 from connectors.errors import ConnectorError, IncompleteDelivery, PayloadError, PermissionDenied
-from connectors.http_api import RetryPolicy
 from connectors.object_storage import Storage, StoredFile
 from connectors.unpacking import Meter
 
@@ -19,15 +18,19 @@ _PACKED_BYTES = 1 << 20
 LARGEST_PARQUET_BYTES = 512 * 2**20  # it is read in memory: nothing of it may reach a temporary file
 
 
-def telemetry_files(storage: Storage, suffixes: tuple[str, ...]) -> list[StoredFile]:
+def telemetry_files(
+    storage: Storage, suffixes: tuple[str, ...], *, not_below: frozenset[str] = frozenset()
+) -> list[StoredFile]:
     """Every file with one of the endings, by name; hidden ones (`.x`, `_x`, in such folders) are left out.
+
+    `not_below`: names of folders whose files are not looked at.
 
     A location that is one file is taken whatever its name.
     """
     found = []
     for file in storage.files():
         parts = file.name.split("/")
-        if any(part.startswith((".", "_")) for part in parts):
+        if any(part.startswith((".", "_")) for part in parts) or not_below & set(parts[:-1]):
             continue
         if file.name.lower().endswith(suffixes) or file.address == storage.address:
             found.append(file)
@@ -41,10 +44,9 @@ def discover_files(
     source_name: str,
     suffixes: tuple[str, ...],
     version: int,
-    retry: RetryPolicy | None = None,
 ) -> list[DeliveryRef]:
     """One ref per file, by relative path; which days a file holds is known only by reading it."""
-    storage = options.open(retry)
+    storage = options.open()
     return [
         DeliveryRef(
             source_name=source_name,
@@ -183,11 +185,11 @@ class _Joined(io.RawIOBase):
 
 
 def check_location(
-    options: TelemetryFileOptions, suffixes: tuple[str, ...], *, retry: RetryPolicy | None = None
+    options: TelemetryFileOptions, suffixes: tuple[str, ...], *, not_below: frozenset[str] = frozenset()
 ) -> tuple[list[CheckResult], StoredFile | None]:
     """Can the location be read, and does it hold files; with the newest of them, for a look into it."""
     try:
-        files = telemetry_files(options.open(retry), suffixes)
+        files = telemetry_files(options.open(), suffixes, not_below=not_below)
     except ConnectorError as error:
         return [CheckResult(name="location", ok=False, detail=error.what, cure=error.cure)], None
     if not files:

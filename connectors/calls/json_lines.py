@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -17,15 +17,12 @@ import pyarrow as pa
 import pyarrow.json as pj
 
 from connectors.calls.projection import Numbered, Projection
-from connectors.calls.rules import COUNTS, KNOWN, TEXTS, LeftOut, Rejected
+from connectors.calls.rules import COUNTS, KNOWN, TEXTS
 
 BLOCK_BYTES = 4 * 2**20
 LONGEST_LINE_BYTES = 16 * 2**20
 READERS = 2  # threads that parse blocks ahead of the projection
 BOM = b"\xef\xbb\xbf"
-
-# What one line of a source's own log is: a call in the events' words, a verdict, or several calls.
-Read = Callable[[Mapping[str, Any]], Iterator[Mapping[str, Any] | LeftOut | Rejected]]
 
 _SCHEMA = pa.schema(
     [

@@ -21,6 +21,7 @@ GAPS = {
     "out_of_order": "more than an hour older than a call before it",
     "several_features": "several features are named: the feature is unknown",
     "cache_hit": "answered from the gateway's own cache: no tokens",
+    "no_outcome": "no outcome yet",
     "unknown_tokens": "token counts that cannot be told apart: unknown",
 }
 LEFT_OUT = {
@@ -71,7 +72,8 @@ def _notes(report: Mapping[str, Any]) -> Iterator[str]:
     if report["pending_lines"]:
         yield "the last line is not finished yet: left for the next run"
     for code, count in sorted(report["kept_with_gaps"].items()):
-        yield f"{count} of {report['calls']} calls: {GAPS.get(code, code)}"
+        of = f"of {report['calls']} calls" if code != "no_outcome" else "records"
+        yield f"{count} {of}: {GAPS.get(code, code)}"
     for code, count in sorted(report["left_out"].items()):
         yield f"{count} left out: {LEFT_OUT.get(code, code)}"
     if report["dropped_fields"]:

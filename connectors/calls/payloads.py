@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors.base import Payload
 from connectors.calls.projection import Projection
+from connectors.calls.reading import OutcomeRow
 from connectors.schema import CALLS, OUTCOMES
 
 CALLS_FILE = "calls.parquet"
@@ -25,12 +25,6 @@ def call_payloads(batches: Iterable[pa.RecordBatch], projection: Projection) -> 
     yield Payload(REJECTS_FILE, _report(projection))
 
 
-def outcome_payloads(batches: Iterable[pa.RecordBatch], projection: Projection) -> Iterator[Payload]:
-    """`outcomes.parquet`, then `rejects.json`."""
-    yield Payload(OUTCOMES_FILE, _parquet_chunks(batches, OUTCOMES))
-    yield Payload(REJECTS_FILE, _report(projection))
-
-
 def call_and_outcome_payloads(
     batches: Iterable[pa.RecordBatch], outcomes: Iterable[pa.RecordBatch], projection: Projection
 ) -> Iterator[Payload]:
@@ -40,9 +34,15 @@ def call_and_outcome_payloads(
     yield Payload(REJECTS_FILE, _report(projection))
 
 
-def outcome_batch(rows: Iterable[Mapping[str, Any]]) -> pa.RecordBatch:
+def outcome_batch(rows: Sequence[OutcomeRow]) -> pa.RecordBatch:
     """Rows of OUTCOMES."""
-    return pa.RecordBatch.from_pylist([dict(row) for row in rows], schema=OUTCOMES)
+    columns = {
+        "task_id": [row.task_id for row in rows],
+        "outcome": [row.outcome for row in rows],
+        "outcome_at": [row.outcome_at for row in rows],
+    }
+    arrays = [pa.array(columns[field.name], field.type) for field in OUTCOMES]
+    return pa.RecordBatch.from_arrays(arrays, schema=OUTCOMES)
 
 
 def _report(projection: Projection) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,6 @@ from connectors.calls.rules import (
     OTHER_NAMES,
     REQUIRED_TEXTS,
     TEXTS,
-    LeftOut,
     Rejected,
     read_cost,
     read_count,
@@ -261,28 +260,6 @@ class Projection:
                 self._hashes.clear()
             known = self._hashes[user] = digest.hex()[:32]
         return known
-
-
-def projected(
-    projection: Projection,
-    records: Iterable[tuple[int, Mapping[str, Any] | Rejected | LeftOut]],
-    *,
-    at_once: int = 4096,
-) -> Iterator[pa.RecordBatch]:
-    """Batches of the records that a source's reader yields; its own verdicts are counted."""
-    waiting: list[Numbered] = []
-    for number, record in records:
-        if isinstance(record, Rejected):
-            projection.reject(str(record), number)
-        elif isinstance(record, LeftOut):
-            projection.leave_out(str(record))
-        else:
-            waiting.append((number, record))
-            if len(waiting) >= at_once:
-                yield projection.project_records(waiting)
-                waiting = []
-    if waiting:
-        yield projection.project_records(waiting)
 
 
 # --------------------------------------------------------------------------------------------- columns

@@ -36,10 +36,10 @@ MEASURES = {
     "telemetry_issues": {"occurrences"},
 }
 SCANS = {"calls": set(CALLS.names), "outcomes": set(OUTCOMES.names), "focus": {*FOCUS_REQUIRED, *FOCUS_OPTIONAL}}
-HTTP_TYPES = ["anthropic", "aws_cost_explorer", "openai", "openrouter"]
+HTTP_TYPES = ["anthropic", "aws_cost_explorer", "litellm", "openai", "openrouter"]
 PAGED_TYPES = ["anthropic", "aws_cost_explorer", "openai"]
 HAS_MORE_TYPES = ["anthropic", "openai"]  # a flag says that there is more, and a cursor where
-BEARER_TYPES = ["anthropic", "openai", "openrouter"]  # the key itself travels with every request
+BEARER_TYPES = ["anthropic", "litellm", "openai", "openrouter"]  # the key itself travels with every request
 
 
 def build(source_type: str, folder: Path, seed: int, stack: ExitStack) -> World:

@@ -1,0 +1,117 @@
+"""Asks a LiteLLM proxy for the spend logs of each day of a window, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from connectors.base import CheckResult, DeliveryRef, Payload, Window
+from connectors.bucketed_reports import check_requests, split_days
+from connectors.calls.log_source import log_payloads
+from connectors.calls.reading import moment
+from connectors.calls.rules import Rejected
+from connectors.documents import read_list
+from connectors.errors import PagingError, PayloadError
+from connectors.http_api import Cures, HttpApi, RetryPolicy
+from connectors.litellm.parse import KNOWN, read_spend_log
+
+if TYPE_CHECKING:
+    from connectors.litellm import LiteLlmOptions
+
+LOGS = "/spend/logs/v2"
+PAGE_SIZE = 100  # the most that the proxy accepts
+PAGE_CAP = 100_000  # ten million requests a day
+CURES = Cures(
+    credential="set api_key to the proxy's master key, or to an admin's key",
+    permission="use the proxy's master key, or a key of a user with the role proxy_admin_viewer",
+    address="check base_url: the proxy's own address, without /v1; spend logs need its database and version 1.6x",
+)
+
+
+class Fetcher:
+    """The I/O of one configured proxy."""
+
+    def __init__(self, source_name: str, options: LiteLlmOptions, retry: RetryPolicy | None) -> None:
+        assert options.base_url is not None
+        assert options.api_key is not None
+        self._source_name = source_name
+        self._options = options
+        self._api = HttpApi(
+            source_name=source_name,
+            base_url=options.base_url,
+            secret_headers={"Authorization": ("Bearer ", options.api_key)},
+            cures=CURES,
+            retry=retry,
+        )
+
+    def check(self) -> list[CheckResult]:
+        day = date(2026, 1, 1)
+        return check_requests(self._api, [("spend logs", LOGS, _query(day, 1), True)])
+
+    def discover(self, window: Window) -> Iterator[DeliveryRef]:
+        for part in split_days(window, 1):
+            yield DeliveryRef(source_name=self._source_name, scope="", window=part, replaces="window")
+
+    def fetch(self, ref: DeliveryRef) -> Iterator[Payload]:
+        """The projection of a day. Raises as `Session.get` does, and PagingError where pages do not add up."""
+        projection = self._options.projection()
+        records = self._records(ref.window.start)
+        fields = self._options.fields
+        return log_payloads(records, lambda record, counts: read_spend_log(record, counts, fields), KNOWN, projection)
+
+    def _records(self, day: date) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        where = f"{self._source_name}: GET {LOGS} of {day}"
+        seen: set[str] = set()
+        number, page_number, last = 0, 1, 1
+        with self._api.session() as session:
+            while page_number <= last:
+                place = f"{where} page {page_number}"
+                page = session.get(LOGS, _query(day, page_number), where=place)
+                rows = read_list(page.document, "data", where=place)
+                last = _page_count(page.document, place)
+                if last > PAGE_CAP:
+                    raise PagingError(
+                        f"the proxy promises more pages than a day can hold: {last}", where=place, cure="report it"
+                    )
+                if page_number < last and not rows:
+                    raise PagingError("a page between others is empty", where=place, cure="run again")
+                for row in rows:
+                    # Requests that come in while pages are read move rows to the next page.
+                    request_id = row.get("request_id")
+                    if isinstance(request_id, str):
+                        if request_id in seen:
+                            continue
+                        seen.add(request_id)
+                    if _is_of(day, row):
+                        number += 1
+                        yield number, row
+                page_number += 1
+
+
+def _page_count(document: Mapping[str, Any], where: str) -> int:
+    count = document.get("total_pages")
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise PayloadError("field 'total_pages': expected a whole number", where=where, cure="is it a LiteLLM proxy?")
+    if document.get("total_is_capped"):
+        raise PagingError("the proxy caps the number of rows", where=where, cure="export the table to files instead")
+    return count
+
+
+def _query(day: date, page: int) -> list[tuple[str, str]]:
+    # Dates are UTC, with a blank and without a zone; the end is inclusive to the second, so the next midnight is
+    # asked for and rows of other days are left out here.
+    return [
+        ("start_date", f"{day} 00:00:00"),
+        ("end_date", f"{day + timedelta(days=1)} 00:00:00"),
+        ("page", str(page)),
+        ("page_size", str(PAGE_SIZE)),
+    ]
+
+
+def _is_of(day: date, row: Mapping[str, Any]) -> bool:
+    try:
+        start = moment(row.get("startTime"))
+    except Rejected:
+        return True  # the projection rejects and counts it
+    return start is None or start.date() == day

@@ -1,0 +1,169 @@
+"""LiteLLM's spend logs: what the tokens mean, one call per request, and the proxy's pages."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from connectors.base import Window
+from connectors.errors import PagingError
+from connectors.litellm import LiteLlm, LiteLlmOptions
+from tests.connectors.conformance.ledger import Ledger
+from tests.connectors.conformance.world import FAST
+from tests.connectors.log_world import as_csv, as_parquet
+from tests.servers.json_api import Request, serve
+from tests.servers.litellm import KEY, LiteLlmStub, spend_log
+
+DAY = Window(date(2026, 1, 5), date(2026, 1, 6))
+MOMENT = datetime(2026, 1, 5, 9, 30, tzinfo=UTC)
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    return {**spend_log(7, MOMENT, random.Random(1)), "spend": 0.007, "cache_hit": "False", **changes}
+
+
+def read(folder: Path, *rows: dict[str, Any], **options: Any) -> tuple[list[dict[str, Any]], list[str]]:
+    (folder / "log").mkdir(exist_ok=True)
+    (folder / "log" / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    return load(folder, LiteLlmOptions.model_validate({"location": str(folder / "log"), **options}))
+
+
+def load(folder: Path, options: LiteLlmOptions) -> tuple[list[dict[str, Any]], list[str]]:
+    ledger = Ledger(folder / "landed")
+    ledger.run(LiteLlm(name="gateway", options=options, retry=FAST), DAY)
+    return [found for _, _, found in ledger.rows], ledger.notes
+
+
+def test_a_row_becomes_a_call(tmp_path: Path) -> None:
+    usage = row()["metadata"]["usage_object"]
+    [call], _ = read(tmp_path, row(endTime="2026-01-05T09:30:01.5+00:00"), user_hash_key="k")
+    assert call["called_at"] == MOMENT
+    assert (call["provider"], call["model"], call["feature"], call["task_id"]) == (
+        "openai",
+        "gpt-5-mini",
+        "support_chat",
+        "t-3",
+    )
+    assert call["input_tokens"] == (
+        usage["prompt_tokens"] - usage["cache_read_input_tokens"] - usage["cache_creation_input_tokens"]
+    )
+    assert call["cache_read_tokens"] == usage["cache_read_input_tokens"]
+    assert (call["output_tokens"], call["reasoning_tokens"]) == (37, 10)
+    assert (call["response_id"], call["status"], call["latency_ms"]) == ("chatcmpl-7", "ok", 1500)
+    assert call["logged_cost_usd"] == Decimal("0.007")
+    assert len(call["user_hash"]) == 32
+
+
+def test_a_request_with_a_hundred_tags_is_one_call_of_no_feature(tmp_path: Path) -> None:
+    tags = [f"feature:f{n}" for n in range(100)]
+    calls, notes = read(tmp_path, row(request_tags=tags), row(request_id="b", request_tags=["feature:a"] * 100))
+    assert [call["feature"] for call in calls] == [None, "a"]
+    assert sum(call["logged_cost_usd"] for call in calls) == Decimal("0.014")
+    assert "1 of 2 calls: several features are named: the feature is unknown" in notes
+
+
+def test_the_gateways_own_cache_asks_no_provider(tmp_path: Path) -> None:
+    [call], notes = read(tmp_path, row(cache_hit="True"))
+    assert (call["input_tokens"], call["output_tokens"], call["logged_cost_usd"]) == (0, 0, 0)
+    assert "1 of 1 calls: answered from the gateway's own cache: no tokens" in notes
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "page"])
+def test_exports_of_several_kinds_say_the_same(tmp_path: Path, kind: str) -> None:
+    rows = [row(), row(request_id="b", status="failure", metadata={"feature": "search"}, request_tags=[])]
+    expected, _ = read(tmp_path / "lines", *rows) if (tmp_path / "lines").mkdir() is None else ([], [])
+    folder = tmp_path / "log"
+    folder.mkdir()
+    if kind == "page":
+        (folder / "a.json").write_text(json.dumps({"data": rows, "total": 2, "page": 1, "total_pages": 1}))
+    else:
+        (folder / f"a.{kind}").write_bytes(as_csv(rows) if kind == "csv" else as_parquet(rows))
+    found, _ = load(tmp_path, LiteLlmOptions(location=str(folder)))
+    assert found == expected
+    assert [call["status"] for call in found] == ["ok", "error"]
+    assert csv.field_size_limit() > 0
+
+
+def test_prompts_in_the_export_never_reach_disk(tmp_path: Path) -> None:
+    secret = "canary-prompt-22"
+    hostile = row(messages=[{"content": secret}], response={"text": secret}, proxy_server_request=secret)
+    hostile["metadata"] = {**hostile["metadata"], "requester_metadata": {"note": secret}}
+    calls, notes = read(tmp_path, hostile)
+    assert len(calls) == 1
+    assert any("messages" in note for note in notes)
+    assert not any(secret.encode() in path.read_bytes() for path in (tmp_path / "landed").rglob("*.*"))
+
+
+def test_own_fields_may_stand_elsewhere(tmp_path: Path) -> None:
+    nested = row(metadata={"app": {"feature": "search", "run": 5}})
+    [call], _ = read(tmp_path, nested, fields={"feature": "metadata.app.feature", "task_id": "metadata.app.run"})
+    assert (call["feature"], call["task_id"]) == ("search", "5")
+
+
+def test_what_no_provider_can_be_told_of_is_rejected(tmp_path: Path) -> None:
+    calls, notes = read(
+        tmp_path,
+        row(custom_llm_provider="", model="claude-sonnet-4-5"),
+        row(request_id="b", custom_llm_provider=None, model="our-own"),
+        row(request_id="c", prompt_tokens=-5),
+        row(request_id="d", prompt_tokens="many"),
+    )
+    assert [call["provider"] for call in calls] == ["anthropic"]
+    assert sorted(notes)[-3:] == [
+        "rejected 1 of 4 lines: input_tokens: negative (line 3)",
+        "rejected 1 of 4 lines: prompt_tokens: not a whole number (line 4)",
+        "rejected 1 of 4 lines: provider: missing (line 2)",
+    ]
+
+
+class Shifting(LiteLlmStub):
+    """A request comes in between two pages: what was last on page one is first on page two."""
+
+    def answer(self, request: Request) -> Any:
+        answer = super().answer(request)
+        if request.query["page"] == ["1"]:
+            newest = MOMENT.replace(hour=23)
+            self.rows.append({**spend_log(99, newest, random.Random(3)), "request_id": "new"})
+        return answer
+
+
+def test_rows_that_move_between_pages_count_once(tmp_path: Path) -> None:
+    rows = [spend_log(n, MOMENT.replace(minute=n), random.Random(n)) for n in range(30)]
+    with serve(Shifting(rows=rows, vary=False, page_limit=10)) as api:
+        found, _ = load(tmp_path, LiteLlmOptions.model_validate({"base_url": api.url, "api_key": KEY}))
+    ids = [call["response_id"] for call in found]
+    assert len(ids) == len(set(ids))
+    assert set(ids) >= {f"chatcmpl-{n}" for n in range(30)}
+
+
+def test_a_row_of_the_next_midnight_belongs_to_the_next_day(tmp_path: Path) -> None:
+    midnight = datetime(2026, 1, 6, tzinfo=UTC)
+    with serve(LiteLlmStub(rows=[spend_log(1, midnight, random.Random(1))])) as api:
+        found, _ = load(tmp_path, LiteLlmOptions.model_validate({"base_url": api.url, "api_key": KEY}))
+    assert found == []
+
+
+class Capped(LiteLlmStub):
+    def answer(self, request: Request) -> Any:
+        return {**super().answer(request), "total_is_capped": True}
+
+
+def test_a_capped_answer_is_an_error_and_no_truncation(tmp_path: Path) -> None:
+    with serve(Capped(rows=[spend_log(1, MOMENT, random.Random(1))])) as api:
+        options = LiteLlmOptions.model_validate({"base_url": api.url, "api_key": KEY})
+        with pytest.raises(PagingError, match="caps"):
+            load(tmp_path, options)
+
+
+@pytest.mark.parametrize("options", [{}, {"location": "x", "base_url": "http://a"}, {"base_url": "http://a"}])
+def test_one_of_two_ways_must_be_chosen(options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        LiteLlmOptions.model_validate(options)
