@@ -21,8 +21,8 @@ was never seen before is a break of what is unallocated by itself, from 28 days 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
 
@@ -31,13 +31,14 @@ from numpy.typing import NDArray
 
 from alerts.describe import MOST_PERCENT, Found, describe_break, describe_common_cause
 from alerts.detect import POINT_LIMIT, PanelScores, score_panel
+from alerts.expectations import AcceptedLevel, DetectionSettings, ExpectedChange
 from alerts.explain import compare_days
 from alerts.model import ALL_FEATURES, UNALLOCATED, Break, BreakKind, FeaturePanel, Floats, MemberSeries
 from alerts.onset import Shift, find_last_day, fit_shift, soft_shift
 from alerts.significance import find_episodes, flag_days
 from alerts.unit_costs import NO_FLOOR, UnitCosts, measure_unit_costs, steady_unit_costs
 
-__all__ = ["ALL_FEATURES", "DetectionSettings", "find_breaks"]
+__all__ = ["ALL_FEATURES", "AcceptedLevel", "DetectionSettings", "ExpectedChange", "find_breaks"]
 
 Bools = NDArray[np.bool_]
 Signs = NDArray[np.int8]
@@ -48,37 +49,11 @@ _MIN_T_NOW = 2.0  # of today's reading, to take its onset and figures
 _LEAST_DAYS_DOWN = 4  # a fall is no emergency, and holidays are short
 _GAP_DAYS = 7
 _LEVEL_CHANGE_DAYS = 3  # alarm days of an older episode from which it counts as a change of level
+_LEVEL_ALARM_DAYS = 42  # so long at most a new level goes on to alarm
 _NEW_MEMBER_DIMENSIONS = ("api_key_id", "sub_account_id", "service_name", "model")
 _NEW_MEMBER_DAYS = 7  # so long what is new is new
-_EXPECTED_CHANGE_DAYS = 3
 _EXCEEDANCE = 3.0  # deviations, for the common-cause guard
 _PARENT_DAYS = 1
-
-
-@dataclass(frozen=True)
-class DetectionSettings:
-    """What a team wants to hear about.
-
-    `min_usd_per_day`: smallest excess; half of it is enough once the total reaches three times it.
-    `min_percent`: of the expected. `false_alerts_per_month`: posted in error, per team, at most.
-    `recent_days`: a break over for longer is not returned. `remember_days`: how far back alarms still make a
-    break, for those that go on. `min_history_days`: see the gross rule. `common_cause_*`: from this many
-    series, and this many of them over 3 deviations on one day, one parent break stands for all.
-    `limit_factors`: node → factor (at least 1) on its limit, after false alarms. `expected_changes`: node →
-    days of announced or accepted changes; a break that begins within 3 days of one is not returned.
-    """
-
-    min_usd_per_day: Decimal = Decimal("20")
-    min_percent: Decimal = Decimal("15")
-    false_alerts_per_month: Decimal = Decimal("2")
-    recent_days: int = 7
-    remember_days: int = 42
-    min_history_days: int = 28
-    chart_days: int = 90
-    common_cause_series: int = 20
-    common_cause_exceedances: int = 5
-    limit_factors: Mapping[str, float] = field(default_factory=dict[str, float])
-    expected_changes: Mapping[str, Sequence[date]] = field(default_factory=dict[str, Sequence[date]])
 
 
 @dataclass(frozen=True)
@@ -94,6 +69,7 @@ class _Metric:
     direction: Signs
     excess_of: Callable[[Floats], Floats]  # expected [T] → dollars [T]
     signs: tuple[int, ...]
+    taught: tuple[int, ...] = ()  # columns on which levels begin that people called expected
 
     @property
     def newest(self) -> int:
@@ -122,13 +98,13 @@ def find_breaks(
         score_panel(steady_unit_costs(units, panel.start), start=panel.start, unit_floor=NO_FLOOR),
         score_panel(total[None, :], start=panel.start, unit_floor=float(_COST_FLOOR_USD)),
     )
-    factors = [max(1.0, settings.limit_factors.get(name, 1.0)) for name in (*panel.features, ALL_FEATURES)]
     alarms = flag_days(
         scores,
-        np.array([*factors[:-1], *factors]),
+        _raise_limits(panel.features, scores, settings),
         _measure_ages(np.vstack([cost, units.usd, total])) >= settings.min_history_days,
         false_alerts_per_month=float(settings.false_alerts_per_month),
         days_back=settings.remember_days,
+        explained=_mark_accepted(panel, scores.score.shape, settings),
     )
     by_feature: dict[str, list[MemberSeries]] = {}
     for member in members:
@@ -138,7 +114,7 @@ def find_breaks(
     for row, name in enumerate(panel.features):
         own = by_feature.get(name, [])
         found: list[Found] = []
-        for metric in _list_metrics(row, cost[row], units, alarms, scores):
+        for metric in _list_metrics(row, cost[row], units, alarms, scores, _list_taught(name, panel.start, settings)):
             found += _read_back(metric, panel.start, settings)
         found += _find_zero_success(cost[row], units, row, settings)
         found += _find_gross_breaks(cost[row], settings)
@@ -151,6 +127,28 @@ def find_breaks(
     if n >= settings.common_cause_series:
         breaks = _fold_common_cause(breaks, panel, cost, total, alarms[-1], scores, settings)
     return sorted(breaks, key=lambda b: (-abs(b.excess_usd_per_day), b.node, b.onset))
+
+
+def _raise_limits(features: Sequence[str], scores: PanelScores, settings: DetectionSettings) -> Floats:
+    """[m, T] factors on the limits of single days, by node, metric and direction."""
+    rows = [*((name, "cost") for name in features), *((name, "unit_cost") for name in features), (ALL_FEATURES, "cost")]
+    out = np.ones(scores.score.shape)
+    for row, (name, metric) in enumerate(rows):
+        for sign, direction in ((1, "up"), (-1, "down")):
+            factor = settings.limit_factors.get((name, metric, direction), 1.0)
+            out[row, scores.direction[row] == sign] = max(1.0, factor)
+    return out
+
+
+def _mark_accepted(panel: FeaturePanel, shape: tuple[int, ...], settings: DetectionSettings) -> Bools:
+    """[m, T] the days on which an accepted level alarms: from its onset until the scores have followed it."""
+    out = np.zeros(shape, np.bool_)
+    for row, name in enumerate(panel.features):
+        for level in settings.accepted_levels.get(name, ()):
+            first = max((level.onset - panel.start).days, 0)
+            at = row if level.metric == "cost" else len(panel.features) + row
+            out[at, first : first + _LEVEL_ALARM_DAYS] = True
+    return out
 
 
 def _fill_unallocated(panel: FeaturePanel) -> Floats:
@@ -192,14 +190,29 @@ def _find_newest(series: Floats) -> int:
     return int(known[-1]) if known.size else -1
 
 
-def _list_metrics(row: int, cost: Floats, units: UnitCosts, alarms: Bools, scores: PanelScores) -> list[_Metric]:
+def _list_taught(name: str, start: date, settings: DetectionSettings) -> dict[str, tuple[int, ...]]:
+    """Metric → columns on which a level to expect begins."""
+    taught: dict[str, tuple[int, ...]] = {}
+    for level in settings.accepted_levels.get(name, ()):
+        taught[level.metric] = (*taught.get(level.metric, ()), (level.onset - start).days)
+    return taught
+
+
+def _list_metrics(
+    row: int,
+    cost: Floats,
+    units: UnitCosts,
+    alarms: Bools,
+    scores: PanelScores,
+    taught: dict[str, tuple[int, ...]],
+) -> list[_Metric]:
     """Cost in both directions, and unit cost upward: a unit cost that falls is good news, and no incident."""
     at = len(units.units) + row
 
     def excess_of_unit(expected: Floats) -> Floats:
         return np.asarray(cost - units.done[row] * expected)
 
-    out = [_make_cost_metric(cost, alarms[row], scores, row)]
+    out = [_make_cost_metric(cost, alarms[row], scores, row, taught.get("cost", ()))]
     if np.isfinite(units.usd[row]).any():
         out.append(
             _Metric(
@@ -212,17 +225,20 @@ def _list_metrics(row: int, cost: Floats, units: UnitCosts, alarms: Bools, score
                 scores.direction[at],
                 excess_of_unit,
                 (1,),
+                taught.get("unit_cost", ()),
             )
         )
     return out
 
 
-def _make_cost_metric(cost: Floats, alarms: Bools, scores: PanelScores, row: int) -> _Metric:
+def _make_cost_metric(
+    cost: Floats, alarms: Bools, scores: PanelScores, row: int, taught: tuple[int, ...] = ()
+) -> _Metric:
     def excess_of(expected: Floats) -> Floats:
         return np.asarray(cost - expected)
 
     score, direction = scores.score[row], scores.direction[row]
-    return _Metric("cost", cost, None, float(_COST_FLOOR_USD), alarms, score, direction, excess_of, (1, -1))
+    return _Metric("cost", cost, None, float(_COST_FLOOR_USD), alarms, score, direction, excess_of, (1, -1), taught)
 
 
 def _read_back(metric: _Metric, start: date, settings: DetectionSettings) -> list[Found]:
@@ -272,6 +288,8 @@ def _read(metric: _Metric, through: int, alarm: int, sign: int, floor: float, st
         for run in find_episodes((metric.score >= 1.0) & (metric.direction == side), gap_days=_GAP_DAYS)
         if len(run) >= _LEVEL_CHANGE_DAYS and run[0] < alarm
     ]
+    # What began before a level that was accepted is accepted with it: both sides end the search there.
+    earlier += [(t, side) for t in metric.taught if 0 < t <= alarm for side in (1, -1)]
     shift = fit_shift(
         metric.series,
         start=start,
@@ -420,8 +438,10 @@ def _merge(found: Sequence[Found]) -> list[list[Found]]:
 
 
 def _is_expected(found: Break, settings: DetectionSettings) -> bool:
+    """Announced in advance, or a recurrence of what somebody called expected."""
     announced = settings.expected_changes.get(found.node, ())
-    return any(abs((found.onset - day).days) <= _EXPECTED_CHANGE_DAYS for day in announced)
+    accepted = settings.accepted_levels.get(found.node, ())
+    return any(change.explains(found) for change in announced) or any(level.explains(found) for level in accepted)
 
 
 def _fold_common_cause(

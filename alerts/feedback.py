@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Protocol
 
 from alerts.incidents import ANSWERS, incident_from_row, incident_to_row, record_click
@@ -103,3 +103,38 @@ def _tell(
     store.save_incident(incident_to_row(incident))
     store.add_event(incident.id, row["kind"], row["at"], row["who"], message.summary)
     return message
+
+
+def measure_precision(
+    ledger: Sequence[Incident], feedback: Sequence[Mapping[str, Any]], *, now: datetime
+) -> list[dict[str, Any]]:
+    """Per week (its Monday) of the alerts told in it: told, confirmed, false_alarms, unanswered, precision.
+
+    The last answer to an incident counts: a false alarm is one, every other answer confirms that there was something
+    to tell. `precision` is confirmed / (confirmed + false alarms); None while nobody has answered.
+    """
+    answers: dict[str, str] = {}
+    for row in sorted(feedback, key=lambda row: row["at"]):
+        if row["kind"] in ANSWERS:
+            answers[row["incident_id"]] = row["kind"]
+    weeks: dict[date, list[str | None]] = {}
+    for incident in ledger:
+        opened = incident.opened_at.astimezone(UTC).date()
+        weeks.setdefault(opened - timedelta(days=opened.weekday()), []).append(answers.get(incident.id))
+    rows = []
+    for week, labels in sorted(weeks.items()):
+        false_alarms, unanswered = labels.count("false_alarm"), labels.count(None)
+        confirmed = len(labels) - false_alarms - unanswered
+        answered = confirmed + false_alarms
+        rows.append(
+            {
+                "week": week,
+                "told": len(labels),
+                "confirmed": confirmed,
+                "false_alarms": false_alarms,
+                "unanswered": unanswered,
+                "precision": confirmed / answered if answered else None,
+                "updated_at": now,
+            }
+        )
+    return rows

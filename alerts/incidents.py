@@ -32,6 +32,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from alerts.expectations import AcceptedLevel, name_metric
 from alerts.figures import format_day, format_days, format_signed_percent, format_usd
 from alerts.model import (
     Action,
@@ -51,6 +52,7 @@ from alerts.rule_moves import RuleMoves
 LIVE: frozenset[IncidentStatus] = frozenset({"open", "acknowledged", "escalated", "snoozed"})
 _FALSE_ALARM_DAYS = 90
 BY_RULES = ": no change of its cost"  # how the reason of such a skip ends
+_ACCEPTED_DAYS = 180
 _SEVERITY_ORDER: Mapping[Severity, int] = {"high": 0, "medium": 1, "low": 2}
 
 
@@ -606,11 +608,32 @@ def record_click(
     return replace(incident, status=statuses[click], resolved_at=resolved_at, updated_at=now, details=details)
 
 
-def find_limit_factors(ledger: Iterable[Incident], *, as_of: date) -> dict[str, float]:
-    """Node → factor on the detector's limit: a quarter more per false alarm of the last 90 days, at most double."""
-    factors: dict[str, float] = {}
+def find_limit_factors(ledger: Iterable[Incident], *, as_of: date) -> dict[tuple[str, str, str], float]:
+    """(node, metric, direction) → factor on that limit of the detector: a quarter more per false alarm of the last
+    90 days, at most double."""
+    factors: dict[tuple[str, str, str], float] = {}
     for incident in ledger:
         is_recent = (as_of - incident.updated_at.date()).days <= _FALSE_ALARM_DAYS
         if incident.details.get("feedback") == "false_alarm" and is_recent:
-            factors[incident.node] = min(factors.get(incident.node, 1.0) * 1.25, 2.0)
+            key = (incident.node, name_metric(incident.kind), incident.direction)
+            factors[key] = min(factors.get(key, 1.0) * 1.25, 2.0)
     return factors
+
+
+def find_accepted_levels(ledger: Iterable[Incident], *, as_of: date) -> dict[str, list[AcceptedLevel]]:
+    """Node → the breaks that somebody called expected within the last 180 days."""
+    accepted: dict[str, list[AcceptedLevel]] = {}
+    for incident in ledger:
+        told = incident.details.get("break", {})
+        is_recent = (as_of - incident.updated_at.date()).days <= _ACCEPTED_DAYS
+        if incident.details.get("feedback") == "expected" and is_recent and "expected_usd_per_day" in told:
+            excess = Decimal(str(incident.details.get("accepted_usd_per_day", incident.excess_usd_per_day)))
+            level = AcceptedLevel(
+                onset=incident.onset,
+                direction=incident.direction,
+                metric=name_metric(incident.kind),
+                expected_usd_per_day=Decimal(str(told["expected_usd_per_day"])),
+                excess_usd_per_day=excess,
+            )
+            accepted.setdefault(incident.node, []).append(level)
+    return accepted

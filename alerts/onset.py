@@ -99,7 +99,7 @@ def fit_shift(
     low = max([low, *(t + 1 for t, side in earlier if side == -direction and t < first_alarm)])
     if low > first_alarm:
         return None
-    steps = [t for t, _ in earlier if begin + 7 < t < low]
+    steps = sorted({t for t, _ in earlier if begin + 7 < t < low})
 
     q = np.log(np.maximum(np.where(known, y, 0.0), 0.0) + shift)
     base, penalty = _regressors(start, days, begin, first_alarm, steps)

@@ -30,18 +30,25 @@ _PRIOR_EPISODES = 5.0
 
 
 def flag_days(
-    scores: PanelScores, factors: Floats, usable: Bools, *, false_alerts_per_month: float, days_back: int
+    scores: PanelScores,
+    factors: Floats,
+    usable: Bools,
+    *,
+    false_alerts_per_month: float,
+    days_back: int,
+    explained: Bools | None = None,
 ) -> Bools:
     """Which of the last `days_back` days of the panel [m, T] are alarms (those before are not).
 
     Per day, Benjamini-Hochberg across the m series on two tail probabilities of each: of the day's score,
     and of its level score, whose tail is thinner. Both are raised where this panel, all its series pooled,
-    has exceeded the plain limit more often than the generator's series do. `factors` [m]: on the limits
-    of single series. `usable` [m, T]: days with enough history; others are no alarms.
+    has exceeded the plain limit more often than the generator's series do. `factors` [m, T]
+    (or [m, 1]): on the limits of single series. `usable` [m, T]: days with enough history; others are no alarms.
+    `explained` [m, T]: days of breaks that people called expected; they are no sign of an unruly panel.
     The result for a day depends on earlier days only, so that a later run flags it again.
     """
-    score = np.where(usable, scores.score / factors[:, None], 0.0)
-    level = np.where(usable, scores.level_score / factors[:, None], 0.0)
+    score = np.where(usable, scores.score / factors, 0.0)
+    level = np.where(usable, scores.level_score / factors, 0.0)
     m, days = score.shape
     first = max(0, days - days_back)
     of_day = np.where(
@@ -50,7 +57,8 @@ def flag_days(
         _tail_probability(score[:, first:], _DAY_LOG10, _DAY_SLOPE),
     )
     p = 2.0 * np.minimum(of_day, _tail_probability(level[:, first:], _LEVEL_LOG10, _LEVEL_SLOPE))
-    p = np.minimum(p * _measure_unrest(score)[first:], 1.0)
+    unexplained = score if explained is None else np.where(explained, 0.0, score)
+    p = np.minimum(p * _measure_unrest(unexplained)[first:], 1.0)
     tested = max(int((score > 0).any(axis=1).sum()), 1)  # not per day: the newest of some has not settled yet
     order = np.sort(p, axis=0)
     passes = order <= _SHARE_OF_BUDGET * false_alerts_per_month * np.arange(1, m + 1)[:, None] / tested

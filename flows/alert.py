@@ -5,8 +5,16 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
-from alerts.feedback import apply_answers
-from alerts.incidents import BY_RULES, FeatureRoute, Routing, decide, find_limit_factors, incident_from_row
+from alerts.feedback import apply_answers, measure_precision
+from alerts.incidents import (
+    BY_RULES,
+    FeatureRoute,
+    Routing,
+    decide,
+    find_accepted_levels,
+    find_limit_factors,
+    incident_from_row,
+)
 from alerts.model import MemberSeries
 from alerts.outbox import record_action
 from alerts.rule_moves import RuleMoves, join_moves
@@ -44,6 +52,7 @@ def find_incidents(run: Run) -> None:
         min_percent=alerts.min_percent,
         false_alerts_per_month=alerts.false_alerts_per_month,
         limit_factors=find_limit_factors(ledger, as_of=run.as_of),
+        accepted_levels=find_accepted_levels(ledger, as_of=run.as_of),
     )
     run.breaks = find_breaks(run.panel, members, detection)
     run.actions = decide(
@@ -65,6 +74,8 @@ def find_incidents(run: Run) -> None:
         message = record_action(run.state, action, context=context, now=run.now)
         if message is not None:
             run.messages.append(message)
+    ledger = [incident_from_row(row) for row in run.state.list_incidents()]
+    run.state.save_precision(measure_precision(ledger, run.state.list_feedback(), now=run.now))
 
 
 def deliver_messages(run: Run) -> None:

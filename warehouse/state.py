@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MIGRATIONS = Path(__file__).parent / "state_migrations"
 BUSY_SECONDS = 30.0
+FORECASTS_KEPT_DAILY = 14  # days; of older ones, those issued on Mondays
+_FORECAST_KEY = ("as_of", "feature", "forecast_date")
 _MIGRATION_LOCK = 7_261_996_310  # PostgreSQL advisory lock: one process brings the schema up to date
 
 
@@ -162,6 +164,31 @@ MONTH_END_FORECASTS = _table(
     *(sa.Column(name, DecimalText) for name in ("month_to_date_usd", "mean_usd", *_INTERVAL, "monthly_budget_usd")),
     sa.Column("breach_probability", sa.Double),
     sa.Column("breach_date", DateText),
+)
+SUPERSEDED_FORECASTS = _table(
+    "superseded_forecasts",
+    _key("as_of", DateText),
+    _key("feature"),
+    _key("forecast_date", DateText),
+    _key("issued_at", InstantText),
+    sa.Column("model", sa.Text),
+    *(sa.Column(name, DecimalText) for name in ("mean_usd", *_INTERVAL)),
+)
+PERIOD_FORECASTS = _table(
+    "period_forecasts",
+    _key("as_of", DateText),
+    _key("feature"),
+    _key("period"),  # month | next_month | 90_days
+    *(sa.Column(name, DateText) for name in ("first_date", "last_date")),
+    sa.Column("issued_at", InstantText),
+    *(sa.Column(name, DecimalText) for name in ("actual_usd", "mean_usd", *_INTERVAL)),
+)
+DETECTOR_PRECISION = _table(
+    "detector_precision",
+    _key("week", DateText),  # its Monday
+    *(sa.Column(name, sa.BigInteger) for name in ("told", "confirmed", "false_alarms", "unanswered")),
+    sa.Column("precision", sa.Double),
+    sa.Column("updated_at", InstantText),
 )
 RUNS = _table(
     "runs",
@@ -459,8 +486,63 @@ class StateStore:
 
     def save_forecasts(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Daily forecasts as issued: as_of, feature, forecast_date, issued_at, model, mean_usd and, where
-        known, lower_80_usd, upper_80_usd, lower_95_usd, upper_95_usd. One per as_of, feature and day: the last."""
+        known, lower_80_usd, upper_80_usd, lower_95_usd, upper_95_usd. One per as_of, feature and day: the last.
+        What a later issue of the same as_of changes (a bill was restated) goes to `superseded_forecasts`. After
+        a fortnight only the forecasts issued on Mondays are kept."""
+        rows = list(rows)
+        days = {row["as_of"] for row in rows}
+        before = {
+            tuple(row[name] for name in _FORECAST_KEY): row for day in days for row in self.list_forecasts(as_of=day)
+        }
+        changed = [
+            old
+            for row in rows
+            if (old := before.get(tuple(row[name] for name in _FORECAST_KEY))) is not None
+            and any(old[name] != row.get(name) for name in ("mean_usd", *_INTERVAL))
+        ]
+        self._save(SUPERSEDED_FORECASTS, changed)
         self._save(FORECASTS, rows)
+        if days:
+            self._thin_forecasts(max(days))
+
+    def _thin_forecasts(self, newest: date) -> None:
+        issued = FORECASTS.c.as_of
+        with self._connect(writes=True) as connection:
+            found = connection.execute(sa.select(issued).distinct()).scalars()
+            limit = newest - timedelta(days=FORECASTS_KEPT_DAILY)
+            old = [day for day in found if day < limit and day.weekday() != 0]
+            if old:
+                connection.execute(FORECASTS.delete().where(issued.in_(old)))
+
+    def list_superseded_forecasts(self) -> list[dict[str, Any]]:
+        """Forecasts that a later issue of the same as_of replaced."""
+        return self._rows(SUPERSEDED_FORECASTS)
+
+    def save_period_forecasts(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Totals of a period: as_of, feature, period (month, next_month, 90_days), first_date, last_date, issued_at,
+        actual_usd (of it spent already), mean_usd, and the total's own interval as in save_forecasts."""
+        self._save(PERIOD_FORECASTS, rows)
+
+    def list_period_forecasts(self, *, as_of: date | None = None) -> list[dict[str, Any]]:
+        """Totals of periods, all or those of one as_of."""
+        where = [] if as_of is None else [PERIOD_FORECASTS.c.as_of == as_of]
+        return self._rows(PERIOD_FORECASTS, *PERIOD_FORECASTS.primary_key.columns, where=where)
+
+    def newest_backtest(self, *, until: datetime) -> datetime | None:
+        """When the newest backtest ran, of those that had by then."""
+        with self._connect(writes=False) as connection:
+            newest = sa.select(sa.func.max(BACKTESTS.c.run_at, type_=InstantText)).where(BACKTESTS.c.run_at <= until)
+            found: datetime | None = connection.execute(newest).scalar()
+            return found
+
+    def save_precision(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """What people's answers say of the alerts told in a week: week (its Monday), told, confirmed, false_alarms,
+        unanswered, precision (confirmed of those answered; None without), updated_at."""
+        self._save(DETECTOR_PRECISION, rows)
+
+    def list_precision(self) -> list[dict[str, Any]]:
+        """Weeks, oldest first."""
+        return self._rows(DETECTOR_PRECISION)
 
     def list_forecasts(self, *, as_of: date | None = None) -> list[dict[str, Any]]:
         """Daily forecasts, all or those of one as_of."""
@@ -570,12 +652,13 @@ class StateStore:
         return self._rows(RULE_CHANGE_DAYS, RULE_CHANGE_DAYS.c.charge_date, RULE_CHANGE_DAYS.c.feature, where=where)
 
     def save_backtests(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Scores of a backtest: run_at, feature, model, horizon_days, details."""
+        """Scores of a backtest: run_at, feature, model, horizon_days, details (mase, is_chosen, …)."""
         self._save(BACKTESTS, rows)
 
-    def list_backtests(self) -> list[dict[str, Any]]:
-        """Scores of all backtests."""
-        return self._rows(BACKTESTS, *BACKTESTS.primary_key.columns)
+    def list_backtests(self, *, run_at: datetime | None = None) -> list[dict[str, Any]]:
+        """Scores of all backtests, or of one."""
+        where = [] if run_at is None else [BACKTESTS.c.run_at == run_at]
+        return self._rows(BACKTESTS, *BACKTESTS.primary_key.columns, where=where)
 
     def save_backfill(self, backfill: Mapping[str, Any]) -> None:
         """Insert or replace a backfill: backfill_id, first_day, last_day (inclusive), source (None: all),

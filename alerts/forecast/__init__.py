@@ -16,7 +16,7 @@ from alerts.forecast.backtest import BacktestScore, EngineSummary, backtest, cho
 from alerts.forecast.engines import ENGINES, forecast_panel
 from alerts.forecast.explaining import Components, explain_series
 from alerts.forecast.holidays import us_federal_holidays
-from alerts.forecast.month import BudgetOutlook, MonthEnd, budget_outlook, month_end
+from alerts.forecast.month import BudgetOutlook, MonthEnd, budget_outlook, month_end, period_total
 from alerts.forecast.panel import EngineUnfit, PanelForecast, PlannedEvent
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "explain_series",
     "forecast_panel",
     "month_end",
+    "period_total",
     "summarise",
     "us_federal_holidays",
 ]

@@ -85,17 +85,25 @@ def month_end(
     without any known day count as nothing in the total and are NaN themselves. Raises ValueError if the panel is
     another one, or the forecast ends before the month does.
     """
+    first = (month or forecast.start).replace(day=1)
+    end = (first + timedelta(days=32)).replace(day=1)
+    return period_total(y, forecast, first=first, last=end - timedelta(days=1), levels=levels)
+
+
+def period_total(
+    y: Floats, forecast: PanelForecast, *, first: date, last: date, levels: Sequence[float] = (0.8, 0.95)
+) -> MonthEnd:
+    """The same for any period from `first` to `last`, both included; `month` of the result is `first`."""
     y = np.asarray(y, dtype=np.float64)
     n, horizon = forecast.mean.shape
     if y.ndim != 2 or len(y) != n:
         raise ValueError(f"the forecast is of {n} series, the history has shape {y.shape}")
-    first = (month or forecast.start).replace(day=1)
-    end = (first + timedelta(days=32)).replace(day=1)
+    end = last + timedelta(days=1)
     begin = max((first - forecast.start).days, 0)  # leads begin … stop - 1, counted from 0
     stop = max((end - forecast.start).days, 0)
     if stop > horizon:
         raise ValueError(
-            f"the forecast ends on {forecast.start + timedelta(days=horizon - 1)}, before {first:%Y-%m} does: "
+            f"the forecast ends on {forecast.start + timedelta(days=horizon - 1)}, before {last} does: "
             f"forecast {stop} days or more"
         )
     days_so_far = (forecast.start - first).days

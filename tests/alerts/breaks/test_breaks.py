@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from alerts.breaks import ALL_FEATURES, DetectionSettings, find_breaks
+from alerts.breaks import ALL_FEATURES, AcceptedLevel, DetectionSettings, ExpectedChange, find_breaks
 from alerts.model import UNALLOCATED, Break, MemberSeries
 from benchmarks.detection.posted import is_match, replay_clean
 from benchmarks.detection.simulate import Company, draw_company
@@ -205,14 +205,53 @@ class TestGates:
         cost = draw_cost(DAYS, noise=0.07)
         cost[-1] *= 1.7
         assert len(find_in(cost)) == 1
-        assert find_in(cost, DetectionSettings(limit_factors={"chat": 2.0})) == []
+        assert find_in(cost, DetectionSettings(limit_factors={("chat", "cost", "up"): 2.0})) == []
+        for other in (("chat", "cost", "down"), ("chat", "unit_cost", "up"), ("quiet_1", "cost", "up")):
+            assert len(find_in(cost, DetectionSettings(limit_factors={other: 2.0}))) == 1
 
     def test_an_announced_change(self) -> None:
         cost = draw_cost(DAYS)
         cost[-5:] *= 2
-        announced = START + timedelta(days=DAYS - 6)
-        assert find_in(cost, DetectionSettings(expected_changes={"chat": [announced]})) == []
-        assert len(find_in(cost, DetectionSettings(expected_changes={"chat": [announced - timedelta(days=9)]}))) == 1
+        onset = START + timedelta(days=DAYS - 5)
+
+        def find_with(change: ExpectedChange) -> list[Break]:
+            return find_in(cost, DetectionSettings(expected_changes={"chat": [change]}))
+
+        assert find_with(ExpectedChange(onset, onset + timedelta(days=1), 0.6)) == []
+        assert find_with(ExpectedChange(onset - timedelta(days=20), onset, 0.6)) == []  # a long migration
+        early = onset - timedelta(days=9)
+        for too_little in (
+            ExpectedChange(early, early + timedelta(days=1), 0.6),  # another day
+            ExpectedChange(onset, onset + timedelta(days=1), 0.2),  # a fifth was announced, it doubled
+            ExpectedChange(onset, onset + timedelta(days=1), -0.6),  # a saving was announced
+        ):
+            assert len(find_with(too_little)) == 1
+
+    def test_what_was_called_expected_is_a_level_and_its_recurrence_is_muted(self) -> None:
+        cost = draw_cost(DAYS + 40)
+        cost[-45:-39] *= 2
+        (first,) = find_in(cost[:-39])
+        taught = AcceptedLevel(
+            first.onset, first.direction, "cost", first.expected_usd_per_day, first.excess_usd_per_day
+        )
+        settings = DetectionSettings(accepted_levels={"chat": [taught]})
+        assert find_in(cost[:-39], settings) == []
+        cost[-4:] *= 2  # the same again
+        assert len(find_in(cost)) == 1
+        assert find_in(cost, settings) == []
+        cost[-4:] *= 1.5  # and now three times as much
+        assert len(find_in(cost, settings)) == 1
+
+    def test_a_further_rise_is_measured_from_the_level_that_was_accepted(self) -> None:
+        cost = draw_cost(DAYS + 40)
+        cost[-45:] *= 2
+        (first,) = find_in(cost[:-39])
+        taught = AcceptedLevel(
+            first.onset, first.direction, "cost", first.expected_usd_per_day, first.excess_usd_per_day
+        )
+        cost[-5:] *= 1.8
+        (found,) = find_in(cost, DetectionSettings(accepted_levels={"chat": [taught]}))
+        assert float(found.excess_percent) == pytest.approx(80, abs=15)
 
 
 class TestUnitCost:

@@ -28,7 +28,7 @@ def make_scores(score: Floats, *, level: Floats | None = None, channel: int = PO
 def flag(scores: PanelScores, *, budget: float = 2.0, days_back: int = 42, factor: float = 1.0) -> NDArray[np.bool_]:
     m, days = scores.score.shape
     usable = np.ones((m, days), np.bool_)
-    return flag_days(scores, np.full(m, factor), usable, false_alerts_per_month=budget, days_back=days_back)
+    return flag_days(scores, np.full((m, 1), factor), usable, false_alerts_per_month=budget, days_back=days_back)
 
 
 def quiet(m: int, days: int = 100) -> Floats:

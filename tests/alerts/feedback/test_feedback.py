@@ -79,8 +79,8 @@ def test_false_alarms_make_the_detector_less_sharp_for_a_while(store: StateStore
     answer(store, "false_alarm")
     apply_answers(store, context=CONTEXT, now=NOW)
     incident = incident_of(store)
-    assert find_limit_factors([incident], as_of=AS_OF) == {"support_chat": 1.25}
+    assert find_limit_factors([incident], as_of=AS_OF) == {("support_chat", "cost", "up"): 1.25}
     many = [replace(incident, id=f"inc-{n}") for n in range(9)]
-    assert find_limit_factors(many, as_of=AS_OF) == {"support_chat": 2.0}
+    assert find_limit_factors(many, as_of=AS_OF) == {("support_chat", "cost", "up"): 2.0}
     assert find_limit_factors([incident], as_of=AS_OF + timedelta(days=91)) == {}
     assert find_limit_factors([replace(incident, details={})], as_of=AS_OF) == {}
