@@ -41,7 +41,7 @@ def test_the_restated_day_withdraws_the_alert_moves_the_forecast_and_history_kee
     later = home.run(TODAY, hour=15)
     assert [message.action for message in later.messages] == ["withdraw"]
     assert home.ask("SELECT id, status FROM ops.incidents") == [(incident, "withdrawn")]
-    assert [kind for (kind,) in home.ask("SELECT kind FROM ops.incident_events ORDER BY \"at\"")] == ["open", "withdraw"]
+    assert home.ask('SELECT kind FROM ops.incident_events ORDER BY "at"') == [("open",), ("withdraw",)]
     ((after,),) = home.ask(expected)
     assert after < before
     ((kept,),) = home.ask(
