@@ -22,8 +22,8 @@ was never seen before is a break of what is unallocated by itself, from 28 days 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from datetime import date
+from dataclasses import dataclass, fields, replace
+from datetime import date, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -90,6 +90,67 @@ def find_breaks(
     n, days = panel.cost_usd.shape
     if n == 0 or days == 0:
         return []
+    scored = _score(panel, settings)
+    by_feature: dict[str, list[MemberSeries]] = {}
+    for member in members:
+        by_feature.setdefault(member.feature, []).append(member)
+
+    breaks: list[Break] = []
+    for row, name in enumerate(panel.features):
+        own = by_feature.get(name, [])
+        found = _find_in_row(row, panel, scored, settings)
+        if name == UNALLOCATED:
+            found += _find_new_members(scored.cost[row], own, settings)
+        for group in _merge(found):
+            made = describe_break(
+                group, panel, row, scored.cost[row], scored.units, own, chart_days=settings.chart_days
+            )
+            if not _is_expected(made, settings):
+                breaks.append(made)
+    if n >= settings.common_cause_series:
+        breaks = _fold_common_cause(breaks, panel, scored, settings)
+    return sorted(breaks, key=lambda b: (-abs(b.excess_usd_per_day), b.node, b.onset))
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A break as a daily run would have told it: `alarm` is the first settled day on which it was found."""
+
+    node: str
+    direction: int
+    onset: date
+    alarm: date
+
+
+def replay_breaks(panel: FeaturePanel, settings: DetectionSettings, *, days_back: int) -> list[Replayed]:
+    """Every break that daily runs over the last `days_back` days would have told, oldest first.
+
+    One pass: scores and alarms depend on earlier days only. Without members, and without the parent of breaks that
+    many features share.
+    """
+    settings = replace(settings, remember_days=days_back, recent_days=days_back)
+    scored = _score(panel, settings)
+    out = []
+    for row, name in enumerate(panel.features):
+        for group in _merge(_find_in_row(row, panel, scored, settings)):
+            first = min(group, key=lambda found: found.alarm)
+            onset, alarm = (panel.start + timedelta(days=place) for place in (first.onset, first.alarm))
+            out.append(Replayed(name, first.direction, onset, alarm))
+    return sorted(out, key=lambda found: (found.alarm, found.node))
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What is scored [n, T], and the result for every series: features, their unit costs, the total."""
+
+    cost: Floats
+    units: UnitCosts
+    total: Floats
+    scores: PanelScores
+    alarms: Bools
+
+
+def _score(panel: FeaturePanel, settings: DetectionSettings) -> _Scored:
     cost = _fill_unallocated(panel)
     units = measure_unit_costs(panel, cost)
     total = _add_up(cost)
@@ -106,27 +167,18 @@ def find_breaks(
         days_back=settings.remember_days,
         explained=_mark_accepted(panel, scores.score.shape, settings),
     )
-    by_feature: dict[str, list[MemberSeries]] = {}
-    for member in members:
-        by_feature.setdefault(member.feature, []).append(member)
+    return _Scored(cost, units, total, scores, alarms)
 
-    breaks: list[Break] = []
-    for row, name in enumerate(panel.features):
-        own = by_feature.get(name, [])
-        found: list[Found] = []
-        for metric in _list_metrics(row, cost[row], units, alarms, scores, _list_taught(name, panel.start, settings)):
-            found += _read_back(metric, panel.start, settings)
-        found += _find_zero_success(cost[row], units, row, settings)
-        found += _find_gross_breaks(cost[row], settings)
-        if name == UNALLOCATED:
-            found += _find_new_members(cost[row], own, settings)
-        for group in _merge(found):
-            made = describe_break(group, panel, row, cost[row], units, own, chart_days=settings.chart_days)
-            if not _is_expected(made, settings):
-                breaks.append(made)
-    if n >= settings.common_cause_series:
-        breaks = _fold_common_cause(breaks, panel, cost, total, alarms[-1], scores, settings)
-    return sorted(breaks, key=lambda b: (-abs(b.excess_usd_per_day), b.node, b.onset))
+
+def _find_in_row(row: int, panel: FeaturePanel, scored: _Scored, settings: DetectionSettings) -> list[Found]:
+    cost, name = scored.cost[row], panel.features[row]
+    found: list[Found] = []
+    taught = _list_taught(name, panel.start, settings)
+    for metric in _list_metrics(row, cost, scored.units, scored.alarms, scored.scores, taught):
+        found += _read_back(metric, panel.start, settings)
+    found += _find_zero_success(cost, scored.units, row, settings)
+    found += _find_gross_breaks(cost, settings)
+    return found
 
 
 def _raise_limits(features: Sequence[str], scores: PanelScores, settings: DetectionSettings) -> Floats:
@@ -260,7 +312,7 @@ def _read_back(metric: _Metric, start: date, settings: DetectionSettings) -> lis
                 continue
             if sign < 0 and alarm - then.onset + 1 < _LEAST_DAYS_DOWN:
                 continue
-            if not passes_gates(_note(metric, then, alarm, sign), settings):
+            if not passes_gates(_note(metric, then, alarm, sign, alarm), settings):
                 continue
             surprise = then.surprise(metric.series, floor)
             if then.onset <= covered and surprise[alarm] * sign < then.reach_of_day:
@@ -276,7 +328,7 @@ def _read_back(metric: _Metric, start: date, settings: DetectionSettings) -> lis
                 continue
             now = _read(metric, metric.newest, alarm, sign, floor, start)
             chosen = now if now is not None and now.t_statistic >= _MIN_T_NOW else then
-            out.append(_note(metric, chosen, covered, sign))
+            out.append(_note(metric, chosen, covered, sign, alarm))
     return out
 
 
@@ -303,7 +355,7 @@ def _read(metric: _Metric, through: int, alarm: int, sign: int, floor: float, st
     return None if shift is None or shift.is_return else shift
 
 
-def _note(metric: _Metric, shift: Shift, last: int, sign: int) -> Found:
+def _note(metric: _Metric, shift: Shift, last: int, sign: int, alarm: int) -> Found:
     return Found(
         kind=metric.kind,
         direction=sign,
@@ -316,6 +368,7 @@ def _note(metric: _Metric, shift: Shift, last: int, sign: int) -> Found:
         lower=shift.lower,
         upper=shift.upper,
         percent=_measure_percent(metric.series, shift.expected, shift.onset, last),
+        alarm=alarm,
     )
 
 
@@ -350,7 +403,7 @@ def _find_zero_success(cost: Floats, units: UnitCosts, row: int, settings: Detec
         usual = usual[np.isfinite(usual)]
         flat = np.full(len(cost), float(np.median(usual)) if usual.size else 0.0)
         excess = np.where(units.is_zero[row], cost, np.nan)
-        found = Found("zero_success", 1, onset, last, newest, 2.0, excess, flat, flat, flat, MOST_PERCENT)
+        found = Found("zero_success", 1, onset, last, newest, 2.0, excess, flat, flat, flat, MOST_PERCENT, alarm=onset)
         if newest - last <= settings.recent_days and passes_gates(found, settings):
             out.append(found)
     return out
@@ -373,8 +426,9 @@ def _find_gross_breaks(cost: Floats, settings: DetectionSettings) -> list[Found]
         flat = np.full(len(cost), usual)
         percent = _measure_percent(cost, flat, onset, last)
         found = Found(
-            "cost", 1, onset, last, newest, 1.0, cost - usual, flat, np.zeros(len(cost)), flat * 0 + high, percent
-        )
+            "cost", 1, onset, last, newest, 1.0, cost - usual, flat, np.zeros(len(cost)), flat * 0 + high, percent,
+            alarm=t,
+        )  # fmt: skip
         return [found] if abs(found.mean_excess) >= 2 * settings.min_usd_per_day else []
     return []
 
@@ -414,6 +468,7 @@ def _find_new_members(cost: Floats, members: Sequence[MemberSeries], settings: D
             lower=np.maximum(flat - reach, 0.0),
             upper=flat + reach,
             percent=_measure_percent(cost, flat, onset, last),
+            alarm=onset,
         )
         is_settled_in = spends.size >= 2 or spent >= 5 * settings.min_usd_per_day
         if is_settled_in and change.after - before >= 0.5 * spent and passes_gates(found, settings):
@@ -447,10 +502,7 @@ def _is_expected(found: Break, settings: DetectionSettings) -> bool:
 def _fold_common_cause(
     breaks: list[Break],
     panel: FeaturePanel,
-    cost: Floats,
-    total: Floats,
-    alarms: Bools,
-    scores: PanelScores,
+    scored: _Scored,
     settings: DetectionSettings,
 ) -> list[Break]:
     """One parent break in place of many features that move together.
@@ -459,6 +511,7 @@ def _fold_common_cause(
     direction. Then a break of the total that begins within a day of it is the parent, and the features'
     breaks that begin with it are told by it. A break of the total without such a day is some feature's own.
     """
+    cost, total, scores = scored.cost, scored.total, scored.scores
     n = len(cost)
     # The bounds of a day lie POINT_LIMIT deviations away.
     share = _EXCEEDANCE / POINT_LIMIT
@@ -467,7 +520,7 @@ def _fold_common_cause(
     low = known & (cost < expected - share * (expected - scores.lower[:n]))
     least = max(settings.common_cause_exceedances, int(np.ceil(0.05 * n)))
     out = list(breaks)
-    for found in _read_back(_make_cost_metric(total, alarms, scores, -1), panel.start, settings):
+    for found in _read_back(_make_cost_metric(total, scored.alarms[-1], scores, -1), panel.start, settings):
         counts = (high if found.direction > 0 else low).sum(axis=0)
         if counts[max(0, found.onset - _PARENT_DAYS) : found.onset + _PARENT_DAYS + 1].max() < least:
             continue

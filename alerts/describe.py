@@ -40,6 +40,7 @@ class Found:
 
     `newest`: newest day that the metric is known for. `excess`: dollars by day, NaN unknown. `expected`,
     `lower`, `upper`: of the metric, in its unit, without the break. `percent`: of the metric's expected.
+    `alarm`: the day on which it was first found.
     """
 
     kind: BreakKind
@@ -53,6 +54,7 @@ class Found:
     lower: Floats
     upper: Floats
     percent: float
+    alarm: int
 
     @property
     def mean_excess(self) -> float:

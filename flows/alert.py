@@ -20,6 +20,7 @@ from alerts.outbox import record_action
 from alerts.rule_moves import RuleMoves, join_moves
 from flows.delivery import empty_outbox, make_context
 from flows.errors import DeliveriesWaiting
+from flows.planned_events import list_expected_changes
 from flows.run import Run
 
 RULE_MEMORY_DAYS = 42  # DetectionSettings.remember_days
@@ -53,6 +54,7 @@ def find_incidents(run: Run) -> None:
         false_alerts_per_month=alerts.false_alerts_per_month,
         limit_factors=find_limit_factors(ledger, as_of=run.as_of),
         accepted_levels=find_accepted_levels(ledger, as_of=run.as_of),
+        expected_changes=list_expected_changes(run.events, run.panel.features),
     )
     run.breaks = find_breaks(run.panel, members, detection)
     run.actions = decide(

@@ -287,6 +287,62 @@ def rename(
     rename_source(_settings(config)[1], old, new, out)
 
 
+@app.command()
+def forecast(
+    feature: Annotated[str | None, typer.Argument(help="One feature. [default: all]")] = None,
+    config: ConfigOption = None,
+    format: Annotated[str, typer.Option("--format", "-f", help="table or json.")] = "table",
+    coverage: Annotated[bool, typer.Option("--coverage", help="How past forecasts have held, as issued.")] = False,
+) -> None:
+    """What each feature will cost: this month, next month, the next 90 days, each with its own interval."""
+    from flows.outlook import show_coverage, show_forecast
+
+    settings = _settings(config)[1]
+    if coverage:
+        show_coverage(settings, fmt=format)
+    else:
+        show_forecast(settings, out, feature=feature, fmt=format)
+
+
+@app.command()
+def budget(
+    config: ConfigOption = None,
+    format: Annotated[str, typer.Option("--format", "-f", help="table or json.")] = "table",
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Exit code 1 above this probability.")] = 0.5,
+) -> None:
+    """Each budget: pace, expected total, probability and day of going over. Exit code 1 when one probably does."""
+    from flows.outlook import show_budgets
+
+    if not show_budgets(_settings(config)[1], out, fmt=format, threshold=threshold):
+        raise typer.Exit(1)
+
+
+@app.command()
+def backtest(
+    config: ConfigOption = None,
+    inject: Annotated[
+        bool, typer.Option("--inject", help="Put breaks into the history: recall, delay, alerts.")
+    ] = False,
+    false_alerts_per_month: Annotated[
+        float | None, typer.Option(min=0.01, help="False alerts a month to live with. [default: of trendbreak.yml]")
+    ] = None,
+) -> None:
+    """Try every forecast engine on your own history and keep the best one per feature; --inject tries the detector."""
+    import os
+    from decimal import Decimal
+
+    # Series are short: threads of the linear algebra only wait for each other. Read when numpy is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from flows.backtest import show_backtest, show_injected
+
+    settings = _settings(config)[1]
+    if inject:
+        budget = None if false_alerts_per_month is None else Decimal(str(false_alerts_per_month))
+        show_injected(settings, out, false_alerts_per_month=budget)
+    else:
+        show_backtest(settings, out, now=datetime.now(UTC))
+
+
 IncidentArgument = Annotated[str, typer.Argument(help="The incident's id.")]
 
 

@@ -6,14 +6,17 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from flows.planned_events import list_planned_events
 from flows.run import Run
 
 if TYPE_CHECKING:
     from alerts.forecast import BudgetOutlook
+    from alerts.model import Floats
 
 HISTORY_DAYS = 400
 LATE_DAYS = 10
 LEAST_HORIZON_DAYS = 90
+PERIOD_COLUMNS = ("actual_usd", "mean_usd", "lower_80_usd", "upper_80_usd", "lower_95_usd", "upper_95_usd")
 
 
 def make_forecasts(run: Run) -> None:
@@ -21,11 +24,11 @@ def make_forecasts(run: Run) -> None:
 
     The panel reaches to the newest day that any feature has settled: detection reads each feature up to its own.
     Forecasts are all issued from `run.data_through`, so that they add up; a feature whose bill is late is forecast
-    from where its own days end.
+    from where its own days end. The engine of each feature is the one that the newest backtest chose for it.
     """
-    from alerts.breaks import ALL_FEATURES
-    from alerts.forecast import budget_outlook, forecast_panel, month_end
+    from alerts.forecast import forecast_panel
     from alerts.model import FeaturePanel
+    from flows.backtest import read_engines
     from warehouse.series import read_feature_panel
 
     if run.data_through is None:
@@ -41,11 +44,30 @@ def make_forecasts(run: Run) -> None:
     present = min(run.as_of, run.data_through + timedelta(days=LATE_DAYS))
     horizon = max((end_of_next_month(present) - run.data_through).days, LEAST_HORIZON_DAYS)
     cost = panel.cost_usd[:, : (run.data_through - panel.start).days + 1]
-    run.forecast = forecast_panel(cost, start=panel.start, horizon=horizon)
+    run.forecast = forecast_panel(
+        cost,
+        start=panel.start,
+        horizon=horizon,
+        engine=read_engines(run.state, panel.features, now=run.now),
+        events=list_planned_events(
+            run.events, panel.features, first=panel.start, last=run.data_through + timedelta(days=horizon)
+        ),
+    )
     run.state.save_forecasts(_forecast_rows(run))
+    _save_month_end(run, cost)
+    _save_periods(run, cost)
+
+
+def _save_month_end(run: Run, cost: Floats) -> None:
+    from alerts.breaks import ALL_FEATURES
+    from alerts.forecast import budget_outlook, month_end
+
+    assert run.panel is not None
+    assert run.forecast is not None
+    assert run.data_through is not None
     month = run.data_through.replace(day=1)
     ends = month_end(cost, run.forecast, month=month)
-    budgets = [_budget(run, feature) for feature in panel.features]
+    budgets = [_budget(run, feature) for feature in run.panel.features]
     outlooks = budget_outlook(
         cost, run.forecast, [float(budget) if budget else None for budget in budgets], month=month
     )
@@ -67,6 +89,45 @@ def make_forecasts(run: Run) -> None:
         total["breach_probability"] = float((ends.total_outcomes > float(total_budget)).mean())
     run.month_ends.append(total)
     run.state.save_month_ends(run.month_ends)
+
+
+def _save_periods(run: Run, cost: Floats) -> None:
+    """This month, next month and the next 90 days: totals with intervals of their own, per feature and of all."""
+    from alerts.breaks import ALL_FEATURES
+    from alerts.forecast import period_total
+
+    assert run.forecast is not None
+    assert run.data_through is not None
+    rows = []
+    for period, (first, last) in list_periods(run.data_through).items():
+        ends = period_total(cost, run.forecast, first=first, last=last)
+        shared = {"as_of": run.as_of, "period": period, "first_date": first, "last_date": last, "issued_at": run.now}
+        lines: list[tuple[str, list[Any]]] = [
+            (
+                feature,
+                [ends.actual[row], ends.mean[row]]
+                + [bounds[row] for bounds in (ends.lower[0.8], ends.upper[0.8], ends.lower[0.95], ends.upper[0.95])],
+            )
+            for row, feature in _known(run)
+        ]
+        bounds = [ends.total_lower[0.8], ends.total_upper[0.8], ends.total_lower[0.95], ends.total_upper[0.95]]
+        lines.append((ALL_FEATURES, [ends.total_actual, ends.total_mean, *bounds]))
+        rows += [
+            {**shared, "feature": feature, **{name: cents(x) for name, x in zip(PERIOD_COLUMNS, figures, strict=True)}}
+            for feature, figures in lines
+        ]
+    run.state.save_period_forecasts(rows)
+
+
+def list_periods(through: date) -> dict[str, tuple[date, date]]:
+    """Period → its first and last day, for data that end on `through`."""
+    month = through.replace(day=1)
+    next_month = (month + timedelta(days=32)).replace(day=1)
+    return {
+        "month": (month, next_month - timedelta(days=1)),
+        "next_month": (next_month, end_of_next_month(through)),
+        "90_days": (through + timedelta(days=1), through + timedelta(days=90)),
+    }
 
 
 def _known(run: Run) -> list[tuple[int, str]]:

@@ -16,7 +16,6 @@ larger than it announces, opens no incident.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
@@ -27,13 +26,13 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from flows.errors import SettingsError
+from flows.settings_errors import explain, nearest
 
 if TYPE_CHECKING:
     from alerts.breaks import ExpectedChange
     from alerts.forecast import PlannedEvent
 
 _PERCENT = re.compile(r"^([+-]?\d+(?:\.\d+)?)\s*%$")
-HOLIDAY_YEARS_BACK = 2
 
 
 def _read_change(value: object) -> object:
@@ -93,14 +92,14 @@ def load_events(path: Path | None, known_features: Iterable[str]) -> EventsFile:
     try:
         found = EventsFile.model_validate(raw)
     except ValidationError as error:
-        raise SettingsError(_explain(path, raw, error)) from None
+        raise SettingsError(explain(str(path), error.errors(include_url=False), EventsFile)) from None
     known = sorted(known_features)
     for place, entry in enumerate(found.events):
         for feature in entry.features or ():
             if feature not in known:
                 raise SettingsError(
                     f"{path}: events[{place}] ({entry.name}).features: unknown feature {feature!r}"
-                    f"{_nearest(feature, known)} — features.yml has: {', '.join(known) or 'none'}"
+                    f"{nearest(feature, known)} — features.yml has: {', '.join(known) or 'none'}"
                 )
     return found
 
@@ -129,39 +128,11 @@ def list_expected_changes(file: EventsFile, features: Sequence[str]) -> Mapping[
 
     expected: dict[str, list[ExpectedChange]] = {}
     for entry in file.events:
-        nodes = entry.features if entry.features is not None else (*features, ALL_FEATURES)
-        last = entry.end if entry.end is not None else entry.start
-        for node in nodes:
-            expected.setdefault(node, []).append(
-                ExpectedChange(entry.start, last + timedelta(days=1), entry.expected_change)
-            )
+        change = entry.expected_change
+        changes = [ExpectedChange(entry.start, (entry.end or entry.start) + timedelta(days=1), change)]
+        if entry.end is not None:  # and back again
+            back = None if change is None or change <= -1.0 else 1.0 / (1.0 + change) - 1.0
+            changes.append(ExpectedChange(entry.end + timedelta(days=1), entry.end + timedelta(days=2), back))
+        for node in entry.features if entry.features is not None else (*features, ALL_FEATURES):
+            expected.setdefault(node, []).extend(changes)
     return expected
-
-
-def _explain(path: Path, raw: Mapping[str, object], error: ValidationError) -> str:
-    lines = []
-    for problem in error.errors(include_url=False, include_input=False):
-        location = problem["loc"]
-        key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
-        if len(location) > 1 and isinstance(location[1], int):
-            key = key.replace(f"events[{location[1]}]", f"events[{location[1]}]{_name_of(raw, location[1])}", 1)
-        if problem["type"] == "extra_forbidden":
-            valid = sorted((EventsFile if len(location) == 1 else EventEntry).model_fields)
-            lines.append(f"{key}: unknown key{_nearest(str(location[-1]), valid)} — valid keys: {', '.join(valid)}")
-        elif problem["type"] == "missing":
-            lines.append(f"{key}: this key is required")
-        else:
-            lines.append(f"{key}: {problem['msg'].removeprefix('Value error, ')}")
-    return f"{path}: " + "\n  ".join(lines)
-
-
-def _name_of(raw: Mapping[str, object], place: int) -> str:
-    entries = raw.get("events")
-    entry = entries[place] if isinstance(entries, list) and place < len(entries) else None
-    name = entry.get("name") if isinstance(entry, dict) else None
-    return f" ({name})" if isinstance(name, str) else ""
-
-
-def _nearest(name: str, valid: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.logs import log_event
+from flows.planned_events import EventsFile, load_events
 from flows.settings import Settings, SourceSettings, connect_source
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Run:
     state: StateStore
     environment: Mapping[str, str] = field(repr=False)
     say: Callable[[str, str], None]  # (label of a step, why it failed or "")
+    events: EventsFile = field(default_factory=lambda: EventsFile(version=1))  # planned, from events.yml
     who: str = "trendbreak"  # on whose behalf: stands beside recorded changes
     failures: dict[str, str] = field(default_factory=dict)  # source name → what went wrong, with the cure
     notes: list[str] = field(default_factory=list)  # about what was read: versions, columns kept aside
@@ -221,6 +223,7 @@ def open_run(
             as_of=as_of or now.date(),
             sources=sources,
             features=features,
+            events=load_events(settings.events, features.features),
             prices=prices,
             warehouse=warehouse,
             landing=Landing(home.landing),

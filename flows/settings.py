@@ -166,6 +166,7 @@ class Settings(_Strict):
     home: Path = Path("data")
     sources: tuple[SourceSettings, ...] = ()
     features: Path = Path("features.yml")
+    events: Path | None = Field(default=None, description="planned launches, migrations, price changes: events.yml")
     prices: Path | None = Field(default=None, description="negotiated prices, prices.yml; default: list prices")
     slack: SlackSettings = SlackSettings()
     alerts: AlertSettings = AlertSettings()
@@ -260,6 +261,7 @@ def load_settings(path: Path) -> Settings:
         update={
             "home": home,
             "features": features,
+            "events": None if settings.events is None else _absolute(settings.events, base, f"{path}: events"),
             "prices": _absolute(settings.prices, base, f"{path}: prices") if settings.prices else None,
             "sources": tuple(_placed(source, base, home, path) for source in settings.sources),
         }
