@@ -48,3 +48,10 @@ def test_make_targets_of_the_readme_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`?make ([a-z-]+)", (ROOT / "README.md").read_text()):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"README names `make {target}`"
+
+
+def test_no_two_migrations_have_one_number() -> None:
+    """Two would be taken for one, and the other's tables never made."""
+    for folder in ("migrations", "state_migrations"):
+        numbers = [path.name[:4] for path in (ROOT / "warehouse" / folder).glob("*.sql")]
+        assert sorted(numbers) == [f"{number:04d}" for number in range(1, len(numbers) + 1)], folder
