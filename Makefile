@@ -12,7 +12,7 @@ SEED ?= 7
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench test-faults new-connector measure-demo clean
+.PHONY: help setup demo test lint format bench test-faults test-browser new-connector measure-demo clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: setup ## lint, types, import contract, all tests (under ten minutes on two
 
 test-faults: setup ## the long form of the tests that kill real processes
 	$(BIN)/python -m pytest -m faults tests
+
+test-browser: setup ## the report in headless Chromium (which must be on PATH): widths, schemes, keyboard, axe
+	$(BIN)/python -m pytest -m browser tests/flows/report
 
 lint: setup ## ruff, mypy, import-linter, lock in step
 	$(UV) lock --check --quiet

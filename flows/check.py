@@ -9,12 +9,13 @@ from pathlib import Path
 from connectors.base import CheckResult
 from connectors.errors import ConnectorError
 from flows.errors import SettingsError
+from flows.report.figures import plural
 from flows.settings import Settings, connect_source, slack_token
 
 
 def check_all(config: Path, settings: Settings) -> Iterator[tuple[str, CheckResult]]:
     """(subject, result) for the configuration, the features file, every source, and Slack."""
-    yield "config", CheckResult("readable", True, f"{config}, {len(settings.sources)} sources")
+    yield "config", CheckResult("readable", True, f"{config}, {plural(len(settings.sources), 'source')}")
     yield "features", _features(settings)
     for source in settings.sources:
         try:
@@ -35,7 +36,9 @@ def _features(settings: Settings) -> CheckResult:
         features = load_features(settings.features)
     except WarehouseError as error:
         return CheckResult("valid", False, str(error))
-    return CheckResult("valid", True, f"{len(features.features)} features, {len(features.rules)} rules")
+    return CheckResult(
+        "valid", True, f"{plural(len(features.features), 'feature')}, {plural(len(features.rules), 'rule')}"
+    )
 
 
 def _slack(settings: Settings) -> CheckResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flows.errors import FlowError
-from flows.terminal import clean
+from flows.terminal import clean, launcher
 
 app = typer.Typer(
     name="trendbreak",
@@ -80,7 +81,14 @@ def init(
 
     for path in write_starter(folder):
         out.print(f"wrote {path}", markup=False, soft_wrap=True)
-    out.print("next: edit them, then `trendbreak check`, then `trendbreak run`", markup=False, soft_wrap=True)
+    # A path of this folder would be wrong in the other one.
+    name = launcher() if folder == Path(".") else "trendbreak"
+    enter = "" if folder == Path(".") else f"`cd {shlex.quote(str(folder))}`, "
+    out.print(
+        f"next: {enter}edit both files, put a bill into inbox/; then `{name} check`, then `{name} run`",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @app.command()
@@ -341,6 +349,21 @@ def backtest(
         show_injected(settings, out, false_alerts_per_month=budget)
     else:
         show_backtest(settings, out, now=datetime.now(UTC))
+
+
+@app.command()
+def report(
+    config: ConfigOption = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file. [default: report/index.html in home]")
+    ] = None,
+) -> None:
+    """Write the report of the published snapshot: one HTML file that needs no network, to forward."""
+    from flows.report.write import report_again
+    from flows.terminal import shown_path
+
+    written = report_again(_settings(config)[1], output, now=datetime.now(UTC))
+    out.print(Text(f"wrote {shown_path(written)}"), soft_wrap=True)
 
 
 IncidentArgument = Annotated[str, typer.Argument(help="The incident's id.")]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.errors import ConnectorError
-from flows import alert, build, forecast, ingest, summary
+from flows import alert, build, forecast, ingest
 from flows.errors import DeliveriesWaiting, SettingsError
+from flows.report.write import write_report
 from flows.run import Run
 
 
@@ -35,7 +36,7 @@ DELIVER = Step(
     "deliver", alert.deliver_messages, retry_delays_seconds=(20, 60, 120)
 )  # 120: what Slack's history may lag
 REFRESH = Step("refresh", build.refresh_snapshot)
-REPORT = Step("report", summary.write_report)
+REPORT = Step("report", write_report)
 
 Execute = Callable[..., Any]  # execute(step, run, label, *arguments)
 

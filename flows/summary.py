@@ -12,8 +12,9 @@ from rich.text import Text
 
 from flows.logs import log_event
 from flows.metrics import write_metrics
+from flows.report import figures
 from flows.run import Home, Run
-from flows.terminal import clean
+from flows.terminal import clean, shown_path
 
 
 @dataclass(frozen=True)
@@ -45,32 +46,6 @@ class RunSummary:
     undelivered: tuple[str, ...]  # messages that are not where they belong, each with the cure
     seconds: dict[str, float]
     home: Home
-
-
-def write_report(run: Run) -> None:
-    """The one-page HTML report; without a settled day there is nothing to report."""
-    if run.data_through is None or run.panel is None:
-        return
-    from flows.report import render_report
-    from flows.report.fill import build_report
-    from flows.report.suggestions import suggest_queries
-
-    data = build_report(
-        run.home.published,
-        run.state,
-        organization=run.settings.organization,
-        as_of=run.as_of,
-        generated_at=run.now,
-        through=run.data_through,
-        failures=run.failures,
-        charts={found.node: found.chart for found in run.breaks if found.chart is not None},
-        queries=suggest_queries(run.settings.file),
-        is_invented=(run.home.root / "demo" / "world.json").exists(),
-    )
-    run.home.report.parent.mkdir(parents=True, exist_ok=True)
-    partial = run.home.report.with_suffix(".partial")
-    partial.write_text(render_report(data), encoding="utf-8")
-    partial.replace(run.home.report)
 
 
 def summarise(run: Run) -> RunSummary:
@@ -198,11 +173,16 @@ def show_summary(summary: RunSummary, console: Console) -> None:
         console.print(Text(clean(notice), style="yellow"), soft_wrap=True)
     through = f"settled data through {summary.data_through}" if summary.data_through else "no settled data yet"
     console.print(
-        Text(f"{through}; {summary.features} features; {summary.breaks} breaks; {len(summary.told)} messages")
+        Text(
+            f"{through}; {figures.plural(summary.features, 'feature')}; {figures.plural(summary.breaks, 'break')}; "
+            f"{figures.plural(len(summary.told), 'message')}"
+        )
     )
     for severity, title, status in summary.told:
         console.print(Text(clean(f"  [{severity}] {title} ({status})")), soft_wrap=True)
-    console.print(Text(f"published: {summary.home.published}"), soft_wrap=True)
+    console.print(Text(f"published: {shown_path(summary.home.published)}"), soft_wrap=True)
+    if summary.data_through is not None:
+        console.print(Text(f"report: {shown_path(summary.home.report)}"), soft_wrap=True)
 
 
 def summary_markdown(summary: RunSummary) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 
 from alerts.model import ChartSeries, Fact, Message, Section, Severity
 
+_SERIES = ("actual", "expected", "lower", "upper")
+
 
 def message_to_json(message: Message) -> dict[str, Any]:
     """A Message as JSON, its chart included (NaN as null)."""
@@ -22,16 +24,24 @@ def message_to_json(message: Message) -> dict[str, Any]:
     for name in ("onset", "last_day"):
         day: date | None = plain[name]
         plain[name] = day.isoformat() if day else None
-    chart = message.chart
-    if chart is not None:
-        series = {name: _floats_to_json(getattr(chart, name)) for name in ("actual", "expected", "lower", "upper")}
-        plain["chart"] = {
-            "start": chart.start.isoformat(),
-            "metric": chart.metric,
-            "unit": chart.unit,
-            **series,
-        }
+    if message.chart is not None:
+        plain["chart"] = chart_to_json(message.chart)
     return plain
+
+
+def chart_to_json(chart: ChartSeries) -> dict[str, Any]:
+    """A chart's series as JSON (NaN as null)."""
+    series = {name: _floats_to_json(getattr(chart, name)) for name in _SERIES}
+    return {"start": chart.start.isoformat(), "metric": chart.metric, "unit": chart.unit, **series}
+
+
+def chart_from_json(plain: Mapping[str, Any]) -> ChartSeries:
+    """The reverse of `chart_to_json`."""
+    series = {
+        name: np.array([np.nan if figure is None else figure for figure in plain[name]], dtype=np.float64)
+        for name in _SERIES
+    }
+    return ChartSeries(date.fromisoformat(plain["start"]), plain["metric"], plain["unit"], **series)
 
 
 def _floats_to_json(figures: np.ndarray[Any, np.dtype[np.float64]]) -> list[float | None]:
@@ -50,11 +60,6 @@ def message_from_json(plain: Mapping[str, Any]) -> Message:
         fields[name] = tuple(plain.get(name, ()))
     for name in ("onset", "last_day"):
         fields[name] = date.fromisoformat(plain[name]) if plain.get(name) else None
-    chart = plain.get("chart")
-    if chart:
-        series = {
-            name: np.array([np.nan if figure is None else figure for figure in chart[name]], dtype=np.float64)
-            for name in ("actual", "expected", "lower", "upper")
-        }
-        fields["chart"] = ChartSeries(date.fromisoformat(chart["start"]), chart["metric"], chart["unit"], **series)
+    if plain.get("chart"):
+        fields["chart"] = chart_from_json(plain["chart"])
     return Message(**fields)
