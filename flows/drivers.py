@@ -1,4 +1,4 @@
-"""Why a cost changed: from the marts through `alerts.drivers` to marts.cost_drivers and `trendbreak explain`."""
+"""Why a cost changed: from the marts through `alerts.drivers` to marts.cost_drivers and `explain`."""
 
 from __future__ import annotations
 
