@@ -33,6 +33,8 @@ app.add_typer(incidents_app, name="incidents")
 app.add_typer(slack_app, name="slack")
 tags_app = typer.Typer(help="The rules of features.yml: what they take, and what others would.")
 app.add_typer(tags_app, name="tags")
+invoice_app = typer.Typer(help="Invoice totals, and what explains their difference from the charges.")
+app.add_typer(invoice_app, name="invoice")
 prices_app = typer.Typer(help="What models cost: list prices, your own, and what others would make of the bill.")
 app.add_typer(prices_app, name="prices")
 
@@ -258,6 +260,29 @@ def close(
         list_closed(settings, out)
         return
     close_month(settings, read_month(month), out, force=force)
+
+
+@invoice_app.command("add")
+def invoice_add(
+    source: Annotated[str, typer.Argument(help="The source that delivers the charges.")],
+    month: Annotated[str, typer.Argument(metavar="YYYY-MM", help="The billing month.")],
+    amount: Annotated[str, typer.Argument(help="The invoice's total as billed: 1234.56")],
+    currency: Annotated[str, typer.Argument(help="ISO code: USD")],
+    account: Annotated[str, typer.Option(help="The billing account. [default: all of the source]")] = "",
+    config: ConfigOption = None,
+) -> None:
+    """Record an invoice's total, compare it with the charges, and say what explains the difference."""
+    from flows.invoice import add_invoice
+
+    add_invoice(_settings(config)[1], source, month, amount, currency, out, account=account)
+
+
+@invoice_app.command("list")
+def invoice_list(config: ConfigOption = None) -> None:
+    """Every invoice beside its charges, as the last build compared them."""
+    from flows.invoice import list_invoices
+
+    list_invoices(_settings(config)[1], out)
 
 
 @app.command()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MEASURES = ("billed_cost", "effective_cost", "list_cost", "billed_cost_usd", "effective_cost_usd", "list_cost_usd")
-TABLES = ("closed_months", "closed_costs", "corrections")
+TABLES = ("closed_months", "closed_costs", "corrections", "invoices")
 
 
 class BooksError(WarehouseError):
@@ -38,7 +38,7 @@ def no_books() -> dict[str, pa.Table]:
 
 
 def write_books(con: duckdb.DuckDBPyConnection, books: Mapping[str, pa.Table]) -> None:
-    """Replace core.closed_months, core.closed_costs and core.corrections by the state store's tables."""
+    """Replace core.closed_months, core.closed_costs, core.corrections and core.invoices by the state store's tables."""
     for name in TABLES:
         con.register("_books", books[name])
         con.execute(render("books/write.sql", table=name))

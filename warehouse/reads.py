@@ -110,6 +110,11 @@ def read_telemetry_issues(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]
     return _rows(con, "telemetry_issues")
 
 
+def read_invoices(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """marts.invoice_reconciliation: invoices beside charges, the newest month first."""
+    return _rows(con, "invoices")
+
+
 def _rows(con: duckdb.DuckDBPyConnection, name: str, **parameters: Any) -> list[dict[str, Any]]:
     result = con.execute(render(f"reads/{name}.sql"), parameters)
     names = [column[0] for column in result.description]

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from warehouse.books import no_books
 from warehouse.build import BuildResult, build
 from warehouse.features import Features
 from warehouse.statements import render
@@ -103,6 +104,7 @@ def build_marts(
     settled_through: Mapping[str, date] | None = None,
     due_through: Mapping[str, date] | None = None,
     settle_days: Mapping[str, int] | None = None,
+    invoices: Iterable[Mapping[str, Any]] = (),
     run_id: str = "run-1",
 ) -> BuildResult:
     """The real build: allocate, models, checks, reconciliation."""
@@ -116,7 +118,20 @@ def build_marts(
         settled_through=settled,
         due_through=due_through,
         settle_days=settle_days,
+        books=books_of(invoices),
     )
+
+
+def books_of(invoices: Iterable[Mapping[str, Any]]) -> dict[str, pa.Table]:
+    """The state store's tables with nothing but these invoices: source_name, month, billed_cost, and what differs."""
+    plain = {"billing_account_id": "", "billing_currency": "USD", "recorded_at": NOW, "who": "ann"}
+    rows = [{**plain, **row} for row in invoices]
+    for row in rows:
+        row["billed_cost"] = Decimal(str(row["billed_cost"])).quantize(Decimal(1).scaleb(-12))
+        if isinstance(row["recorded_at"], str):
+            row["recorded_at"] = datetime.fromisoformat(row["recorded_at"])
+    empty = no_books()
+    return {**empty, "invoices": pa.Table.from_pylist(rows, schema=empty["invoices"].schema)}
 
 
 def rows_of(con: duckdb.DuckDBPyConnection, sql: str, parameters: Any = None) -> list[dict[str, Any]]:
