@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from connectors.registry import CONNECTORS
 from flows.settings import load_settings
 from flows.strict_yaml import load_strict_yaml
 from tests.flows.command import typed
@@ -62,6 +63,12 @@ def test_every_configuration_loads(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.yml"
         path.write_text(text if isinstance(raw, dict) else yaml.safe_dump({"sources": raw}))
         load_settings(path), page
+
+
+def test_every_source_type_is_documented() -> None:
+    text = (ROOT / "docs" / "sources.md").read_text()
+    assert [name for name in CONNECTORS if f"type: {name}" not in text] == []
+    assert [name for name in CONNECTORS if not (ROOT / "connectors" / name / "README.md").is_file()] == []
 
 
 def test_every_features_file_is_valid() -> None:
