@@ -54,7 +54,7 @@ def test_the_image_runs_without_root_and_says_whether_it_is_well() -> None:
 
 def test_every_container_of_the_compose_file_is_hardened() -> None:
     compose = yaml.safe_load((INFRA / "docker" / "compose.yaml").read_text())
-    assert set(compose["services"]) == {"postgres", "prefect", "trendbreak"}
+    assert set(compose["services"]) == {"postgres", "prefect", "app"}
     for name, service in compose["services"].items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
