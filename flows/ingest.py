@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from connectors.base import Connector, DeliveryRef
     from warehouse.landing import LandedDelivery
     from warehouse.overlap import Neighbours
+    from warehouse.terms import Terms
 
 FIRST_DAY = date(2000, 1, 1)  # before any export
+# What stands in until a fuller source of the same account comes, and from which period on it gives way to it.
+TAKEN_OVER_BY = {"aws_cost_explorer": "aws_data_exports"}
 
 
 def fetch_source(
@@ -42,9 +45,13 @@ def fetch_source(
     from warehouse.load import loaded_identities
 
     connector = run.connect(source)
-    loaded = loaded_identities(run.warehouse, source.name)
-    due = window or _due_window(run, connector)
-    if due.start == FIRST_DAY:
+    terms = _terms(run, source)
+    loaded = loaded_identities(run.warehouse, source.name, terms)
+    asked = window or _due_window(run, source, connector)
+    due = _within(asked, terms)
+    if due is None:
+        return []
+    if asked.start == FIRST_DAY:
         run.whole_reads.add(source.name)
     is_first = window is None and not loaded and wants is None
     landed = []
@@ -83,7 +90,7 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
 
     connector = run.connect(source)
     rates = [(rate.currency, rate.valid_from, rate.usd_per_unit) for rate in run.settings.currency_rates]
-    neighbours = _neighbours(run, source)
+    terms, neighbours = _terms(run, source), _neighbours(run, source)
     for delivery in landed:
         try:
             parsed = connector.parse(delivery.files)
@@ -96,6 +103,7 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
                 rates=rates,
                 not_after=_not_after(run),
                 neighbours=neighbours,
+                terms=terms,
             )
         except (ConnectorError, WarehouseError) as error:
             run.fail(source.name, str(error))
@@ -104,6 +112,9 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
         if result.was_loaded:
             run.notes.extend(f"{source.name}: {note}" for note in result.notes)
     _settle_folder(run, source)
+    for other in run.settings.sources:
+        if TAKEN_OVER_BY.get(other.type) == source.type:
+            _apply_bounds(run, other)
     if source.name in run.whole_reads and source.name not in run.failures:
         mark_history_read(run.warehouse, source.name, now=run.now)
 
@@ -157,7 +168,66 @@ def _neighbours(run: Run, source: SourceSettings) -> Neighbours:
     if folder is not None:
         standing = read_standing(run.warehouse, source.name)
         vanished = frozenset(standing.scopes if standing else ()) - folder.offered
-    return Neighbours(configured=frozenset(other.name for other in run.settings.sources), vanished=vanished)
+    mine = _terms(run, source)
+    return Neighbours(
+        configured=frozenset(other.name for other in run.settings.sources),
+        apart=frozenset(
+            other.name
+            for other in run.settings.sources
+            if not mine.meets(_terms(run, other)) or TAKEN_OVER_BY.get(other.type) == source.type
+        ),
+        vanished=vanished,
+        is_shadow=mine.role == "shadow",
+    )
+
+
+def _terms(run: Run, source: SourceSettings) -> Terms:
+    """Of which days the source speaks, and whether it counts; one that may not count yet stays a shadow."""
+    from warehouse.terms import Terms
+
+    role = "shadow" if source.name in run.kept_shadows else source.role
+    ends = [day for day in (source.until, _taken_over(run, source)) if day is not None]
+    return Terms(source.since, min(ends, default=None), role)
+
+
+def _taken_over(run: Run, source: SourceSettings) -> date | None:
+    """From which period on a fuller source speaks for the same account: Cost Explorer's history ends there."""
+    from warehouse.terms import taken_over_at
+
+    successor = TAKEN_OVER_BY.get(source.type)
+    return taken_over_at(run.warehouse, source.name, successor) if successor else None
+
+
+def _within(window: Window, terms: Terms) -> Window | None:
+    """The days of the window that count; None where none does."""
+    start = max(window.start, terms.since or window.start)
+    end = min(window.end, terms.until or window.end)
+    return Window(start, end) if start < end else None
+
+
+def _apply_bounds(run: Run, source: SourceSettings) -> None:
+    from warehouse.terms import apply_bounds
+
+    terms = _terms(run, source)
+    restated = apply_bounds(run.warehouse, source.name, terms, now=run.now)
+    if restated:
+        run.notes.append(f"{source.name}: counts for {terms.bounds} now, which changes {restated} past totals")
+
+
+def apply_terms(run: Run) -> None:
+    """Before anything is read: take out days that count no more, move what counts, or counts no more, to its place."""
+    from warehouse.errors import OverlapError
+    from warehouse.terms import apply_role
+
+    for source in run.settings.sources:
+        _apply_bounds(run, source)
+    # What steps aside makes room for what takes its place.
+    for source in sorted(run.settings.sources, key=lambda source: source.role != "shadow"):
+        try:
+            apply_role(run.warehouse, source.name, _terms(run, source), _neighbours(run, source))
+        except OverlapError as error:
+            run.kept_shadows.add(source.name)
+            run.fail(source.name, f"it stays a shadow: {error}")
 
 
 def _settle_folder(run: Run, source: SourceSettings) -> None:
@@ -200,7 +270,7 @@ def _not_after(run: Run) -> datetime | None:
     return datetime.combine(run.as_of, time.max, UTC) if run.as_of > run.now.date() else None
 
 
-def _due_window(run: Run, connector: Connector) -> Window:
+def _due_window(run: Run, source: SourceSettings, connector: Connector) -> Window:
     """From the first day not in yet, or from where the source may still restate, to the run's day.
 
     It never reaches further back than `backfill_days`; but the first look at an export is at all it holds.
@@ -210,6 +280,7 @@ def _due_window(run: Run, connector: Connector) -> Window:
     if _has_whole_history(connector) and not is_history_read(run.warehouse, connector.name):
         return Window(FIRST_DAY, run.as_of)
     earliest = run.as_of - timedelta(days=run.settings.backfill_days)
+    earliest = min(max(earliest, source.since or earliest), run.as_of - timedelta(days=1))
     covered = covered_until(run.warehouse, connector.name, earliest)
     start = max(earliest, min(covered, run.as_of) - timedelta(days=connector.restates_days))
     return Window(min(start, run.as_of - timedelta(days=1)), run.as_of)
@@ -231,3 +302,4 @@ def sweep(run: Run) -> None:
     """Remove what a run that was killed left half-written, and tell what no source speaks for any more."""
     run.landing.sweep()
     tell_retired_sources(run)
+    apply_terms(run)

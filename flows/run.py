@@ -97,6 +97,7 @@ class Run:
     notes: list[str] = field(default_factory=list)  # about what was read: versions, columns kept aside
     notices: list[str] = field(default_factory=list)  # what a person should act on
     whole_reads: set[str] = field(default_factory=set)  # sources whose every period was looked at
+    kept_shadows: set[str] = field(default_factory=set)  # sources that should count and may not yet
     folders: dict[str, Folder] = field(default_factory=dict)  # per source that is a folder of files
     loads: dict[str, list[LoadResult]] = field(default_factory=dict)
     settled_through: dict[str, date] = field(default_factory=dict)  # per billing source with charges

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -24,6 +24,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from connectors.base import Connector
@@ -65,6 +66,9 @@ class SourceSettings(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     name: str
     type: str
+    since: date | None = Field(default=None, description="the first UTC day that counts")
+    until: date | None = Field(default=None, description="the first UTC day that counts no more")
+    role: Literal["counted", "shadow"] = Field(default="counted", description="a shadow is compared, and in no total")
 
     @field_validator("name")
     @classmethod
@@ -75,6 +79,14 @@ class SourceSettings(BaseModel):
                 "it becomes a folder and a column value"
             )
         return name
+
+    @model_validator(mode="after")
+    def _since_comes_first(self) -> SourceSettings:
+        if self.since is not None and self.until is not None and self.until <= self.since:
+            raise ValueError(
+                f"until ({self.until}) must be after since ({self.since}): it is the first day not counted"
+            )
+        return self
 
     _base: Path = PrivateAttr(default_factory=Path)
     _prefect_home: Path | None = PrivateAttr(default=None)

@@ -16,6 +16,7 @@ from warehouse.landing import MANIFEST
 from warehouse.standing import Claim, claim_of_scope, take_back
 from warehouse.statements import render
 from warehouse.store import Warehouse
+from warehouse.terms import bring_back, is_aside, move_aside
 
 # What holds rows of a source, beside ops.delivery_days and ops.deliveries, which stay as history.
 _BY_SOURCE = ("core.metered_hours", "ops.histories", "ops.settled")
@@ -77,8 +78,12 @@ def forget(wh: Warehouse, source_name: str, scope: str | None = None, *, now: da
     _forget_calls(wh, claims)
     try:
         with wh.transaction():
+            is_shadow = is_aside(con, source_name)
+            bring_back(con, source_name)
             for claim in claims:
                 take_back(con, claim, now)
+            if is_shadow and scope is not None:
+                move_aside(con, source_name)
             if scope is None:
                 con.execute("UPDATE ops.deliveries SET is_current = FALSE WHERE source_name = ?", [source_name])
                 for table in _BY_SOURCE:

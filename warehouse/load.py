@@ -46,6 +46,7 @@ from warehouse.standing import (
 )
 from warehouse.statements import render
 from warehouse.store import Warehouse
+from warehouse.terms import COUNTED, Terms, bring_back, move_aside
 
 
 @dataclass(frozen=True)
@@ -90,18 +91,19 @@ def load_delivery(
     tag_keys: Iterable[str] | None = None,
     not_after: datetime | None = None,
     neighbours: Neighbours = ALONE,
+    terms: Terms = COUNTED,
 ) -> LoadResult:
     """Load a delivery; nothing changes when its content is loaded and still speaks.
 
     `rates`: (currency, valid_from, US dollars per unit); the newest one on or before a charge's day
     counts. `tag_keys`: of the tags in files only these are kept, by their plain names; None keeps all.
     `now` is recorded as loaded_at. `not_after`: no call can be later, but for clocks that differ; None takes
-    the delivery's fetched_at. `neighbours`: what else the configuration and the folder hold.
-    Raises LoadError (OverlapError, CurrencyError) naming
+    the delivery's fetched_at. `neighbours`: what else the configuration and the folder hold. `terms`: of which
+    days, and whether they count. Raises LoadError (OverlapError, CurrencyError) naming
     file, row and column, LandingError for landed files that are not whole.
     """
     con = wh.con
-    if _still_speaks(con, delivery):
+    if _still_speaks(con, delivery, terms):
         return _unchanged(con, delivery, notes)
     copy_of = find_copy(con, delivery, neighbours)
     if copy_of is not None:
@@ -113,7 +115,15 @@ def load_delivery(
     try:
         parts = tuple(parts)
         kept_tags = None if tag_keys is None else tuple(sorted(set(tag_keys)))
-        scans = open_scans(con, parts, names=names, registered=registered, tag_keys=kept_tags)
+        scans = open_scans(
+            con,
+            parts,
+            names=names,
+            registered=registered,
+            tag_keys=kept_tags,
+            since=terms.since,
+            until=terms.until,
+        )
         found: list[str] = list(notes)
         for holds, scan in scans.items():
             with _values_named(con, scan):
@@ -135,12 +145,14 @@ def load_delivery(
                 )
         with wh.transaction():
             load_number = _next_load_number(con)
+            if terms.role == "shadow":
+                bring_back(con, delivery.source_name)
             before = _fingerprints(con, delivery)
             if "charges" in scans:
                 gone = settle_overlap(con, delivery, scans["charges"], neighbours)
                 found.extend(f"{delivery.scope} takes the place of {scope}, which is gone" for scope in gone)
                 try:
-                    _replace_charges(con, delivery, scans["charges"], gone, load_number, counts, now)
+                    _replace_charges(con, delivery, scans["charges"], gone, load_number, counts, now, terms)
                 except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
                     raise _named_plainly(error, scans["charges"].where()) from error
             elif delivery.replaces == "scope":
@@ -154,7 +166,9 @@ def load_delivery(
                 remove(con, "core.metered_usage", "usage_date", delivery)
             is_news = before is None or counts.call_rows is not None or before != _fingerprints(con, delivery)
             record_issues(con, delivery, scans.get("telemetry_issues"), issues)
-            _record_delivery(con, delivery, scans, load_number, counts, found, now)
+            _record_delivery(con, delivery, scans, load_number, counts, found, now, terms)
+            if terms.role == "shadow":
+                move_aside(con, delivery.source_name)
         return LoadResult(
             delivery_id=delivery.delivery_id,
             was_loaded=True,
@@ -172,12 +186,12 @@ def load_delivery(
         _drop_temporary(con)
 
 
-def loaded_identities(wh: Warehouse, source_name: str) -> set[tuple[str, str]]:
-    """(scope, identity) of what is loaded and still speaks: not worth another fetch."""
+def loaded_identities(wh: Warehouse, source_name: str, terms: Terms = COUNTED) -> set[tuple[str, str]]:
+    """(scope, identity) of what is loaded and still speaks, on these terms: not worth another fetch."""
     return {
         (scope, identity)
         for scope, identity in wh.con.execute(
-            render("load/loaded_identities.sql"), {"source_name": source_name}
+            render("load/loaded_identities.sql"), {"source_name": source_name, "bounds": terms.bounds}
         ).fetchall()
     }
 
@@ -191,11 +205,11 @@ def superseded_deliveries(wh: Warehouse) -> set[tuple[str, str]]:
     )
 
 
-def _still_speaks(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> bool:
+def _still_speaks(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, terms: Terms) -> bool:
     """Whether this very content is loaded and nothing that was loaded later speaks for any of its days."""
     row = con.execute(
         render("load/still_speaks.sql"),
-        {"delivery_id": delivery.delivery_id, "source_name": delivery.source_name},
+        {"delivery_id": delivery.delivery_id, "source_name": delivery.source_name, "bounds": terms.bounds},
     ).fetchone()
     return row is not None
 
@@ -291,6 +305,7 @@ def _replace_charges(
     load_number: int,
     counts: _Counts,
     now: datetime,
+    terms: Terms,
 ) -> None:
     """Within the transaction: old rows out, new rows in, control totals and restatements recorded.
 
@@ -326,7 +341,8 @@ def _replace_charges(
         },
     )
     _reconcile_load(con, delivery)
-    counts.restatements = record_restatements(con, delivery, now)
+    if terms.role == "counted":  # what a shadow says anew changes no total
+        counts.restatements = record_restatements(con, delivery, now)
     totals = con.execute(render("load/staged_totals.sql")).fetchone()
     assert totals is not None
     counts.source_rows, billed, effective, currencies, currency = totals
@@ -424,6 +440,7 @@ def _record_delivery(
     counts: _Counts,
     notes: Sequence[str],
     now: datetime,
+    terms: Terms,
 ) -> None:
     supersede(con, delivery)
     con.execute(
@@ -449,6 +466,7 @@ def _record_delivery(
             "replaces": delivery.replaces,
             "call_rows": counts.call_rows,
             "charge_rows": counts.charge_rows,
+            "bounds": terms.bounds,
             "scans": json.dumps(
                 [_scan_record(group, delivery.path) for scan in scans.values() for group in scan.groups]
             ),

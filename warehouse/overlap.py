@@ -69,12 +69,14 @@ class Neighbours:
     """What a load is to know of other bills.
 
     `configured`: the sources that trendbreak.yml names (None: all that stand). `apart`: sources whose own
-    since/until keep them off this one's days. `vanished`: scopes of this source whose file is gone.
+    since/until keep them off this one's days. `vanished`: scopes of this source whose file is gone. `is_shadow`:
+    this source is compared with the others and not counted.
     """
 
     configured: frozenset[str] | None = None
     apart: frozenset[str] = frozenset()
     vanished: frozenset[str] = frozenset()
+    is_shadow: bool = False
 
 
 ALONE = Neighbours()
@@ -111,25 +113,12 @@ def settle_overlap(
 
     Raises OverlapError naming both sources or both files, and what to do.
     """
-    staged = con.execute(render("overlap/staged.sql")).fetchall()
-    if not staged:
-        return []
-    standing = [
-        _Standing(*row)
-        for row in con.execute(
-            render("overlap/standing.sql"), {"source_name": delivery.source_name, "scope": delivery.scope}
-        ).fetchall()
-    ]
+    refuse_other_sources(con, delivery.source_name, delivery.scope, neighbours)
     scopes: dict[str, tuple[str | None, date]] = {}
-    for issuer, account, period in staged:
-        for other in standing:
-            if other.period != period or not _same_bill(issuer, account, other):
-                continue
-            if other.source_name != delivery.source_name:
-                if other.source_name not in neighbours.apart:
-                    raise _two_sources(delivery, other, account, neighbours)
-            elif delivery.replaces == "scope":
-                scopes.setdefault(other.scope, (account, period))
+    if delivery.replaces == "scope":
+        for other, account in _shared_bills(con, delivery.source_name, delivery.scope):
+            if other.source_name == delivery.source_name:
+                scopes.setdefault(other.scope, (account, other.period))
     gone = []
     for scope, (account, period) in sorted(scopes.items()):
         told = _same_rows(con, delivery, scan, scope)
@@ -146,10 +135,32 @@ def settle_overlap(
     return gone
 
 
-def _two_sources(
-    delivery: LandedDelivery, other: _Standing, account: str | None, neighbours: Neighbours
-) -> OverlapError:
-    mine, theirs = delivery.source_name, other.source_name
+def refuse_other_sources(con: duckdb.DuckDBPyConnection, source_name: str, scope: str, neighbours: Neighbours) -> None:
+    """Raises OverlapError where a staged bill stands under another source that counts on the same days."""
+    if neighbours.is_shadow:
+        return
+    for other, account in _shared_bills(con, source_name, scope):
+        if other.source_name != source_name and other.source_name not in neighbours.apart:
+            raise _two_sources(source_name, scope, other, account, neighbours)
+
+
+def _shared_bills(con: duckdb.DuckDBPyConnection, source_name: str, scope: str) -> list[tuple[_Standing, str | None]]:
+    """(what stands elsewhere, the account as the staged bill names it) of every bill that is there already."""
+    staged = con.execute(render("overlap/staged.sql")).fetchall()
+    if not staged:
+        return []
+    values = {"source_name": source_name, "scope": scope}
+    standing = [_Standing(*row) for row in con.execute(render("overlap/standing.sql"), values).fetchall()]
+    return [
+        (other, account)
+        for issuer, account, period in staged
+        for other in standing
+        if other.period == period and _same_bill(issuer, account, other)
+    ]
+
+
+def _two_sources(mine: str, scope: str, other: _Standing, account: str | None, neighbours: Neighbours) -> OverlapError:
+    theirs = other.source_name
     if account is None or other.account is None:
         what = f"a bill of {other.issuer} without an account in {other.period:%Y-%m}"
     else:
@@ -167,7 +178,7 @@ def _two_sources(
     else:
         cure = f"keep one of {theirs!r} and {mine!r}, part them by since and until, or set `role: shadow` for one"
     return OverlapError(
-        f"{what} comes from the source {theirs!r} already", where=f"source {mine!r}, {delivery.scope}", cure=cure
+        f"{what} comes from the source {theirs!r} already", where=f"source {mine!r}, {scope}", cure=cure
     )
 
 

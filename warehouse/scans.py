@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -21,6 +22,8 @@ from warehouse.csv_files import FETCH_AGAIN, Names, check_not_empty, name_of, re
 from warehouse.errors import LoadError
 from warehouse.layouts import LAYOUTS, Layout
 from warehouse.statements import quote_name, render
+
+_DAYS = {"charges": "charge_date", "metered_usage": "usage_date"}
 
 
 @runtime_checkable
@@ -80,16 +83,25 @@ class Group:
 class Scan:
     """The parts of a delivery that hold one kind of rows, as one SELECT."""
 
-    def __init__(self, groups: Sequence[Group]) -> None:
+    def __init__(self, groups: Sequence[Group], *, since: date | None = None, until: date | None = None) -> None:
         self.groups = tuple(groups)
+        self._since, self._until = since, until
 
     @property
     def layouts(self) -> set[str]:
         return {group.layout.name for group in self.groups}
 
     def select(self) -> str:
-        """One SELECT over all groups."""
-        return "\nUNION ALL BY NAME\n".join(group.select() for group in self.groups)
+        """One SELECT over all groups, of the days that count."""
+        rows = "\nUNION ALL BY NAME\n".join(group.select() for group in self.groups)
+        day = _DAYS.get(self.groups[0].layout.holds) if self.groups else None
+        if day is None or not self._is_bounded:
+            return rows
+        return render("terms/bounded.sql", scan=rows, day=day, since=self._since, until=self._until)
+
+    @property
+    def _is_bounded(self) -> bool:
+        return self._since is not None or self._until is not None
 
     def where(self) -> str:
         """The files, as errors name them."""
@@ -112,7 +124,9 @@ class Scan:
 
     def parquet_rows(self, con: duckdb.DuckDBPyConnection) -> int | None:
         """Rows by the files' own footers; None where a part has no footer."""
-        if any(group.file_format != "parquet" or group.layout.leaves_rows_out for group in self.groups):
+        if self._is_bounded or any(
+            group.file_format != "parquet" or group.layout.leaves_rows_out for group in self.groups
+        ):
             return None
         paths = [str(path) for group in self.groups for path in group.files]
         row = con.execute(
@@ -139,10 +153,13 @@ def open_scans(
     names: Names,
     registered: list[str],
     tag_keys: tuple[str, ...] | None = None,
+    since: date | None = None,
+    until: date | None = None,
 ) -> dict[str, Scan]:
     """What the parts hold → a Scan. Arrow tables are registered under names that are added to `registered`.
 
     `names`: landed path → the payload's own name. `tag_keys`: the tags of files to keep; None keeps all.
+    `since`, `until`: charges and metered usage before the one, or not before the other, are left out.
 
     Raises LoadError for a file that is empty, damaged, or lacks a column that it must have.
     """
@@ -161,7 +178,7 @@ def open_scans(
             found.extend(_csv_groups(layout, part, names, tag_keys))
         else:
             found.extend(_parquet_groups(con, layout, part, names, tag_keys))
-    return {holds: Scan(found) for holds, found in groups.items()}
+    return {holds: Scan(found, since=since, until=until) for holds, found in groups.items()}
 
 
 def _rows_group(con: duckdb.DuckDBPyConnection, layout: Layout, name: str) -> Group:

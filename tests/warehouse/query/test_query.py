@@ -152,8 +152,8 @@ def test_a_canned_query_runs_as_any_other(published: Path, answers: dict[str, pa
     assert run_query(published, canned()["movers"][1]).to_pylist() == answers["movers"].to_pylist()
 
 
-# The sample home has no restatement, no telemetry by call, no closed month, no invoice and no past forecast.
-EMPTY_HERE = {"restated", "telemetry", "corrections", "invoices", "forecast-coverage"}
+# The sample home has no restatement, no shadow, no telemetry by call, no closed month, no invoice and no past forecast.
+EMPTY_HERE = {"restated", "shadows", "telemetry", "corrections", "invoices", "forecast-coverage"}
 
 
 @pytest.mark.parametrize("name", sorted(canned()))

@@ -7,7 +7,7 @@ WITH expected AS (
         sum(effective_cost) AS effective_cost,
         sum(list_cost) AS list_cost
     FROM ops.delivery_days
-    WHERE is_current
+    WHERE is_current AND role IS NULL
     GROUP BY ALL
 ),
 actual AS (

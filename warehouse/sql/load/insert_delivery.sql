@@ -21,4 +21,5 @@ SELECT
     $replaces AS replaces,
     $call_rows AS call_rows,
     $charge_rows AS charge_rows,
-    $scans AS scans
+    $scans AS scans,
+    $bounds AS bounds

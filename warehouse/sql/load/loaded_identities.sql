@@ -3,6 +3,7 @@ FROM ops.deliveries AS d
 WHERE d.source_name = $source_name
     AND d.is_current
     AND d.identity IS NOT NULL
+    AND d.bounds IS NOT DISTINCT FROM $bounds
     {# calls live in the other file: both must know the delivery #}
     AND (
         d.call_rows IS NULL

@@ -3,6 +3,7 @@ FROM ops.deliveries AS d
 WHERE d.delivery_id = $delivery_id
     AND d.source_name = $source_name
     AND d.is_current
+    AND d.bounds IS NOT DISTINCT FROM $bounds
     AND (
         d.call_rows IS NULL
         OR EXISTS (SELECT 1 FROM staging.staged_deliveries AS s WHERE s.delivery_id = d.delivery_id)

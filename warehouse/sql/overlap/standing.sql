@@ -8,6 +8,7 @@ SELECT DISTINCT
 FROM ops.delivery_days
 WHERE is_current
     AND NOT (source_name = $source_name AND scope = $scope)
+    AND (role IS NULL OR source_name = $source_name)
     AND (
         billing_account_id IS NULL
         OR billing_account_id IN (SELECT billing_account_id FROM staged_days)

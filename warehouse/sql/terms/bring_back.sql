@@ -1,0 +1,1 @@
+INSERT INTO {{ counted }} BY NAME SELECT * FROM {{ shadow }} WHERE source_name = ?

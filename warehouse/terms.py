@@ -1,0 +1,133 @@
+"""The terms on which a source counts: since when, until when, and whether at all.
+
+A migration from one source to another needs both side by side without counting a charge twice: the old one
+`until` a day, the new one `since` it; or the new one as a shadow, loaded and compared, in no total.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+import duckdb
+
+from warehouse.overlap import Neighbours, refuse_other_sources
+from warehouse.standing import Claim, take_back
+from warehouse.statements import render
+from warehouse.store import Warehouse
+
+Role = Literal["counted", "shadow"]
+_MOVED = (("core.charges", "core.shadow_charges"), ("core.metered_usage", "core.shadow_usage"))
+
+
+@dataclass(frozen=True)
+class Terms:
+    """`since` is the first day that counts, `until` the first that does not; None is open. Days are UTC."""
+
+    since: date | None = None
+    until: date | None = None
+    role: Role = "counted"
+
+    @property
+    def bounds(self) -> str | None:
+        """As recorded with each delivery: other bounds make the same bytes news."""
+        if self.since is None and self.until is None:
+            return None
+        return f"{self.since or ''}..{self.until or ''}"
+
+    def meets(self, other: Terms) -> bool:
+        """Whether a day can count for both."""
+        return (self.until is None or other.since is None or other.since < self.until) and (
+            other.until is None or self.since is None or self.since < other.until
+        )
+
+
+COUNTED = Terms()
+
+
+def apply_bounds(wh: Warehouse, source_name: str, terms: Terms, *, now: datetime) -> int:
+    """Take out what stands outside the bounds; returns the past totals that changed.
+
+    Where bounds have changed, the source's whole history is due for another look.
+    """
+    con = wh.con
+    changed = con.execute(
+        "SELECT 1 FROM ops.deliveries WHERE is_current AND source_name = ? AND bounds IS DISTINCT FROM ? LIMIT 1",
+        [source_name, terms.bounds],
+    ).fetchone()
+    if changed is None:
+        return 0
+    restated = 0
+    outside = []
+    if terms.since is not None:
+        outside.append(Claim(source_name, "", "window", date.min, terms.since, "since"))
+    if terms.until is not None:
+        outside.append(Claim(source_name, "", "window", terms.until, date.max, "until"))
+    try:
+        with wh.transaction():
+            bring_back(con, source_name)
+            for claim in outside:
+                restated += take_back(con, claim, now)
+            con.execute(
+                render("terms/clip_windows.sql"),
+                {"source_name": source_name, "since": terms.since, "until": terms.until},
+            )
+            con.execute("DELETE FROM ops.histories WHERE source_name = ?", [source_name])
+            if terms.role == "shadow":
+                move_aside(con, source_name)
+    finally:
+        for name in ("staged_days", "old_days"):
+            con.execute(render("load/drop_temporary.sql", table=name))
+    return restated
+
+
+def apply_role(wh: Warehouse, source_name: str, terms: Terms, neighbours: Neighbours) -> None:
+    """Move what stands to where its role says. Raises OverlapError where a shadow cannot be counted yet."""
+    con = wh.con
+    stands_aside = is_aside(con, source_name)
+    if terms.role == "shadow" and not stands_aside:
+        with wh.transaction():
+            move_aside(con, source_name)
+    elif terms.role == "counted" and stands_aside:
+        try:
+            with wh.transaction():
+                con.execute(render("terms/staged_days.sql"), [source_name])
+                refuse_other_sources(con, source_name, "as a shadow it was loaded beside it", neighbours)
+                bring_back(con, source_name)
+        finally:
+            con.execute(render("load/drop_temporary.sql", table="staged_days"))
+
+
+def move_aside(con: duckdb.DuckDBPyConnection, source_name: str) -> None:
+    """Within a transaction: out of core, into the shadow tables."""
+    for counted, shadow in _MOVED:
+        # United by name: a column that core has gained since is gained here too.
+        con.execute(render("terms/move_aside.sql", counted=counted, shadow=shadow, source_name=source_name))
+        con.execute(render("load/remove.sql", table=counted, replaced="TRUE"), {"source_name": source_name})
+    con.execute("UPDATE ops.delivery_days SET role = 'shadow' WHERE source_name = ? AND is_current", [source_name])
+
+
+def bring_back(con: duckdb.DuckDBPyConnection, source_name: str) -> None:
+    """Within a transaction: the source's shadow rows stand in core again."""
+    for counted, shadow in _MOVED:
+        con.execute(render("terms/bring_back.sql", counted=counted, shadow=shadow), [source_name])
+        con.execute(render("load/remove.sql", table=shadow, replaced="TRUE"), {"source_name": source_name})
+    con.execute("UPDATE ops.delivery_days SET role = NULL WHERE source_name = ? AND is_current", [source_name])
+
+
+def taken_over_at(wh: Warehouse, source_name: str, successor_type: str) -> date | None:
+    """The first billing period of the source's accounts that a source of the other type covers; None where none."""
+    row = wh.con.execute(
+        render("terms/taken_over.sql"), {"source_name": source_name, "successor_type": successor_type}
+    ).fetchone()
+    return row[0] if row else None
+
+
+def is_aside(con: duckdb.DuckDBPyConnection, source_name: str) -> bool:
+    """Whether the source stands as a shadow."""
+    row = con.execute(
+        "SELECT 1 FROM ops.delivery_days WHERE is_current AND role = 'shadow' AND source_name = ? LIMIT 1",
+        [source_name],
+    ).fetchone()
+    return row is not None
