@@ -508,6 +508,19 @@ def _answer(config: Path | None, incident: str, word: str, *, until: date | None
     answer(_settings(config)[1], incident, word, out, until=until)
 
 
+# How `trendbreak --help` groups them; what is not named here stands under "Commands".
+_PANELS = {
+    "Begin": ("demo", "init", "check", "run", "serve"),
+    "Ask": ("query", "report", "forecast", "budget", "explain", "whatif", "savings", "prices", "status"),
+    "Decide": ("incidents", "tags", "action", "invoice", "close"),
+    "Operate": ("slack", "backfill", "backtest", "backup", "restore", "maintain", "forget", "rename", "rebuild"),
+}
+_info: Any
+for _info in (*app.registered_commands, *app.registered_groups):
+    _name = _info.name or getattr(getattr(_info, "callback", None), "__name__", "")
+    _info.rich_help_panel = next((panel for panel, names in _PANELS.items() if _name in names), _info.rich_help_panel)
+
+
 @contextmanager
 def _said_plainly() -> Iterator[None]:
     """Errors that a person can mend: the text on stderr, exit code 2 (1 when only a source or an alert failed)."""

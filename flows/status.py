@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.report import figures
+from flows.report.data import Coverage
 from flows.run import Home
 from flows.settings import Settings
+from flows.terminal import clean, shown_path
 
 RUNS_SHOWN = 3
 
@@ -35,10 +37,19 @@ def show_status(settings: Settings, console: Console, *, now: datetime) -> bool:
     state = StateStore(settings.state_url)
     waiting = state.pending()
     runs = state.list_runs()[-RUNS_SHOWN:]
-    console.print(Text(f"published {published_at:%Y-%m-%d %H:%M} UTC: {home.published}"))
+    missing = [source.name for source in settings.sources if source.name not in freshness]
+    late = [freshness[source.name] for source in settings.sources if is_late(freshness.get(source.name, _NOT_IN))]
+    _say(console, f"published {published_at:%Y-%m-%d %H:%M} UTC: {shown_path(home.published)}")
+    console.print(Text("\nSources", style="bold"))
     console.print(_sources(settings, freshness))
     for line in _telemetry(issues):
-        console.print(Text(line))
+        _say(console, line)
+    for name in missing:
+        _say(console, f"{name}: nothing loaded yet — `trendbreak check` says why", style="yellow")
+    for row in late:
+        _say(console, _late_line(row, today), style="yellow")
+    if late:
+        _say(console, "`trendbreak run` fetches, `trendbreak check` says what is wrong", style="yellow")
     if reported["data_through"] is not None:
         report = build_report(
             home.published,
@@ -49,24 +60,29 @@ def show_status(settings: Settings, console: Console, *, now: datetime) -> bool:
             through=reported["data_through"],
         )
         if report.coverage is not None:
-            console.print(Text(_coverage_line(report.coverage, through=reported["data_through"])))
-        console.print(Text(figures.plural(len(report.incidents), "open incident")))
+            _section(console, "Where the dollars are", f"30 days to {figures.day(reported['data_through'])}")
+            console.print(_coverage(report.coverage))
+        _section(console, "Open incidents", str(len(report.incidents)) if report.incidents else "none")
         for incident in report.by_severity():
-            console.print(Text(f"  [{incident.severity}] {incident.title}"))
+            _say(console, f"  {incident.severity:<8}{incident.title}, since {figures.day(incident.onset)}")
+    _section(console, "Last runs")
     for run in reversed(runs):
-        console.print(Text(_run_line(run), style="" if run["status"] == "completed" else "yellow"))
+        _say(console, f"  {_run_line(run)}", style="" if run["status"] == "completed" else "yellow")
     for letter in waiting:
         reason = letter["error"] or "nobody has said yet whether it arrived; `trendbreak run` asks, and sends it if not"
         title = letter["payload"]["message"]["title"]
-        console.print(Text(f"not delivered to {letter['channel']}: {title} — {reason}", style="red"))
-    missing = [source.name for source in settings.sources if source.name not in freshness]
-    for name in missing:
-        console.print(Text(f"{name}: nothing loaded yet — `trendbreak check` says why", style="yellow"))
-    late = [freshness[source.name] for source in settings.sources if is_late(freshness.get(source.name, _NOT_IN))]
-    for row in late:
-        console.print(Text(_late_line(row, today), style="yellow"))
+        _say(console, f"not delivered to {letter['channel']}: {title} — {reason}", style="red")
     failed = bool(runs) and runs[-1]["status"] not in ("completed", "running")
     return not (missing or late or waiting or failed)
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    # Never wrapped: what is copied stays whole.
+    console.print(Text(clean(text), style=style), soft_wrap=True)
+
+
+def _section(console: Console, title: str, note: str = "") -> None:
+    console.print(Text.assemble((f"\n{title}", "bold"), (f"  {note}" if note else "", "dim")))
 
 
 _NOT_IN: Mapping[str, Any] = {"days_late": None}
@@ -77,18 +93,28 @@ def _late_line(row: Mapping[str, Any], today: date) -> str:
     fetched = "last fetched today" if since <= 0 else f"last fetched {figures.plural(since, 'day')} ago"
     return (
         f"{row['source_name']}: {figures.plural(row['days_late'], 'day')} late; its newest day is "
-        f"{row['data_through']}, {fetched} — `trendbreak run` fetches, `trendbreak check` says what is wrong"
+        f"{row['data_through']}, {fetched}"
     )
 
 
-def _coverage_line(coverage: Any, *, through: date) -> str:
+def _coverage(coverage: Coverage) -> Table:
     owned, rest = coverage.allocated_usd, coverage.unallocated_usd
-    share = figures.percent(owned / (owned + rest)) if owned + rest > 0 else figures.UNKNOWN
-    return (
-        f"30 days to {through}: {figures.usd(owned)} on AI belong to features ({share}), {figures.usd(rest)} to none; "
-        f"{figures.usd(coverage.shared_usd)} shared; {figures.usd(coverage.not_ai_usd)} are not AI; "
-        f"{figures.usd(coverage.unclassified_usd or Decimal(0))} look like AI and are unclassified"
+    share = f"{figures.percent(owned / (owned + rest))} of what is spent on AI" if owned + rest > 0 else ""
+    unclassified = coverage.unclassified_usd or Decimal(0)
+    rows = (
+        ("features", owned, share),
+        ("no feature yet", rest, "`trendbreak query unallocated` lists it" if rest > 0 else ""),
+        ("shared pools", coverage.shared_usd, ""),
+        ("not AI", coverage.not_ai_usd, ""),
+        ("unclassified", unclassified, "looks like AI, of no known kind" if unclassified > 0 else ""),
     )
+    grid = Table.grid(padding=(0, 2), pad_edge=True)
+    grid.add_column(no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(style="dim", overflow="fold")
+    for label, amount_usd, note in rows:
+        grid.add_row(Text(label), Text(figures.usd(amount_usd)), Text(note))
+    return grid
 
 
 def _run_line(run: Mapping[str, Any]) -> str:
@@ -103,9 +129,9 @@ def _run_line(run: Mapping[str, Any]) -> str:
 def _sources(settings: Settings, freshness: Mapping[str, Mapping[str, Any]]) -> Table:
     from flows.report.fill import late_note
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("source", "type", "newest day", "settled through", "last fetched", "state"):
-        table.add_column(column)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for column in ("source", "type", "newest day", "settled", "last fetched", "state"):
+        table.add_column(column, overflow="fold")
     for source in settings.sources:
         row = freshness.get(source.name, {})
         fetched = row.get("last_fetched_at")
@@ -114,7 +140,7 @@ def _sources(settings: Settings, freshness: Mapping[str, Mapping[str, Any]]) -> 
             source.type,
             row.get("data_through"),
             row.get("settled_through"),
-            f"{fetched:%Y-%m-%d %H:%M}" if fetched else None,
+            f"{figures.day(fetched)} {fetched:%H:%M}" if fetched else None,
             (late_note(row) or "fresh") if row else "nothing loaded",
         )
         table.add_row(*(Text("–" if cell is None else str(cell)) for cell in cells))

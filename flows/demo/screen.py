@@ -92,6 +92,7 @@ def show_outcome(
             style="dim",
         )
     )
+    console.print(Text("Your own bill next: README.md, “Five minutes to your own data”."))
 
 
 def _posted(state: StateStore, width: int, *, is_new: bool) -> list[RenderableType]:
@@ -192,8 +193,9 @@ def _features(data: ReportData, width: int) -> list[RenderableType]:
     if dearest:
         line = Text("\nper successful task, the dearest first: ", style="dim")
         for index, row in enumerate(dearest):
-            line.append(" · " if index else "", style="dim")
-            line.append(f"{clean(row.feature)} ", style="not dim")
+            # No-break spaces: a name keeps its figure, and the dot ends a line rather than begins one.
+            line.append("\u00a0· " if index else "", style="dim")
+            line.append(f"{clean(row.feature)}\u00a0", style="not dim")
             line.append(figures.usd(row.cost_per_success_usd), style="not dim bold")
         parts.append(line)
     return parts
@@ -267,7 +269,7 @@ def _forecast(forecast: MonthForecast | None) -> list[RenderableType]:
             style="bold red" if over > 0 else "bold green",
         )
         if forecast.over_budget_probability is not None:
-            budget.append(f", {figures.percent(forecast.over_budget_probability)} likely to be exceeded", style="dim")
+            budget.append(f", {figures.likely(forecast.over_budget_probability)} to be exceeded", style="dim")
         lines.append(budget)
     return lines
 

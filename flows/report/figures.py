@@ -24,6 +24,13 @@ def percent(share: Decimal | None) -> str:
     return UNKNOWN if share is None else format_percent(share * 100)
 
 
+def likely(probability: Decimal) -> str:
+    """0.7 → 70% likely. A forecast is never sure: over 99% likely, under 1% likely."""
+    if probability > Decimal("0.99"):
+        return "over 99% likely"
+    return "under 1% likely" if probability < Decimal("0.01") else f"{percent(probability)} likely"
+
+
 def change(now: Decimal | None, before: Decimal | None) -> Decimal | None:
     """The relative change, 0.12 for 12% more; None where there is nothing to compare with."""
     if now is None or before is None or before <= 0:

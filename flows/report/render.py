@@ -126,6 +126,7 @@ def render_report(data: ReportData) -> str:
         usd=figures.usd,
         signed_usd=figures.signed_usd,
         percent=figures.percent,
+        likely=figures.likely,
         day=figures.day,
         long_day=figures.long_day,
         name=figures.title,

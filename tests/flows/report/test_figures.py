@@ -52,3 +52,11 @@ def test_words() -> None:
     assert figures.day(None) == "–"
     assert figures.plural(1, "incident") == "1 incident"
     assert figures.plural(3, "incident") == "3 incidents"
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [("0.7", "70% likely"), ("1.00", "over 99% likely"), ("0.99", "99% likely"), ("0", "under 1% likely")],
+)
+def test_a_forecast_is_never_sure(probability: str, text: str) -> None:
+    assert figures.likely(Decimal(probability)) == text
