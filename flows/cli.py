@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.text import Text
 
 from flows.errors import FlowError
+from flows.options import AsOfOption, ConfigOption
 from flows.terminal import clean, launcher
+from flows.whatif_commands import whatif_app
 
 app = typer.Typer(
     name="trendbreak",
@@ -37,14 +39,10 @@ invoice_app = typer.Typer(help="Invoice totals, and what explains their differen
 app.add_typer(invoice_app, name="invoice")
 prices_app = typer.Typer(help="What models cost: list prices, your own, and what others would make of the bill.")
 app.add_typer(prices_app, name="prices")
+app.add_typer(whatif_app, name="whatif")
+action_app = typer.Typer(help="What was done to save, and what came of it.")
+app.add_typer(action_app, name="action")
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="The configuration file. [default: $TRENDBREAK_CONFIG or trendbreak.yml]"),
-]
-AsOfOption = Annotated[
-    datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Run as on this UTC day. [default: today]")
-]
 DirectOption = Annotated[bool, typer.Option("--direct", help="The same steps without Prefect: a few seconds faster.")]
 
 
@@ -500,6 +498,52 @@ def prices_diff(
     from flows.prices import diff_prices
 
     diff_prices(_settings(config)[1], new, since=_day(since), until=_day(until), console=out)
+
+
+@app.command()
+def savings(config: ConfigOption = None) -> None:
+    """What could be saved, by dollars a month: waste, caching, batches, routing, quantizing."""
+    from flows.savings import show_savings
+
+    show_savings(_settings(config)[1], out)
+
+
+@action_app.command("add")
+def action_add(
+    feature: Annotated[str, typer.Option("--feature", "-f", help="The feature it was done to.")],
+    kind: Annotated[str, typer.Option(help="route, cache, batch, trim, quantize, selfhost, waste or other.")],
+    on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day. [default: today]")] = None,
+    predicted: Annotated[
+        str | None, typer.Option(help="Predicted dollars a month: 300..500, as `trendbreak whatif` says.")
+    ] = None,
+    note: Annotated[str, typer.Option(help="What was done, in words.")] = "",
+    config: ConfigOption = None,
+) -> None:
+    """Record what was done; two weeks later its realised saving stands beside the predicted one."""
+    from flows.run import login_name
+    from flows.savings import add_action
+    from flows.whatif_commands import read_range
+
+    now = datetime.now(UTC)
+    add_action(
+        _settings(config)[1],
+        out,
+        feature=feature,
+        kind=kind,
+        done_on=_day(on) or now.date(),
+        predicted=read_range(predicted, "--predicted") if predicted else None,
+        note=note,
+        who=login_name(),
+        now=now,
+    )
+
+
+@action_app.command("list")
+def action_list(config: ConfigOption = None) -> None:
+    """What was done: predicted and realised savings."""
+    from flows.savings import list_actions
+
+    list_actions(_settings(config)[1], out)
 
 
 def _answer(config: Path | None, incident: str, word: str, *, until: date | None = None) -> None:

@@ -284,6 +284,15 @@ CORRECTIONS = _table(
 )
 
 
+ACTIONS = _table(
+    "actions",
+    _key("action_id"),
+    *(sa.Column(name, sa.Text) for name in ("feature", "kind")),
+    sa.Column("done_on", DateText),
+    *(sa.Column(name, DecimalText) for name in ("predicted_low_usd", "predicted_usd", "predicted_high_usd")),
+    *(sa.Column(name, sa.Text) for name in ("note", "who")),
+    sa.Column("recorded_at", InstantText),
+)
 RULE_CHANGE_DAYS = _table(
     "rule_change_days",
     _key("version", sa.BigInteger),
@@ -605,6 +614,14 @@ class StateStore:
     def list_invoices(self) -> list[dict[str, Any]]:
         """Invoice totals."""
         return self._rows(INVOICES, *INVOICES.primary_key.columns)
+
+    def save_action(self, action: Mapping[str, Any]) -> None:
+        """Insert or replace what was done to save: the columns of `actions`; dollars are per month."""
+        self._save(ACTIONS, [action])
+
+    def list_actions(self) -> list[dict[str, Any]]:
+        """What was done, by day."""
+        return self._rows(ACTIONS, ACTIONS.c.done_on, ACTIONS.c.action_id)
 
     def save_rules(
         self,

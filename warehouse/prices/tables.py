@@ -6,6 +6,8 @@ before the models are built: core.usage and the marts of unit economics read the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -57,18 +59,25 @@ def reprice(
 ) -> dict[tuple[str, str | None, str | None], tuple[int, int, Decimal | None]]:
     """(feature, provider, model) → (calls, calls without a price, dollars) of the calls of [since, until) at
     the prices of `book`; dollars are None where no call has a price. Nothing that stays is written."""
+    with calls_priced_anew(con, book, since=since, until=until):
+        rows = con.execute(render("prices/repriced.sql")).fetchall()
+    return {
+        (feature, provider, model): (calls, unpriced, usd) for feature, provider, model, calls, unpriced, usd in rows
+    }
+
+
+@contextmanager
+def calls_priced_anew(con: duckdb.DuckDBPyConnection, book: PriceBook, *, since: date, until: date) -> Iterator[None]:
+    """Within the block the temporary view `repriced` holds the calls of [since, until) at the prices of `book`."""
     _write_prices(con, book, "other_prices", temporary=True)
     _write_accounts(con, book)
     con.execute(render("prices/priced_calls.sql", name="repriced", prices="other_prices", since=since, until=until))
     try:
-        rows = con.execute(render("prices/repriced.sql")).fetchall()
+        yield
     finally:
         con.execute("DROP VIEW IF EXISTS temp.main.repriced")
         for name in ("other_prices", "price_accounts"):
             con.execute(f"DROP TABLE IF EXISTS temp.main.{name}")
-    return {
-        (feature, provider, model): (calls, unpriced, usd) for feature, provider, model, calls, unpriced, usd in rows
-    }
 
 
 def _write_prices(con: duckdb.DuckDBPyConnection, book: PriceBook, table: str, *, temporary: bool = False) -> None:

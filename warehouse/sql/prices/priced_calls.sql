@@ -28,6 +28,7 @@ SELECT
     p.price_id,
     p.input_usd_per_million,
     p.cache_read_usd_per_million,
+    p.output_usd_per_million,
     coalesce(c.input_tokens, 0) + coalesce(c.cache_read_tokens, 0) + coalesce(c.cache_write_tokens, 0)
         AS whole_input_tokens,
     -- As if all were uncached input, at the usual relations of prices: what a call weighs that has no known price.

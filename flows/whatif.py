@@ -1,0 +1,367 @@
+"""What-ifs on a team's own traffic: `alerts.whatifs` fed from the marts and from dated prices.
+
+Every function answers for one feature and model, in dollars a month, with all its assumptions. A price that is
+not known is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from alerts.whatifs import (
+    DAYS_PER_MONTH,
+    Answer,
+    Range,
+    batched_cost_usd,
+    break_even_retries,
+    break_even_tokens,
+    break_even_usd_per_hour,
+    cached_cost_usd,
+    cascade_cost_usd,
+    cost_per_million_tokens_usd,
+    pod_usd_per_month,
+    pods_needed,
+    quantized_cost_usd,
+    router_cost_usd,
+    saving_range,
+)
+from flows.errors import FlowError
+
+if TYPE_CHECKING:
+    from warehouse.prices import Band, PriceBook
+
+KINDS = ("input", "cache_read", "cache_write", "output")
+FOLKLORE_TOKENS = (20_000_000, 100_000_000)  # "self-hosting pays from 20 to 100 million tokens a month"
+_MILLION = Decimal(1_000_000)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What a feature called of a model in `days` settled days."""
+
+    feature: str
+    provider: str
+    model: str
+    days: int
+    calls: int
+    retries: int
+    tokens: dict[str, int]
+    cost_usd: Decimal
+    estimated_cost_usd: Decimal | None
+    swing: Range  # cost of the least and the dearest week ÷ the average one
+
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> Traffic:
+        """From a row of `warehouse.whatif_reads.read_traffic`."""
+        return cls(
+            feature=row["feature"],
+            provider=row["provider"],
+            model=row["model"],
+            days=row["days"],
+            calls=row["calls"],
+            retries=row["retries"],
+            tokens={kind: row[f"{kind}_tokens"] for kind in KINDS},
+            cost_usd=row["cost_usd"] or Decimal(0),
+            estimated_cost_usd=row["estimated_cost_usd"],
+            swing=Range(
+                min(row["least_week"] or Decimal(1), Decimal(1)),
+                Decimal(1),
+                max(row["most_week"] or Decimal(1), Decimal(1)),
+            ),
+        )
+
+    @property
+    def months(self) -> Decimal:
+        return Decimal(self.days) / DAYS_PER_MONTH
+
+    @property
+    def subject(self) -> str:
+        return f"{self.feature}, {self.model}"
+
+    @property
+    def cost_per_month(self) -> Decimal:
+        return self.cost_usd / self.months
+
+    @property
+    def tokens_per_month(self) -> Decimal:
+        return Decimal(sum(self.tokens.values())) / self.months
+
+    @property
+    def drift(self) -> Decimal:
+        """Billed ÷ estimated; 1 where there is no estimate."""
+        return self.cost_usd / self.estimated_cost_usd if self.estimated_cost_usd else Decimal(1)
+
+    def at_prices(self, band: Band) -> Decimal:
+        """Dollars a month of the traffic at other prices. Raises FlowError for a kind without a price."""
+        usd = band.cost_usd(self.tokens)
+        if usd is None:
+            raise FlowError(f"{self.model}'s kinds of tokens do not all have a price there ({band.origin})")
+        return usd / self.months
+
+    def basis(self) -> tuple[str, ...]:
+        """The assumptions that every answer shares."""
+        return (
+            f"the last {self.days} settled days are a usual month: {self.calls:,} calls, "
+            f"{sum(self.tokens.values()) / 1_000_000:,.1f}M tokens, {money(self.cost_usd)} billed",
+            f"a month may have from {percent(self.swing.low)} to {percent(self.swing.high)} of it, as its weeks had",
+        )
+
+
+def _answer(
+    kind: str,
+    traffic: Traffic,
+    saving: Callable[..., Decimal],
+    assumptions: tuple[str, ...],
+    *,
+    cost_usd: Decimal | None = None,
+    **ranges: Range,
+) -> Answer:
+    return Answer(
+        kind,
+        traffic.subject,
+        traffic.cost_per_month if cost_usd is None else cost_usd,
+        saving_range(saving, traffic.swing, **ranges),
+        saving_range(saving, Range.exactly(1), **ranges),
+        traffic.basis(),
+        assumptions,
+    )
+
+
+def find_price(book: PriceBook, provider: str, model: str, day: date, *, tier: str = "standard") -> Band:
+    """The price of a model on a day. Raises FlowError naming it where it is not known."""
+    band = book.price(provider, model, day, tier=tier)
+    if band is None:
+        what = f"the {tier} price" if tier != "standard" else "the price"
+        raise FlowError(
+            f"{what} of {provider}/{model} on {day} is not known, so nothing is said — give it in prices.yml "
+            "(docs/unit-economics.md)"
+        )
+    return band
+
+
+def route(
+    traffic: Traffic,
+    target: tuple[str, str],
+    band: Band,
+    *,
+    share: Range,
+    token_ratio: Range,
+    relative_success: Range,
+    classifier_usd_per_call: Decimal,
+) -> Answer:
+    """A classifier sends `share` of the calls to a cheaper model, which needs `token_ratio` times the tokens and
+    succeeds `relative_success` times as often."""
+    cheap = traffic.at_prices(band)
+    classifier = classifier_usd_per_call * traffic.calls / traffic.months
+    cost = traffic.cost_per_month
+    attempt = token_ratio.times(cheap / cost if cost else Decimal(1))
+    return _answer(
+        "route",
+        traffic,
+        lambda share, token_ratio, relative_success: (
+            cost - router_cost_usd(cost, cheap * token_ratio / relative_success, share=share, classifier_usd=classifier)
+        ),
+        (
+            f"{told(share)} of the calls go to {'/'.join(target)} ({band.origin})",
+            f"it needs {told(token_ratio, '×')} the tokens; an attempt costs {told(attempt)} of today's, so it loses "
+            f"where it succeeds less than that often, relative to today",
+            f"it succeeds {told(relative_success)} as often as today's, and a failed call is made again",
+            f"the classifier costs {money(classifier)} a month ({classifier_usd_per_call:f} a call, every call)",
+        ),
+        share=share,
+        token_ratio=token_ratio,
+        relative_success=relative_success,
+    )
+
+
+def cascade(traffic: Traffic, target: tuple[str, str], band: Band, *, escalated: Range, token_ratio: Range) -> Answer:
+    """The cheaper model drafts every call; `escalated` of them are asked again of today's: both are paid."""
+    cheap, cost = traffic.at_prices(band), traffic.cost_per_month
+    return _answer(
+        "route (cascade)",
+        traffic,
+        lambda escalated, token_ratio: cost - cascade_cost_usd(cost, cheap * token_ratio, escalated=escalated),
+        (
+            f"{'/'.join(target)} drafts every call ({band.origin}): {money(cheap)} a month at today's length",
+            f"a draft takes {told(token_ratio, '×')} the tokens",
+            f"{told(escalated)} of the drafts are not good enough and are asked again of {traffic.model}",
+        ),
+        escalated=escalated,
+        token_ratio=token_ratio,
+    )
+
+
+def cache(traffic: Traffic, band: Band, *, cacheable_share: Range, hit_rate: Range) -> Answer:
+    """`cacheable_share` of the input is a repeated prefix, read from the cache in `hit_rate` of the calls."""
+    prices = {kind: band.usd_per_million[kind] or Decimal(0) for kind in KINDS}
+    now = traffic.at_prices(band)
+    whole = sum(traffic.tokens[kind] for kind in KINDS[:3])
+    rate = Decimal(traffic.tokens["cache_read"]) / whole if whole else Decimal(0)
+
+    def saving(cacheable_share: Decimal, hit_rate: Decimal) -> Decimal:
+        then = cached_cost_usd(traffic.tokens, prices, cacheable_share=cacheable_share, hit_rate=hit_rate)
+        return (now - then / traffic.months) * traffic.drift
+
+    return _answer(
+        "cache",
+        traffic,
+        saving,
+        (
+            f"{told(cacheable_share)} of the input repeats as a prefix; today {percent(rate)} of it comes from a cache",
+            f"{told(hit_rate)} of the calls find it there, the others write it",
+            f"prices per million: input {plain(prices['input'])}, read {plain(prices['cache_read'])}, write "
+            f"{plain(prices['cache_write'])} ({band.origin}), scaled to the bill (× {traffic.drift:.3f})",
+        ),
+        cacheable_share=cacheable_share,
+        hit_rate=hit_rate,
+    )
+
+
+def usual_prefix(traffic: Traffic) -> Range:
+    """The part of the input that may repeat, where nobody says: 30% to 70%, and no less than is cached today."""
+    whole = sum(traffic.tokens[kind] for kind in KINDS[:3])
+    cached = Decimal(traffic.tokens["cache_read"] + traffic.tokens["cache_write"]) / whole if whole else Decimal(0)
+    low = max(Decimal("0.3"), cached)
+    return Range.between(low, max(Decimal("0.7"), min(Decimal(1), low + Decimal("0.2"))))
+
+
+def batch(traffic: Traffic, band: Band, batch_band: Band, *, share: Range) -> Answer:
+    """`share` of the calls can wait for a batch."""
+    now, then = traffic.at_prices(band), traffic.at_prices(batch_band)
+    cost = traffic.cost_per_month
+    relative = then / now if now else Decimal(1)
+    return _answer(
+        "batch",
+        traffic,
+        lambda share: cost - batched_cost_usd(cost, cost * relative, share=share),
+        (
+            f"{told(share)} of the calls can wait up to a day for their answer, and none of them is a batch today",
+            f"as a batch they cost {percent(relative)} of the standard price ({batch_band.origin})",
+        ),
+        share=share,
+    )
+
+
+def trim(traffic: Traffic, found: dict[str, Any], *, most_input: int, most_output: int, kept: Range) -> Answer:
+    """Caps on input and output; `kept` of what the caps save comes back in calls made again.
+
+    `found`: what `warehouse.whatif_reads.read_trim` says. Raises FlowError where calls have no known price.
+    """
+    if found["unpriced_calls"]:
+        raise FlowError(
+            f"{found['unpriced_calls']:,} of {found['calls']:,} calls of {traffic.provider}/{traffic.model} have no "
+            "known price, so nothing is said — give it in prices.yml"
+        )
+    beyond = (found["input_saving_usd"] + found["output_saving_usd"]) * traffic.drift / traffic.months
+    return _answer(
+        "trim",
+        traffic,
+        lambda kept: beyond * (1 - kept),
+        (
+            f"input is cut at {most_input:,} tokens ({found['long_inputs']:,} of {found['calls']:,} calls are longer), "
+            f"output at {most_output:,} ({found['long_outputs']:,})",
+            "uncached input is cut before cached input; reasoning counts as output",
+            f"{told(kept)} of the saving comes back, as calls that need what was cut",
+            f"scaled to the bill (× {traffic.drift:.3f})",
+        ),
+        kept=kept,
+    )
+
+
+def quantize(traffic: Traffic, gpu_cost_usd: Decimal, *, gain: Range, extra_retries: Range) -> Answer:
+    """A quantized model serves `gain` times the tokens per second, against `extra_retries` more retries per call."""
+    cost = gpu_cost_usd / traffic.months
+    first = max(traffic.calls - traffic.retries, 1)
+    retries = Decimal(traffic.retries) / first
+    limit = break_even_retries(gain=gain.low, retries=retries)
+    return _answer(
+        "quantize",
+        traffic,
+        lambda gain, extra_retries: (
+            cost - quantized_cost_usd(cost, gain=gain, retries=retries, new_retries=retries + extra_retries)
+        ),
+        (
+            f"its GPU machines cost {money(cost)} a month, idle hours included; hours not needed are given back",
+            f"throughput grows {told(gain, '×')}",
+            f"{percent(retries)} of first calls are retried today (measured); {told(extra_retries)} more would be",
+            f"at {percent(limit)} retries the smallest gain is eaten up",
+        ),
+        cost_usd=cost,
+        gain=gain,
+        extra_retries=extra_retries,
+    )
+
+
+def selfhost(
+    traffic: Traffic,
+    *,
+    usd_per_hour: Decimal,
+    tokens_per_second: Decimal,
+    utilisation: Range,
+    ops_usd_per_month: Range,
+) -> Answer:
+    """An own pod instead of the API, for this traffic."""
+    cost, tokens = traffic.cost_per_month, traffic.tokens_per_month
+    if not tokens or cost <= 0:
+        raise FlowError(f"{traffic.subject}: no tokens or no cost in the last {traffic.days} days — nothing to compare")
+    per_million = cost / tokens * _MILLION
+
+    def saving(utilisation: Decimal, ops_usd_per_month: Decimal) -> Decimal:
+        pods = pods_needed(tokens, tokens_per_second, utilisation=utilisation)
+        return cost - pods * pod_usd_per_month(usd_per_hour) - ops_usd_per_month
+
+    needed = [
+        pods_needed(tokens, tokens_per_second, utilisation=share) for share in (utilisation.high, utilisation.low)
+    ]
+    busy = cost_per_million_tokens_usd(usd_per_hour, tokens_per_second)
+    even = break_even_tokens(usd_per_hour, per_million)
+    folklore = [break_even_usd_per_hour(Decimal(n), per_million) for n in FOLKLORE_TOKENS]
+    corners = saving_range(saving, Range.exactly(1), utilisation=utilisation, ops_usd_per_month=ops_usd_per_month)
+    return Answer(
+        "selfhost",
+        traffic.subject,
+        cost,
+        corners,
+        corners,
+        traffic.basis()[:1],
+        (
+            f"the API costs ${per_million:.4f} per million tokens of this traffic",
+            f"a pod costs ${usd_per_hour} an hour, {money(pod_usd_per_month(usd_per_hour))} a month, and serves "
+            f"{tokens_per_second:,} tokens a second: ${busy:.3f} per million when it is never idle",
+            f"it is busy {told(utilisation)} of the time: {_span(needed)} needed for {tokens / _MILLION:,.1f}M tokens "
+            "a month",
+            f"operating it costs {money(ops_usd_per_month.low)} to {money(ops_usd_per_month.high)} a month; the open "
+            "model does as well with as many tokens",
+            f"before ops one pod breaks even at {even / _MILLION:,.0f}M tokens a month",
+            f"that 20 to 100 million tokens a month pay for it is true for hardware at ${folklore[0]:.2f} to "
+            f"${folklore[1]:.2f} an hour",
+        ),
+    )
+
+
+def _span(numbers: list[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return f"{low} pod{'s are' if low > 1 else ' is'}" if low == high else f"{low} to {high} pods are"
+
+
+def told(given: Range, unit: str = "%") -> str:
+    """A range of an assumption in words."""
+    ends = [percent(value) if unit == "%" else plain(value) + unit for value in (given.low, given.high)]
+    return ends[0] if given.low == given.high else f"{ends[0]} to {ends[1]}"
+
+
+def percent(share: Decimal) -> str:
+    return f"{(share * 100).quantize(Decimal('0.1')).normalize():f}%"
+
+
+def plain(number: Decimal) -> str:
+    return f"{number.normalize():f}"
+
+
+def money(usd: Decimal) -> str:
+    """$1,235, -$12.30."""
+    return ("-" if usd < 0 else "") + (f"${abs(usd):,.0f}" if abs(usd) >= 1000 else f"${abs(usd):,.2f}")

@@ -1,0 +1,45 @@
+-- Each feature's traffic by provider and model over its last $days settled days, with what it was billed; and the
+-- least and the most of its weeks, against the average week.
+WITH ends AS (
+    SELECT feature, max(charge_date) FILTER (WHERE is_settled) AS last_day FROM marts.feature_cost_daily GROUP BY feature
+),
+recent AS (
+    SELECT u.*, (e.last_day - u.usage_date) // 7 AS week
+    FROM marts.unit_economics_daily AS u
+    JOIN ends AS e ON e.feature = u.feature
+    WHERE u.usage_date > e.last_day - $days AND u.usage_date <= e.last_day
+      AND ($feature IS NULL OR u.feature = $feature)
+),
+weeks AS (
+    SELECT feature, provider, model, week, sum(effective_cost_before_credits_usd) AS cost_usd
+    FROM recent
+    WHERE calls IS NOT NULL
+    GROUP BY feature, provider, model, week
+),
+swings AS (
+    SELECT feature, provider, model, min(cost_usd) AS least_usd, max(cost_usd) AS most_usd, avg(cost_usd) AS mean_usd
+    FROM weeks
+    GROUP BY feature, provider, model
+)
+SELECT
+    r.feature,
+    r.provider,
+    r.model,
+    $days::INTEGER AS days,
+    sum(r.calls)::BIGINT AS calls,
+    sum(r.retries)::BIGINT AS retries,
+    sum(r.gpu_seconds) > 0 AS is_self_hosted,
+    coalesce(sum(r.input_tokens), 0)::BIGINT AS input_tokens,
+    coalesce(sum(r.cache_read_tokens), 0)::BIGINT AS cache_read_tokens,
+    coalesce(sum(r.cache_write_tokens), 0)::BIGINT AS cache_write_tokens,
+    (coalesce(sum(r.output_tokens), 0) + coalesce(sum(r.reasoning_tokens), 0))::BIGINT AS output_tokens,
+    sum(r.effective_cost_before_credits_usd)::DECIMAL(38, 12) AS cost_usd,
+    CASE WHEN sum(r.unpriced_calls) = 0 THEN sum(r.estimated_cost_usd) END::DECIMAL(38, 12) AS estimated_cost_usd,
+    (any_value(s.least_usd)::DOUBLE / nullif(any_value(s.mean_usd), 0))::DECIMAL(18, 6) AS least_week,
+    (any_value(s.most_usd)::DOUBLE / nullif(any_value(s.mean_usd), 0))::DECIMAL(18, 6) AS most_week
+FROM recent AS r
+LEFT JOIN swings AS s
+    ON s.feature = r.feature AND s.provider IS NOT DISTINCT FROM r.provider AND s.model IS NOT DISTINCT FROM r.model
+WHERE r.calls > 0
+GROUP BY r.feature, r.provider, r.model
+ORDER BY cost_usd DESC NULLS LAST, r.feature, r.provider, r.model

@@ -1,0 +1,83 @@
+"""What what-ifs and savings read: a team's own traffic, from the marts. Plain data."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+from warehouse.prices import PriceBook
+from warehouse.prices.tables import calls_priced_anew
+from warehouse.statements import render
+
+if TYPE_CHECKING:
+    import duckdb
+
+TRAFFIC_DAYS = 28
+
+
+def read_traffic(
+    con: duckdb.DuckDBPyConnection, *, feature: str | None = None, days: int = TRAFFIC_DAYS
+) -> list[dict[str, Any]]:
+    """One dict per feature, provider and model with calls in its last `days` settled days, the dearest first: calls,
+    retries, tokens by kind, cost_usd (billed), estimated_cost_usd (null: not all priced), least_week and most_week
+    (cost of a week ÷ average week), is_self_hosted."""
+    return _dicts(con, "whatif/traffic.sql", {"feature": feature, "days": days})
+
+
+def read_gpu_costs(
+    con: duckdb.DuckDBPyConnection, *, feature: str | None = None, days: int = TRAFFIC_DAYS
+) -> list[dict[str, Any]]:
+    """feature, cost_usd and idle_cost_usd (null: utilisation unknown) of self-hosted inference."""
+    return _dicts(con, "whatif/gpu.sql", {"feature": feature, "days": days})
+
+
+def read_waste(con: duckdb.DuckDBPyConnection, *, days: int = TRAFFIC_DAYS) -> list[dict[str, Any]]:
+    """feature, waste_kind and waste_usd over the last settled days."""
+    return _dicts(con, "whatif/waste.sql", {"days": days})
+
+
+def read_work(con: duckdb.DuckDBPyConnection, feature: str, *, since: date, until: date) -> list[dict[str, Any]]:
+    """usage_date, cost_usd and units of each settled day of [since, until) with telemetry."""
+    return _dicts(con, "whatif/days.sql", {"feature": feature, "since": since, "until": until})
+
+
+def last_settled_day(con: duckdb.DuckDBPyConnection, feature: str) -> date | None:
+    """The feature's newest settled day."""
+    row = con.execute(render("whatif/last_day.sql"), [feature]).fetchone()
+    return row[0] if row else None
+
+
+def read_trim(
+    con: duckdb.DuckDBPyConnection,
+    book: PriceBook,
+    *,
+    feature: str,
+    provider: str | None,
+    model: str | None,
+    most_input: int,
+    most_output: int,
+    days: int = TRAFFIC_DAYS,
+) -> dict[str, Any]:
+    """Estimated dollars of the last `days` settled days, and of what is beyond the caps. Needs the writer's
+    warehouse: only calls know their size."""
+    last = last_settled_day(con, feature)
+    assert last is not None, "a feature with traffic has a settled day"
+    with calls_priced_anew(con, book, since=last - timedelta(days=days - 1), until=last + timedelta(days=1)):
+        (row,) = _dicts(
+            con,
+            "whatif/trimmed.sql",
+            {
+                "feature": feature,
+                "provider": provider,
+                "model": model,
+                "most_input": most_input,
+                "most_output": most_output,
+            },
+        )
+    return row
+
+
+def _dicts(con: duckdb.DuckDBPyConnection, template: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    result = con.execute(render(template), parameters)
+    names = [column[0] for column in result.description or []]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
