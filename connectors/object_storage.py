@@ -68,10 +68,14 @@ class Storage(Protocol):
     def local_path(self, file: StoredFile) -> Path | None: ...
 
 
+GOOGLE_STORAGE = "https://storage.googleapis.com"  # speaks S3 to the holder of an HMAC key
+
+
 class LocationOptions(AwsOptions):
     """Where a source's files lie: the keys that every file-based source accepts.
 
-    `location`: a folder or one file (relative paths: to the configuration file), or s3://bucket/prefix.
+    `location`: a folder or one file (relative paths: to the configuration file), s3://bucket/prefix, or
+    gs://bucket/prefix, which is read through Cloud Storage's own S3 interface with an HMAC key.
     The other keys say how a bucket is reached.
     """
 
@@ -91,23 +95,39 @@ class LocationOptions(AwsOptions):
             raise ValueError("is empty: give a folder or s3://bucket/prefix")
         if not separator:
             return location
-        if scheme.lower() != "s3":
+        scheme = scheme.lower()
+        if scheme in ("az", "abfs", "abfss", "wasb", "wasbs"):
+            raise ValueError(
+                f"{scheme}:// is not read directly: mount the container and give its folder "
+                "(blobfuse2 mount /mnt/exports), or copy it (azcopy sync <container> <folder>)"
+            )
+        if scheme not in ("s3", "gs"):
             raise ValueError(f"{scheme}:// is not read directly: copy the files to a folder or to s3://bucket/prefix")
         bucket, _, prefix = rest.partition("/")
         if not bucket:
-            raise ValueError("names no bucket: write s3://bucket/prefix")
-        return f"s3://{bucket}/{prefix}" if prefix else f"s3://{bucket}"
+            raise ValueError(f"names no bucket: write {scheme}://bucket/prefix")
+        return f"{scheme}://{bucket}/{prefix}" if prefix else f"{scheme}://{bucket}"
 
     @property
-    def is_s3(self) -> bool:
-        return self.location.startswith("s3://")
+    def is_bucket(self) -> bool:
+        return self.location.startswith(("s3://", "gs://"))
+
+    @property
+    def is_google(self) -> bool:
+        return self.location.startswith("gs://")
 
     def open(self, retry: RetryPolicy | None = None) -> Storage:
         """The storage behind the location. Raises ConfigError when a local location does not exist."""
-        if not self.is_s3:
+        if not self.is_bucket:
             return Folder(Path(self.location).expanduser())
-        bucket, _, prefix = self.location.removeprefix("s3://").partition("/")
+        bucket, _, prefix = self.location[5:].partition("/")
         return Bucket(bucket, prefix, options=self, retry=retry or RetryPolicy())
+
+
+class ExportOptions(LocationOptions):
+    """Files that hold bills. `tag_keys`: of their tags only these are kept, by their plain names; default: all."""
+
+    tag_keys: tuple[str, ...] | None = None
 
 
 class Folder:
@@ -213,18 +233,21 @@ def _changed(address: str) -> NoReturn:
 
 
 class Bucket:
-    """Objects below s3://bucket/prefix, on AWS or on any server that speaks S3."""
+    """Objects below s3://bucket/prefix or gs://bucket/prefix: on AWS, Google, or any server that speaks S3."""
 
     def __init__(self, bucket: str, prefix: str, *, options: LocationOptions, retry: RetryPolicy) -> None:
         self._bucket = bucket
         # A prefix is a folder: 'bills' must not find 'bills-old/…'. One leading '/' is a legal key.
         self._prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
+        if options.is_google and options.endpoint_url is None:
+            options = options.model_copy(update={"endpoint_url": GOOGLE_STORAGE})
         self._options, self._retry = options, retry
         self._connected: S3Client | None = None
-        self.address = f"s3://{bucket}/{self._prefix}".rstrip("/")
+        self._root = f"{'gs' if options.is_google else 's3'}://{bucket}/"
+        self.address = f"{self._root}{self._prefix}".rstrip("/")
 
     def place(self, name: str) -> str:
-        return f"s3://{self._bucket}/{self._prefix}{name}"
+        return f"{self._root}{self._prefix}{name}"
 
     def local_path(self, file: StoredFile) -> Path | None:
         return None
@@ -291,7 +314,7 @@ class Bucket:
             _changed(file.address)
 
     def _key(self, file: StoredFile) -> str:
-        return file.address.removeprefix(f"s3://{self._bucket}/")
+        return file.address.removeprefix(self._root)
 
     def _body(self, file: StoredFile, offset: int) -> Any:
         wanted: dict[str, Any] = {"Bucket": self._bucket, "Key": self._key(file), "IfMatch": f'"{file.version}"'}
@@ -307,12 +330,12 @@ class Bucket:
         try:
             yield from self._client().get_paginator("list_objects_v2").paginate(**wanted)  # type: ignore[arg-type]
         except Exception as error:
-            raise self._explained(error, "s3:ListBucket", f"s3://{self._bucket}/{prefix}") from None
+            raise self._explained(error, "s3:ListBucket", f"{self._root}{prefix}") from None
 
     def _stored(self, item: Any, name: str) -> StoredFile:
         return StoredFile(
             name=name,
-            address=f"s3://{self._bucket}/{item['Key']}",
+            address=f"{self._root}{item['Key']}",
             size=item["Size"],
             version=item["ETag"].strip('"'),  # some servers quote it in answers only
             modified=item["LastModified"].astimezone(UTC),

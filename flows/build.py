@@ -30,6 +30,7 @@ def build_warehouse(run: Run) -> None:
         if source.name in spoken:
             due[source.name] = run.as_of - timedelta(days=1 + connector_class(source.type).settle_days)
             run.settled_through[source.name] = min(due[source.name], spoken[source.name])
+            run.state.set_watermark(source.name, run.settled_through[source.name].isoformat(), run.now)
     rules = write_rules(run.features)
     versions = run.state.list_rule_versions()
     previous = versions[-1] if versions else None

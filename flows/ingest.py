@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from connectors.base import DropFolder, HourlyMeter, Window
 from connectors.errors import ConnectorError, CredentialError, PermissionDenied, TransientError
+from connectors.object_storage import ExportOptions
 from connectors.registry import connector_class
 from flows.run import Folder, Run
 from flows.settings import SourceSettings
@@ -104,6 +105,7 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
                 not_after=_not_after(run),
                 neighbours=neighbours,
                 terms=terms,
+                tag_keys=terms.tag_keys,
             )
         except (ConnectorError, WarehouseError) as error:
             run.fail(source.name, str(error))
@@ -187,7 +189,11 @@ def _terms(run: Run, source: SourceSettings) -> Terms:
 
     role = "shadow" if source.name in run.kept_shadows else source.role
     ends = [day for day in (source.until, _taken_over(run, source)) if day is not None]
-    return Terms(source.since, min(ends, default=None), role)
+    # Connectors that are asked by label (BigQuery's) keep to their own list.
+    tag_keys = (
+        source.options.get("tag_keys") if issubclass(connector_class(source.type).Options, ExportOptions) else None
+    )
+    return Terms(source.since, min(ends, default=None), role, None if tag_keys is None else tuple(tag_keys))
 
 
 def _taken_over(run: Run, source: SourceSettings) -> date | None:

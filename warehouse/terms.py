@@ -23,18 +23,23 @@ _MOVED = (("core.charges", "core.shadow_charges"), ("core.metered_usage", "core.
 
 @dataclass(frozen=True)
 class Terms:
-    """`since` is the first day that counts, `until` the first that does not; None is open. Days are UTC."""
+    """`since` is the first day that counts, `until` the first that does not; None is open. Days are UTC.
+
+    `tag_keys`: of the tags in files only these are kept, by their plain names; None keeps all.
+    """
 
     since: date | None = None
     until: date | None = None
     role: Role = "counted"
+    tag_keys: tuple[str, ...] | None = None
 
     @property
     def bounds(self) -> str | None:
-        """As recorded with each delivery: other bounds make the same bytes news."""
-        if self.since is None and self.until is None:
+        """As recorded with each delivery: other bounds, or other tags, make the same bytes news."""
+        if self.since is None and self.until is None and self.tag_keys is None:
             return None
-        return f"{self.since or ''}..{self.until or ''}"
+        days = f"{self.since or ''}..{self.until or ''}"
+        return days if self.tag_keys is None else f"{days} tags {', '.join(sorted(set(self.tag_keys)))}"
 
     def meets(self, other: Terms) -> bool:
         """Whether a day can count for both."""

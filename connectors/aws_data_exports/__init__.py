@@ -11,13 +11,13 @@ from connectors.aws_data_exports.parse import parse_delivery
 from connectors.base import CheckResult, DeliveryRef, Parsed, Payload, Window
 from connectors.errors import ConnectorError
 from connectors.http_api import RetryPolicy
-from connectors.object_storage import LocationOptions, Storage
+from connectors.object_storage import ExportOptions, Storage
 
 
 class AwsDataExports:
     """One export. Each billing period is a delivery and replaces what the period said before."""
 
-    Options = LocationOptions
+    Options = ExportOptions
     type: ClassVar[str] = "aws_data_exports"
     kind: ClassVar[Literal["billing", "telemetry"]] = "billing"
     # The running period and the two before it, whatever the day of the month: refunds come late.
@@ -25,7 +25,7 @@ class AwsDataExports:
     settle_days: ClassVar[int] = 2
     whole_history: ClassVar[bool] = True
 
-    def __init__(self, *, name: str, options: LocationOptions, retry: RetryPolicy | None = None) -> None:
+    def __init__(self, *, name: str, options: ExportOptions, retry: RetryPolicy | None = None) -> None:
         self.name = name
         self.options = options
         self._retry = retry

@@ -13,10 +13,10 @@ from connectors.errors import ConnectorError
 from connectors.focus_files.fetch import check_bills, discover_bills, fetch_bill, find_bills
 from connectors.focus_files.parse import parse_files
 from connectors.http_api import RetryPolicy
-from connectors.object_storage import LocationOptions, Storage
+from connectors.object_storage import ExportOptions, Storage
 
 
-class FocusFilesOptions(LocationOptions):
+class FocusFilesOptions(ExportOptions):
     """`files`: only names that match this pattern ('azure-*', 'azure/**'); the case does not matter."""
 
     files: Annotated[str, Field(min_length=1)] | None = None

@@ -186,3 +186,24 @@ def test_a_rate_that_is_taken_away_stops_the_run(company: Company) -> None:
     company.extra["currency_rates"] = [rate("2026-01-05", "1.10")]
     with pytest.raises(CurrencyError, match=r"charges of 2026-01-01 are loaded in EUR.*currency_rates"):
         company.run(build=True)
+
+
+def test_of_many_tags_the_listed_ones_are_kept_and_the_list_may_change(company: Company) -> None:
+    company.sources = [{"name": "drop", "type": "focus_files", "location": "./inbox", "tag_keys": ["feature"]}]
+    tags = [f'{{"feature": "chat", "team": "a", "pod": "pod-{number}"}}' for number in range(20)]
+    company.drop("a.csv", [focus_csv_row(1, "1", Tags=text) for text in tags])
+    company.run()
+    kept = "SELECT tags, billed_cost FROM core.charges"
+    assert company.ask(kept) == [('{"feature":"chat"}', 20)]
+    assert company.news(company.run(), "drop") == 0
+    company.sources[0]["tag_keys"] = ["feature", "team"]
+    run = company.run()
+    assert company.ask(kept) == [('{"feature":"chat","team":"a"}', 20)]
+    assert company.ask("SELECT count(*) FROM ops.restatements") == [(0,)]
+    assert company.news(run, "drop") == 1
+
+
+def test_each_source_has_its_settled_watermark(company: Company) -> None:
+    with openai(company):
+        run = company.run(build=True)
+        assert run.state.watermarks() == {"openai": "2026-01-18"}

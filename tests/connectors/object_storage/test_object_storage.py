@@ -19,7 +19,7 @@ from connectors.errors import (
     TransientError,
 )
 from connectors.http_api import RetryPolicy
-from connectors.object_storage import LocationOptions, Storage
+from connectors.object_storage import Bucket, LocationOptions, Storage
 from tests.servers.s3 import BucketSite, Fault, FaultyS3, FolderSite, Moto, allow, moto_server, use_test_credentials
 
 QUICK = RetryPolicy(attempts=3, first_wait_seconds=0.001, longest_wait_seconds=0.01, read_timeout_seconds=5)
@@ -129,6 +129,18 @@ def test_keys_may_begin_with_a_slash(moto: Moto) -> None:
     assert content(opened, "20260101-20260201/a.csv") == b"one"
 
 
+def test_google_storage_is_read_through_its_s3_interface(faulty: FaultyS3) -> None:
+    faulty.objects = {"bills/a.csv": b"one", "bills/deep/b.csv": b"two"}
+    options = faulty.options("bills")
+    opened = storage({**options, "location": options["location"].replace("s3://", "gs://")})
+    assert sorted(file.name for file in opened.files()) == ["a.csv", "deep/b.csv"]
+    assert content(opened, "deep/b.csv") == b"two"
+    assert opened.address.startswith("gs://")
+    assert all(file.address.startswith(opened.address) for file in opened.files())
+    there = Bucket("acme", "bills", options=LocationOptions(location="gs://acme/bills"), retry=QUICK)
+    assert there._connect().meta.endpoint_url == "https://storage.googleapis.com"
+
+
 def test_more_than_a_page_of_objects_is_listed(faulty: FaultyS3) -> None:
     faulty.objects = {f"n/{number}": b"" for number in range(25)}
     faulty.page_size = 10
@@ -145,7 +157,10 @@ def test_what_is_missing_locally_is_a_configuration_error(tmp_path: Path) -> Non
     ("options", "says"),
     [
         ({"location": ""}, "is empty"),
-        ({"location": "gs://bucket/x"}, "gs:// is not read directly"),
+        ({"location": "gs:///x"}, "names no bucket: write gs://"),
+        ({"location": "az://container/x"}, "az:// is not read directly: mount the container"),
+        ({"location": "abfss://c@account.dfs.core.windows.net/x"}, "mount the container"),
+        ({"location": "ftp://host/x"}, "ftp:// is not read directly"),
         ({"location": "s3:///x"}, "names no bucket"),
         ({"location": "s3://b/x", "external_id": "abc"}, "without role_arn"),
         ({"location": "s3://b/x", "role_arn": "role"}, "pattern"),
