@@ -105,7 +105,7 @@ def find_breaks(
             made = describe_break(
                 group, panel, row, scored.cost[row], scored.units, own, chart_days=settings.chart_days
             )
-            if not _is_expected(made, settings):
+            if not is_expected(made, settings):
                 breaks.append(made)
     if n >= settings.common_cause_series:
         breaks = _fold_common_cause(breaks, panel, scored, settings)
@@ -492,7 +492,7 @@ def _merge(found: Sequence[Found]) -> list[list[Found]]:
     return groups
 
 
-def _is_expected(found: Break, settings: DetectionSettings) -> bool:
+def is_expected(found: Break, settings: DetectionSettings) -> bool:
     """Announced in advance, or a recurrence of what somebody called expected."""
     announced = settings.expected_changes.get(found.node, ())
     accepted = settings.accepted_levels.get(found.node, ())
@@ -525,7 +525,7 @@ def _fold_common_cause(
         if counts[max(0, found.onset - _PARENT_DAYS) : found.onset + _PARENT_DAYS + 1].max() < least:
             continue
         parent = describe_common_cause(found, total, cost, panel, chart_days=settings.chart_days)
-        if _is_expected(parent, settings):
+        if is_expected(parent, settings):
             continue
         told = [
             b for b in out if b.direction == parent.direction and abs((b.onset - parent.onset).days) <= _PARENT_DAYS

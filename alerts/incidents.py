@@ -53,6 +53,7 @@ LIVE: frozenset[IncidentStatus] = frozenset({"open", "acknowledged", "escalated"
 _FALSE_ALARM_DAYS = 90
 BY_RULES = ": no change of its cost"  # how the reason of such a skip ends
 _ACCEPTED_DAYS = 180
+_ESTIMATE_PATIENCE = timedelta(days=2)
 _SEVERITY_ORDER: Mapping[Severity, int] = {"high": 0, "medium": 1, "low": 2}
 
 
@@ -191,6 +192,10 @@ def decide(
 
     for incident in ledger:
         newest = newest_of.get(incident.node, newest_day)
+        if incident.id not in seen and is_estimated(incident) and incident.status in LIVE:
+            if is_due(incident, newest):
+                actions.append(_withdraw_estimate(incident, newest, now, as_of))
+            continue
         if incident.id in seen or incident.last_day > newest:
             continue  # nothing is known of days that this run does not see: a lagging source, an earlier as_of
         is_in_sight = (newest - incident.last_day).days <= policy.sight_days
@@ -368,6 +373,8 @@ def _continue(
         return Action("skip", _refresh(incident, found, policy), "called a false alarm", found)
     if incident.status == "absorbed":
         return _continue_accepted(incident, found, policy, now)
+    if is_estimated(incident) and found.basis == "reported" and incident.status in LIVE:
+        return _confirm(incident, found, policy, now)
     if incident.status in ("resolved", "withdrawn"):
         return _continue_closed(incident, found, policy, now, moved)
     if incident.status == "snoozed":
@@ -435,6 +442,18 @@ def _came_with_rules(change_usd_per_day: Decimal, incident: Incident, found: Bre
     return moved.measure_level(found.onset, found.last_day) / change_usd_per_day >= Decimal("0.5")
 
 
+def _confirm(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> Action:
+    """The bill has come: it tells of the same break, or only of an older one that says nothing of the estimate."""
+    if found.last_day < incident.onset:
+        return Action("skip", incident, "estimated, and the bill has not come so far", found)
+    estimated, billed = format_usd(incident.excess_usd_total), format_usd(found.excess_usd_total)
+    told = _tell(incident, found, policy, now)
+    reason = f"the bill confirms it: {billed} over the expected so far, {estimated} had been estimated"
+    if _is_over(found, policy):
+        return Action("resolve", replace(told, status="resolved", resolved_at=now), f"{reason}; it is over", found)
+    return Action("update", told, reason, found)
+
+
 def _tells_another_story(found: Break, told: Mapping[str, Any]) -> bool:
     """Another cause, or no success any more. Cost or unit cost, whichever has more dollars, is the same story."""
     kinds = {found.kind, told.get("kind", found.kind)}
@@ -488,6 +507,23 @@ def _withdraw(incident: Incident, now: datetime, as_of: date, moved: RuleMoves |
         return Action("withdraw", replace(closed, details=details), reason, None)
     reason = f"the data as it stands now has no break on {format_day(incident.last_day, today=as_of)}"
     return Action("withdraw", closed, reason, None)
+
+
+def is_estimated(incident: Incident) -> bool:
+    """Whether it was told from usage, and no bill has confirmed it yet."""
+    told: Mapping[str, Any] = incident.details.get("break", {})
+    return told.get("basis") == "estimated"
+
+
+def is_due(incident: Incident, through: date) -> bool:
+    """Whether the bill has come far enough to have the last word on an estimated incident: to its last day, or two
+    days into it."""
+    return through >= min(incident.last_day, incident.onset + _ESTIMATE_PATIENCE)
+
+
+def _withdraw_estimate(incident: Incident, through: date, now: datetime, as_of: date) -> Action:
+    reason = f"the bill through {format_day(through, today=as_of)} shows no such excess"
+    return Action("withdraw", _close(incident, "withdrawn", now), reason, None)
 
 
 def _resolve_unseen(incident: Incident, now: datetime) -> Action:

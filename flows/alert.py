@@ -8,14 +8,16 @@ from decimal import Decimal
 from alerts.feedback import apply_answers, measure_precision
 from alerts.incidents import (
     BY_RULES,
+    LIVE,
     FeatureRoute,
     Routing,
     decide,
     find_accepted_levels,
     find_limit_factors,
     incident_from_row,
+    is_estimated,
 )
-from alerts.model import MemberSeries
+from alerts.model import Break, FeaturePanel, Incident, MemberSeries
 from alerts.outbox import record_action
 from alerts.rule_moves import RuleMoves, join_moves
 from flows.delivery import empty_outbox, make_context
@@ -57,12 +59,13 @@ def find_incidents(run: Run) -> None:
         expected_changes=list_expected_changes(run.events, run.panel.features),
     )
     run.breaks = find_breaks(run.panel, members, detection)
+    run.breaks += _confirm_estimates(run, run.panel, ledger)
     run.actions = decide(
         run.breaks,
         ledger,
         now=run.now,
         as_of=run.as_of,
-        routing=_routing(run),
+        routing=make_routing(run),
         data_through=run.data_through,
         node_through=run.feature_through,
         rule_moves=_read_rule_moves(run),
@@ -101,6 +104,20 @@ def deliver_messages(run: Run) -> None:
         raise DeliveriesWaiting("waiting to be sent: " + "; ".join(waiting))
 
 
+def _confirm_estimates(run: Run, panel: FeaturePanel, ledger: list[Incident]) -> list[Break]:
+    """What the bill shows of incidents that were estimated from usage, where it makes no break of its own."""
+    from alerts.hourly import confirm_from_bill
+
+    confirmed = []
+    for incident in ledger:
+        through = run.feature_through.get(incident.node)
+        if is_estimated(incident) and incident.status in LIVE and through is not None:
+            found = confirm_from_bill(incident, panel, through=through, found=run.breaks)
+            if found is not None:
+                confirmed.append(found)
+    return confirmed
+
+
 def _read_rule_moves(run: Run) -> dict[str, RuleMoves]:
     """What changes of features.yml within the detector's memory moved, by feature."""
     moves: dict[str, RuleMoves] = {}
@@ -118,7 +135,8 @@ def _read_rule_moves(run: Run) -> dict[str, RuleMoves]:
     return moves
 
 
-def _routing(run: Run) -> Routing:
+def make_routing(run: Run) -> Routing:
+    """Channels and owners of features.yml."""
     return Routing(
         default_channel=run.settings.slack.channel,
         features={

@@ -114,12 +114,15 @@ def run(
     as_of: AsOfOption = None,
     source: Annotated[str | None, typer.Option(help="Ingest only this source.")] = None,
     direct: DirectOption = False,
+    hourly: Annotated[
+        bool, typer.Option("--hourly", help="Only the last hours of usage, told as estimates until the bill comes.")
+    ] = False,
 ) -> None:
     """Ingest, build, forecast, detect, publish and deliver, once."""
     from flows.once import run_once
 
     path, settings = _settings(config)
-    run_once(path, settings, as_of=_day(as_of), source=source, direct=direct, console=out)
+    run_once(path, settings, as_of=_day(as_of), source=source, direct=direct, hourly=hourly, console=out)
 
 
 @app.command()

@@ -46,9 +46,18 @@ def execute(
     source: str | None,
     direct: bool,
     console: Console,
+    hourly: bool = False,
 ) -> RunSummary:
-    """Run the steps and return what they did; what failed is in the summary, not raised."""
+    """Run the steps and return what they did; what failed is in the summary, not raised. `hourly`: those of the
+    estimated lane, without Prefect."""
     with progress(Progress(console)):
+        if hourly:
+            from flows.direct import execute as execute_directly
+            from flows.hourly import run_hours
+
+            with open_run(settings, as_of=as_of, only_source=source) as run:
+                run_hours(run, execute_directly)
+                return summarise(run)
         if direct:
             from flows.direct import run_direct
 
@@ -67,12 +76,19 @@ def execute(
 
 
 def run_once(
-    config: Path, settings: Settings, *, as_of: date | None, source: str | None, direct: bool, console: Console
+    config: Path,
+    settings: Settings,
+    *,
+    as_of: date | None,
+    source: str | None,
+    direct: bool,
+    console: Console,
+    hourly: bool = False,
 ) -> None:
     """Run, show what happened, and raise RunIncomplete when a source is not in or an alert is not out."""
     from flows.summary import show_summary
 
-    summary = execute(config, settings, as_of=as_of, source=source, direct=direct, console=console)
+    summary = execute(config, settings, as_of=as_of, source=source, direct=direct, console=console, hourly=hourly)
     show_summary(summary, console)
     if summary.failures:
         raise SourcesFailed(summary.failures, summary)

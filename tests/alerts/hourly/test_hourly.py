@@ -1,0 +1,143 @@
+"""The estimated lane: rises of hours, found within hours, with few false ones; what the bill says has the last word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from alerts.expectations import DetectionSettings, ExpectedChange
+from alerts.hourly import choose_hourly_breaks, confirm_from_bill, find_hourly_breaks
+from alerts.incidents import Routing, decide
+from alerts.model import Break, Incident
+from tests.alerts.breaks.worlds import START, draw_cost, make_panel
+
+Floats = NDArray[np.float64]
+SETTINGS = DetectionSettings()
+MIDNIGHT = datetime(2026, 6, 18, tzinfo=UTC)  # a Thursday
+NOW = datetime(2026, 6, 18, 15, tzinfo=UTC)
+
+
+def draw_hours(*, end: datetime, usd_per_day: float = 400.0, noise: float = 0.2, seed: int = 1) -> Floats:
+    """13 whole days and today so far: office hours, quiet nights and weekends."""
+    rng = np.random.default_rng([seed, 5])
+    hours = 13 * 24 + (end - end.replace(hour=0)).seconds // 3600
+    moments = [end - timedelta(hours=hours - k) for k in range(hours)]
+    shape = np.array([(2.0 if 8 <= m.hour < 19 else 0.35) * (0.4 if m.weekday() >= 5 else 1.0) for m in moments])
+    day = np.repeat(np.exp(rng.normal(0, 0.08, hours // 24 + 1)), 24)[:hours]
+    return usd_per_day / 26.5 * shape * day * np.exp(rng.normal(0, noise, hours))
+
+
+def find(hours: Floats, *, end: datetime = NOW, settings: DetectionSettings = SETTINGS) -> list[Break]:
+    return find_hourly_breaks(["chat"], hours[None, :], end=end, settings=settings)
+
+
+def test_a_runaway_job_is_found_within_hours() -> None:
+    hours = draw_hours(end=NOW)
+    hours[-3:] *= 4
+    (found,) = find(hours)
+    assert (found.node, found.direction, found.basis, found.onset) == ("chat", "up", "estimated", NOW.date())
+    assert found.is_active
+    assert float(found.excess_usd_total) == pytest.approx(3 * 90, rel=0.4)
+    assert found.expected_usd_per_day == pytest.approx(Decimal(400), rel=Decimal("0.3"))
+    assert found.chart is not None
+    assert len(found.chart.actual) == 14
+
+
+def test_in_the_night_a_small_feature_is_found_when_it_has_cost_a_days_gate() -> None:
+    end = MIDNIGHT + timedelta(hours=4)
+    hours = draw_hours(end=end, usd_per_day=60.0)
+    hours[-3:] += 4.0
+    assert find(hours, end=end) == []  # 12 dollars
+    hours[-3:] += 5.0
+    assert len(find(hours, end=end)) == 1
+
+
+def test_what_is_usual_is_no_rise() -> None:
+    hours = draw_hours(end=NOW)
+    hours[-3:] *= 1.3
+    assert find(hours) == []
+    daily_batch = draw_hours(end=NOW)
+    daily_batch[NOW.hour - 2 :: 24] += 300  # at this time every day
+    assert find(daily_batch) == []
+    assert find(draw_hours(end=NOW)[-6 * 24 :] * np.r_[np.ones(6 * 24 - 3), np.full(3, 9.0)]) == []  # six days old
+
+
+def test_what_is_announced_is_not_told() -> None:
+    hours = draw_hours(end=NOW)
+    hours[-3:] *= 4
+    day = NOW.date()
+    announced = {"chat": [ExpectedChange(day, day + timedelta(days=1), 2.0)]}
+    assert find(hours, settings=replace(SETTINGS, expected_changes=announced)) == []
+
+
+def test_false_alerts_are_rare() -> None:
+    """60 features, a look every hour of a day: the whole team's budget is two a month."""
+    told = set()
+    for hour in range(1, 25, 2):
+        end = MIDNIGHT + timedelta(hours=hour)
+        for seed in range(60):
+            whole = draw_hours(end=MIDNIGHT + timedelta(hours=23), noise=0.35, seed=seed)
+            hours = whole[: 13 * 24 + hour]
+            told.update((found.node, seed) for found in find(hours, end=end))
+    assert len(told) <= 1
+
+
+class TestTheBill:
+    @pytest.fixture
+    @staticmethod
+    def opened() -> Incident:
+        hours = draw_hours(end=NOW)
+        hours[-3:] *= 4
+        (found,) = find(hours)
+        (action,) = decide([found], [], now=NOW, as_of=NOW.date(), routing=Routing("#ai"))
+        assert (action.kind, action.incident.status) == ("open", "open")
+        return action.incident
+
+    @staticmethod
+    def judge(opened: Incident, *, bill_factor: float, through: date) -> tuple[str, str, str]:
+        days = (through - START).days + 1
+        cost = draw_cost(days, level=400.0, weekend=1.0)
+        place = (opened.onset - START).days
+        if place < days:
+            cost[place] = bill_factor * 400.0 * np.exp(0.001 * place)
+        confirmed = confirm_from_bill(opened, make_panel({"chat": cost}), through=through, found=[])
+        actions = decide(
+            [confirmed] if confirmed else [],
+            [opened],
+            now=NOW + timedelta(days=3),
+            as_of=through + timedelta(days=3),
+            routing=Routing("#ai"),
+            data_through=through,
+        )
+        if not actions:
+            return "", "", ""
+        return actions[0].kind, actions[0].incident.status, actions[0].reason
+
+    def test_before_it_comes_nothing_is_said(self, opened: Incident) -> None:
+        assert self.judge(opened, bill_factor=1.0, through=opened.onset - timedelta(days=1)) == ("", "", "")
+
+    def test_it_confirms_what_was_over_within_the_day(self, opened: Incident) -> None:
+        kind, status, reason = self.judge(opened, bill_factor=1.6, through=opened.onset)
+        assert (kind, status) == ("update", "open")
+        assert "the bill confirms it" in reason
+        kind, status, _ = self.judge(opened, bill_factor=1.6, through=opened.onset + timedelta(days=2))
+        assert (kind, status) == ("resolve", "resolved")
+
+    def test_it_withdraws_what_it_does_not_show(self, opened: Incident) -> None:
+        kind, status, reason = self.judge(opened, bill_factor=1.05, through=opened.onset)
+        assert (kind, status) == ("withdraw", "withdrawn")
+        assert "shows no such excess" in reason
+
+    def test_afterwards_the_lane_leaves_the_feature_to_it_for_a_week(self, opened: Incident) -> None:
+        hours = draw_hours(end=NOW)
+        hours[-3:] *= 4
+        found = find(hours)
+        withdrawn = replace(opened, status="withdrawn")
+        assert choose_hourly_breaks(found, [withdrawn], as_of=NOW.date()) == []
+        assert choose_hourly_breaks(found, [opened], as_of=NOW.date()) == found
+        assert choose_hourly_breaks(found, [withdrawn], as_of=NOW.date() + timedelta(days=9)) == found
