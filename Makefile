@@ -77,8 +77,9 @@ audit: setup ## known vulnerabilities of the locked versions (asks the advisory 
 	$(UV)x pip-audit==2.10.1 --requirement .audit-requirements.txt --no-deps --disable-pip --strict; code=$$?; \
 	  rm -f .audit-requirements.txt; exit $$code
 
-bench: setup ## forecasts against statsmodels ETS and the usual rules, as ratios in one run
+bench: setup ## forecasts against statsmodels ETS and the usual rules, as ratios in one run; ten million events
 	$(BIN)/python -m benchmarks.forecast.run
+	$(BIN)/python -m benchmarks.telemetry.run
 
 measure-demo: setup ## planted breaks found and false incidents over 20 unseen seeds
 	$(BIN)/python tests/measure_demo_seeds.py

@@ -41,7 +41,7 @@ _PRICES = pa.schema(
 
 
 def apply_prices(con: duckdb.DuckDBPyConnection, book: PriceBook) -> None:
-    """Replace core.prices, and make the temporary view priced_calls.
+    """Replace core.prices, and make the temporary view priced_calls and table priced_hours.
 
     Runs inside the caller's transaction. A call without a known price has no dollars.
     """
@@ -52,6 +52,7 @@ def apply_prices(con: duckdb.DuckDBPyConnection, book: PriceBook) -> None:
     )
     _write_accounts(con, book)
     con.execute(render("prices/priced_calls.sql", name="priced_calls", prices="core.prices", since=None, until=None))
+    con.execute(render("prices/priced_hours.sql"))
 
 
 def reprice(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -157,16 +156,3 @@ def test_hours_add_up_to_days_and_reach_back_fourteen_days(home: Home, wh: Wareh
     )
     assert hours == [(at(7, 3), at(20, 17), 28, 14, 28)]
     assert one(wh, "SELECT count(*) FROM core.usage_hourly WHERE source_name <> 'calls'") == 0
-
-
-def test_users_months(home: Home, wh: Warehouse) -> None:
-    calls = [
-        {"user_hash": "u1", "plan": "pro", "called_at": at(1)},
-        {"user_hash": "u1", "plan": "pro", "called_at": at(2), "attempt": 2, "logged_cost_usd": Decimal("0.25")},
-        {"user_hash": None, "task_id": None},
-    ]
-    load(home, wh, call_rows(*calls))
-    assert rows_of(
-        built(wh), "SELECT user_hash, calls, tasks, active_days, input_tokens FROM staging.user_months ORDER BY 1"
-    ) == [("u1", 2, 1, 2, 200), (None, 1, 0, 1, 100)]
-    assert one(wh, "SELECT logged_cost_usd FROM staging.tasks") is None

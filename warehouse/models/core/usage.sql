@@ -7,7 +7,7 @@
 -- Why a filter: a call that two sources report (same provider and response id, or same task, attempt and
 --   moment) counts once. A task counts once, in the row of its first call and on that call's UTC day;
 --   calls and tokens count on their own day. A call without a task id is no task.
--- Per task and per user: staging.tasks and staging.user_months, which are private to the writer.
+-- Per task: staging.tasks, which is private to the writer.
 -- Columns:
 --   usage_date: UTC day.
 --   feature: the feature that the call names; 'unallocated' where it names none.
@@ -37,27 +37,37 @@ WITH tasks AS (
 ),
 traffic AS (
     SELECT
-        usage_date,
+        usage_hour::DATE AS usage_date,
         feature,
         provider,
         model,
         task_type,
-        count(*) AS calls,
-        count(*) FILTER (WHERE status = 'error') AS failed_calls,
-        count(*) FILTER (WHERE attempt > 1) AS retries,
+        sum(calls)::BIGINT AS calls,
+        sum(failed_calls)::BIGINT AS failed_calls,
+        sum(retries)::BIGINT AS retries,
         sum(input_tokens)::BIGINT AS input_tokens,
         sum(cache_read_tokens)::BIGINT AS cache_read_tokens,
         sum(cache_write_tokens)::BIGINT AS cache_write_tokens,
         sum(output_tokens)::BIGINT AS output_tokens,
         sum(reasoning_tokens)::BIGINT AS reasoning_tokens,
         sum(tool_calls)::BIGINT AS tool_calls,
-        -- A sum of doubles depends on the order of rows; thousandths of a second do not.
-        sum(gpu_seconds::DECIMAL(18, 3))::DOUBLE AS gpu_seconds,
-        nullif(count(DISTINCT user_hash), 0) AS active_users,
-        count(*) - count(estimated_cost_usd) AS unpriced_calls,
+        sum(gpu_seconds)::DOUBLE AS gpu_seconds,
+        (sum(calls) - sum(priced_calls))::BIGINT AS unpriced_calls,
         sum(estimated_cost_usd)::DECIMAL(38, 12) AS estimated_cost_usd,
-        CASE WHEN count(*) = count(logged_cost_usd) THEN sum(logged_cost_usd) END::DECIMAL(38, 12) AS logged_cost_usd
-    FROM priced_calls
+        CASE WHEN sum(calls) = sum(logged_calls) THEN sum(logged_cost_usd) END::DECIMAL(38, 12) AS logged_cost_usd
+    FROM priced_hours
+    GROUP BY ALL
+),
+users AS (
+    SELECT
+        called_at::DATE AS usage_date,
+        coalesce(feature, 'unallocated') AS feature,
+        provider,
+        model,
+        task_type,
+        count(DISTINCT user_hash) AS active_users
+    FROM staging.stg_calls
+    WHERE is_duplicate IS NOT TRUE AND user_hash IS NOT NULL
     GROUP BY ALL
 )
 SELECT
@@ -79,7 +89,7 @@ SELECT
     c.reasoning_tokens,
     c.tool_calls,
     c.gpu_seconds,
-    c.active_users,
+    u.active_users,
     c.unpriced_calls,
     CASE WHEN c.unpriced_calls = 0 THEN c.estimated_cost_usd END AS estimated_cost_usd,
     c.logged_cost_usd
@@ -90,3 +100,9 @@ LEFT JOIN tasks AS t
     AND t.provider IS NOT DISTINCT FROM c.provider
     AND t.model IS NOT DISTINCT FROM c.model
     AND t.task_type IS NOT DISTINCT FROM c.task_type
+LEFT JOIN users AS u
+    ON u.usage_date = c.usage_date
+    AND u.feature = c.feature
+    AND u.provider IS NOT DISTINCT FROM c.provider
+    AND u.model IS NOT DISTINCT FROM c.model
+    AND u.task_type IS NOT DISTINCT FROM c.task_type

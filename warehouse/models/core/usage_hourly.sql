@@ -11,37 +11,62 @@
 --   sub_account_id: null for telemetry, which names none; a provider's usage API names its project or workspace.
 --   tasks: tasks whose first call is in this row.
 --   input_tokens: uncached input only; the five kinds of tokens are disjoint.
-WITH recent AS (
-    SELECT c.*
-    FROM priced_calls AS c
-    WHERE c.called_at >= (SELECT max(called_at)::DATE - 13 FROM staging.stg_calls)
+WITH first_day AS (
+    SELECT max(called_at)::DATE - 13 AS usage_date FROM staging.stg_calls
+),
+tasks AS (
+    SELECT
+        source_name, date_trunc('hour', started_at) AS usage_hour, feature, provider, model, api_key_id, count(*) AS tasks
+    FROM staging.tasks
+    WHERE started_at >= (SELECT usage_date FROM first_day)
+    GROUP BY ALL
+),
+traffic AS (
+    SELECT
+        source_name,
+        usage_hour,
+        feature,
+        provider,
+        model,
+        api_key_id,
+        sum(calls)::BIGINT AS calls,
+        sum(failed_calls)::BIGINT AS failed_calls,
+        sum(input_tokens)::BIGINT AS input_tokens,
+        sum(cache_read_tokens)::BIGINT AS cache_read_tokens,
+        sum(cache_write_tokens)::BIGINT AS cache_write_tokens,
+        sum(output_tokens)::BIGINT AS output_tokens,
+        sum(reasoning_tokens)::BIGINT AS reasoning_tokens,
+        CASE WHEN sum(calls) = sum(priced_calls) THEN sum(estimated_cost_usd) END::DECIMAL(38, 12)
+            AS estimated_cost_usd
+    FROM priced_hours
+    WHERE usage_hour >= (SELECT usage_date FROM first_day)
+    GROUP BY ALL
 )
 SELECT
     c.source_name,
-    date_trunc('hour', c.called_at) AS usage_hour,
-    c.feature AS feature,
+    c.usage_hour,
+    c.feature,
     c.provider,
     c.model,
     NULL::VARCHAR AS sub_account_id,
     c.api_key_id,
-    count(*) AS calls,
-    count(*) FILTER (WHERE c.status = 'error') AS failed_calls,
-    count(DISTINCT t.task_id) AS tasks,
-    sum(c.input_tokens)::BIGINT AS input_tokens,
-    sum(c.cache_read_tokens)::BIGINT AS cache_read_tokens,
-    sum(c.cache_write_tokens)::BIGINT AS cache_write_tokens,
-    sum(c.output_tokens)::BIGINT AS output_tokens,
-    sum(c.reasoning_tokens)::BIGINT AS reasoning_tokens,
-    CASE WHEN count(*) = count(c.estimated_cost_usd) THEN sum(c.estimated_cost_usd) END::DECIMAL(38, 12) AS estimated_cost_usd
-FROM recent AS c
-LEFT JOIN staging.tasks AS t
-    ON t.task_id = c.task_id
-    AND t.started_at = c.called_at
+    c.calls,
+    c.failed_calls,
+    coalesce(t.tasks, 0) AS tasks,
+    c.input_tokens,
+    c.cache_read_tokens,
+    c.cache_write_tokens,
+    c.output_tokens,
+    c.reasoning_tokens,
+    c.estimated_cost_usd
+FROM traffic AS c
+LEFT JOIN tasks AS t
+    ON t.source_name = c.source_name
+    AND t.usage_hour = c.usage_hour
     AND t.feature = c.feature
     AND t.provider IS NOT DISTINCT FROM c.provider
     AND t.model IS NOT DISTINCT FROM c.model
     AND t.api_key_id IS NOT DISTINCT FROM c.api_key_id
-GROUP BY ALL
 UNION ALL BY NAME
 SELECT
     m.source_name,

@@ -6,7 +6,7 @@
 -- Why a filter: a call that is reported twice counts once (stg_calls.is_duplicate).
 -- Columns:
 --   task_date: UTC day of the task's first call; the whole task belongs to it.
---   feature: the feature that the first call names; 'unallocated' where it names none. So are provider, model, task_type, plan, user_hash, release, prompt_version and api_key_id the first call's.
+--   feature: the feature that the first call names; 'unallocated' where it names none. So are provider, model, task_type, plan, user_hash, release, prompt_version, api_key_id and source_name the first call's.
 --   calls: requests to a model, failed ones and retries included.
 --   retries: calls whose attempt is above 1.
 --   models: how many different models the task called.
@@ -20,6 +20,7 @@ WITH calls AS (
         task_id,
         min_by(
             {
+                'source_name': source_name,
                 'feature': feature,
                 'provider': provider,
                 'model': model,
@@ -78,6 +79,7 @@ SELECT
     c.first.release AS release,
     c.first.prompt_version AS prompt_version,
     c.first.api_key_id AS api_key_id,
+    c.first.source_name AS source_name,
     c.* EXCLUDE (task_id, first),
     o.outcome,
     o.outcome_at
