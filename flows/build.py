@@ -20,6 +20,7 @@ def build_warehouse(run: Run) -> None:
     """
     from warehouse.books import TABLES as BOOKS
     from warehouse.build import build
+    from warehouse.record import write_record
     from warehouse.rule_changes import read_rules, record_rules, write_rules
     from warehouse.series import read_settled
     from warehouse.watermarks import spoken_through
@@ -61,6 +62,7 @@ def build_warehouse(run: Run) -> None:
         write_drivers(run.warehouse.con)
     # Also these: what is not noted is found and booked again.
     run.state.add_corrections(run.built.corrections)
+    write_record(run.warehouse, run.landing.root)
     settled = read_settled(run.warehouse.con)
     days = {row["feature"]: row["settled_through"] for row in settled}
     run.feature_through = days

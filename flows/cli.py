@@ -248,6 +248,15 @@ def tags_apply(new: NewFeaturesArgument, config: ConfigOption = None) -> None:
 
 
 @app.command()
+def rebuild(as_of: AsOfOption = None, config: ConfigOption = None) -> None:
+    """Make the warehouse anew from what was landed, and publish it. No source is asked; the state store stays."""
+    from flows.rebuild import rebuild as rebuild_warehouse
+
+    if not rebuild_warehouse(_settings(config)[1], out, as_of=_day(as_of)):
+        raise typer.Exit(1)
+
+
+@app.command()
 def close(
     month: Annotated[str | None, typer.Argument(metavar="YYYY-MM", help="[default: list what is closed]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also when a day of it is not settled yet.")] = False,

@@ -31,7 +31,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 # what exceeds the limit spills to `<home>/warehouse/spill`.
 MEMORY_LIMIT = "640MB"
 POLL_SECONDS = 0.1
-FILES = ("trendbreak.duckdb", "staging.duckdb")
+WAREHOUSE_FILE, STAGING_FILE = FILES = ("trendbreak.duckdb", "staging.duckdb")
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,26 @@ def newest_migration() -> int:
     return max(int(path.name[:4]) for path in MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))
 
 
+@contextmanager
+def hold_warehouse(home: Path, *, wait_seconds: float = 0) -> Iterator[None]:
+    """Take the writer's lock without opening the files, which may be damaged. Raises WarehouseLocked."""
+    folder = Path(home) / "warehouse"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _lock(folder / ".lock", wait_seconds):
+        yield
+
+
+def replace_warehouse(new: Path, home: Path) -> None:
+    """Put the warehouse of home `new` in the place of `home`'s, whose lock the caller holds.
+
+    Between the two renames telemetry is of the old warehouse: a kill there is mended by rebuilding again.
+    """
+    for name in (STAGING_FILE, WAREHOUSE_FILE):
+        target = Path(home) / "warehouse" / name
+        target.with_name(f"{name}.wal").unlink(missing_ok=True)
+        os.replace(Path(new) / "warehouse" / name, target)
+
+
 def _connect(folder: Path, memory_limit: str, threads: int | None) -> duckdb.DuckDBPyConnection:
     config: dict[str, Any] = {
         "memory_limit": memory_limit,
@@ -123,24 +143,24 @@ def _connect(folder: Path, memory_limit: str, threads: int | None) -> duckdb.Duc
     if threads is not None:
         config["threads"] = threads
     shutil.rmtree(folder / "spill", ignore_errors=True)  # what a killed run left there
-    path = folder / "trendbreak.duckdb"
+    path = folder / WAREHOUSE_FILE
     try:
         con = duckdb.connect(str(path), config=config)
     except duckdb.Error as error:
         raise StoreError(
             f"DuckDB cannot open it: {error}",
             where=str(path),
-            cure="move it away and `trendbreak run`: what the sources still hold is loaded anew",
+            cure="`trendbreak rebuild` makes it anew from landing",
         ) from error
     try:
         con.execute("SET TimeZone = 'UTC'")
-        con.execute(render("store/attach_staging.sql", path=str(folder / "staging.duckdb")))
+        con.execute(render("store/attach_staging.sql", path=str(folder / STAGING_FILE)))
         con.execute(render("store/staging_tables.sql"))
     except duckdb.Error as error:
         con.close()
         raise StoreError(
             f"DuckDB cannot attach it: {error}",
-            where=str(folder / "staging.duckdb"),
+            where=str(folder / STAGING_FILE),
             cure="remove this file: telemetry is loaded anew from landing",
         ) from error
     return con

@@ -1,0 +1,1 @@
+COPY (SELECT * FROM {{ table }}) TO {{ path | literal }} (FORMAT parquet, COMPRESSION zstd)
