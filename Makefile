@@ -9,10 +9,12 @@ export UV_PROJECT_ENVIRONMENT = $(VENV)
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 SEED ?= 7
+MONTHS ?= 3
+ROWS ?= 1000000
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench test-faults test-browser test-wheel check-infra audit new-connector \
+.PHONY: help setup demo test lint format bench test-faults test-browser test-wheel check-infra audit bench-scale new-connector \
 	measure-demo clean
 
 help: ## show this list
@@ -80,6 +82,9 @@ audit: setup ## known vulnerabilities of the locked versions (asks the advisory 
 bench: setup ## forecasts against statsmodels ETS and the usual rules, as ratios in one run; ten million events
 	$(BIN)/python -m benchmarks.forecast.run
 	$(BIN)/python -m benchmarks.telemetry.run
+
+bench-scale: setup ## the whole path over MONTHS months of ROWS rows: time, memory and disk per step (docs/scale.md)
+	$(BIN)/python -m benchmarks.scale.run --months $(MONTHS) --rows $(ROWS)
 
 measure-demo: setup ## planted breaks found and false incidents over 20 unseen seeds
 	$(BIN)/python tests/measure_demo_seeds.py

@@ -2,6 +2,8 @@
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -49,12 +51,19 @@ def test_a_bill_becomes_charges_allocations_and_marts_exactly_and_running_again_
 
 def test_the_prefect_flow_does_the_same_and_marks_the_step_that_failed(tmp_path: Path) -> None:
     config = write_small_home(tmp_path)
+    rewrite_bill(tmp_path, last_factor=Decimal("2.4"), last_days=4)
     gone = "  - {name: gone, type: focus_files, location: ./nowhere}\nfeatures: features.yml"
     config.write_text(config.read_text().replace("features: features.yml", gone))
     done = trendbreak("run", cwd=tmp_path)
     assert done.returncode == 1, done.stderr + done.stdout
     assert [line.split()[1:3] for line in done.stdout.splitlines() if "✗" in line] == [["fetch", "gone"]]
-    assert ask(tmp_path, "SELECT sum(billed_cost) FROM core.charges") == [(billed(bill_lines(first_day(), 60)),)]
+    lines = bill_lines(first_day(), 60, last_factor=Decimal("2.4"), last_days=4)
+    assert ask(tmp_path, "SELECT sum(billed_cost) FROM core.charges") == [(billed(lines),)]
+    with closing(sqlite3.connect(tmp_path / "data" / "prefect" / "prefect.db")) as prefect:
+        artifacts = dict(prefect.execute("SELECT key, data FROM artifact WHERE key IS NOT NULL").fetchall())
+    assert set(artifacts) == {"daily-summary", "daily-sources", "daily-incidents", "daily-chart"}
+    assert "support_chat" in artifacts["daily-incidents"]
+    assert "data:image/png;base64," in artifacts["daily-chart"]
 
 
 def test_one_failing_source_is_named_and_stops_no_other(tmp_path: Path) -> None:

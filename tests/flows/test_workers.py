@@ -124,6 +124,9 @@ def test_a_machine_that_dies_mid_run_is_swept_and_the_next_runs_are_exact(tmp_pa
     with process(*server, environment=prefect.environment, log=log):
         wait_for(prefect.is_healthy)
         prefect.call("work-pool", "create", "trendbreak", "--type", "process")
+        for kind in ("docker", "kubernetes"):
+            template = str(ROOT / "infra" / "work_pools" / f"{kind}.json")
+            prefect.call("work-pool", "create", f"{kind}-pool", "--type", kind, "--base-job-template", template)
         prefect.call("deploy", "--all", "--prefect-file", str(PREFECT_YAML))
         with process(*worker, environment=prefect.environment, log=log) as dying:
             day = first_day()
