@@ -17,6 +17,8 @@ def check_all(config: Path, settings: Settings) -> Iterator[tuple[str, CheckResu
     """(subject, result) for the configuration, the features file, every source, and Slack."""
     yield "config", CheckResult("readable", True, f"{config}, {plural(len(settings.sources), 'source')}")
     yield "features", _features(settings)
+    if settings.prices is not None:
+        yield "prices", _prices(settings)
     for source in settings.sources:
         try:
             for result in connect_source(source, os.environ).check():
@@ -39,6 +41,17 @@ def _features(settings: Settings) -> CheckResult:
     return CheckResult(
         "valid", True, f"{plural(len(features.features), 'feature')}, {plural(len(features.rules), 'rule')}"
     )
+
+
+def _prices(settings: Settings) -> CheckResult:
+    from flows.run import read_prices
+    from warehouse.errors import WarehouseError
+
+    try:
+        book = read_prices(settings)
+    except WarehouseError as error:
+        return CheckResult("valid", False, str(error))
+    return CheckResult("valid", True, plural(len(book.prices.prices), "negotiated price"))
 
 
 def _slack(settings: Settings) -> CheckResult:

@@ -87,6 +87,12 @@ def test_a_period_without_calls_is_told(folder: Path) -> None:
         assert "error:" in refused.stderr
 
 
+def test_check_reads_the_file(folder: Path) -> None:
+    checked = trendbreak("check", cwd=folder)
+    assert "prices" in checked.stdout
+    assert "1 negotiated price" in checked.stdout
+
+
 def test_a_bad_file_stops_the_run_with_its_line(folder: Path) -> None:
     (folder / "bad.yml").write_text("version: 1\nprices:\n  - {provider: openai, percent: 3}\n")
     refused = trendbreak("prices", "diff", "bad.yml", cwd=folder)

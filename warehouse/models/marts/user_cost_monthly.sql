@@ -31,30 +31,26 @@ WITH costs AS (
 ),
 parts AS (
     SELECT
-        c.usage_date,
-        c.feature,
-        c.provider,
-        c.model,
-        c.task_type,
-        c.plan,
-        c.user_hash,
+        usage_date,
+        feature,
+        provider,
+        model,
+        task_type,
+        plan,
+        user_hash,
         count(*) AS calls,
-        CASE WHEN any_value(u.unpriced_calls) = 0 THEN sum(c.estimated_cost_usd) END AS estimated_cost_usd,
-        sum(c.weighted_tokens) AS weighted_tokens
-    FROM priced_calls AS c
-    JOIN core.usage AS u
-        ON u.usage_date = c.usage_date
-        AND u.feature = c.feature
-        AND u.provider IS NOT DISTINCT FROM c.provider
-        AND u.model IS NOT DISTINCT FROM c.model
-        AND u.task_type IS NOT DISTINCT FROM c.task_type
+        count(estimated_cost_usd) AS priced_calls,
+        sum(estimated_cost_usd) AS estimated_cost_usd,
+        sum(weighted_tokens) AS weighted_tokens
+    FROM priced_calls
     GROUP BY ALL
 ),
 weighed AS (
     SELECT
         *,
         CASE
-            WHEN sum(estimated_cost_usd) OVER row_of_calls > 0
+            WHEN sum(priced_calls) OVER row_of_calls = sum(calls) OVER row_of_calls
+                AND sum(estimated_cost_usd) OVER row_of_calls > 0
                 THEN estimated_cost_usd::DOUBLE / (sum(estimated_cost_usd) OVER row_of_calls)::DOUBLE
             WHEN sum(weighted_tokens) OVER row_of_calls > 0
                 THEN weighted_tokens::DOUBLE / (sum(weighted_tokens) OVER row_of_calls)::DOUBLE

@@ -32,103 +32,128 @@ usual_tasks AS (
     FROM staging.tasks
     GROUP BY feature
 ),
+rows_of_usage AS MATERIALIZED (
+    SELECT row_number() OVER () AS usage_id, usage_date, feature, provider, model, task_type, unpriced_calls
+    FROM core.usage
+),
+calls AS MATERIALIZED (
+    SELECT
+        u.usage_id,
+        u.unpriced_calls = 0 AS is_priced,
+        c.task_id,
+        t.calls AS task_calls,
+        s.is_success,
+        c.called_at,
+        c.attempt,
+        c.response_id,
+        c.status,
+        c.prompt_version,
+        coalesce(c.input_tokens, 0) AS input_tokens,
+        coalesce(c.cache_read_tokens, 0) AS cache_read_tokens,
+        coalesce(c.cache_write_tokens, 0) AS cache_write_tokens,
+        c.whole_input_tokens,
+        CASE WHEN u.unpriced_calls = 0 THEN c.estimated_cost_usd ELSE c.weighted_tokens::DECIMAL(38, 12) END AS weight,
+        c.input_usd_per_million,
+        c.cache_read_usd_per_million
+    FROM priced_calls AS c
+    JOIN rows_of_usage AS u
+        ON u.usage_date = c.usage_date
+        AND u.feature = c.feature
+        AND u.provider IS NOT DISTINCT FROM c.provider
+        AND u.model IS NOT DISTINCT FROM c.model
+        AND u.task_type IS NOT DISTINCT FROM c.task_type
+    LEFT JOIN staging.tasks AS t ON t.task_id = c.task_id
+    LEFT JOIN success AS s ON s.task_id = c.task_id
+),
 usual_inputs AS (
     SELECT
-        c.feature,
-        c.provider,
-        c.model,
-        c.task_type,
+        u.feature,
+        u.provider,
+        u.model,
+        u.task_type,
         2 * coalesce(
-            quantile_disc(c.whole_input_tokens, 0.9) FILTER (WHERE s.is_success),
+            quantile_disc(c.whole_input_tokens, 0.9) FILTER (WHERE c.is_success),
             quantile_disc(c.whole_input_tokens, 0.9)
         ) AS most_input_tokens
-    FROM priced_calls AS c
-    LEFT JOIN success AS s ON s.task_id = c.task_id
-    GROUP BY ALL
+    FROM calls AS c
+    JOIN rows_of_usage AS u USING (usage_id)
+    GROUP BY u.feature, u.provider, u.model, u.task_type
 ),
-prefixes AS (
+-- Prompts of one day, whatever the kind of task.
+prompts AS (
     SELECT
-        usage_date,
+        usage_id,
+        dense_rank() OVER (ORDER BY usage_date, feature, provider, model) AS prompt_group,
         feature,
         provider,
         model,
-        prompt_version,
-        quantile_disc(cache_read_tokens, 0.5) AS prefix_tokens
-    FROM priced_calls
-    WHERE cache_read_tokens > 0
-    GROUP BY ALL
+        task_type
+    FROM rows_of_usage
+),
+prefixes AS (
+    SELECT p.prompt_group, c.prompt_version, quantile_disc(c.cache_read_tokens, 0.5) AS prefix_tokens
+    FROM calls AS c
+    JOIN prompts AS p USING (usage_id)
+    WHERE c.cache_read_tokens > 0
+    GROUP BY p.prompt_group, c.prompt_version
     HAVING count(*) >= 10
 ),
--- Only tasks of several calls need to be looked at in order.
+limits AS (
+    SELECT p.usage_id, p.prompt_group, i.most_input_tokens, k.usual_calls, k.loop_calls
+    FROM prompts AS p
+    JOIN usual_inputs AS i
+        ON i.feature = p.feature
+        AND i.provider IS NOT DISTINCT FROM p.provider
+        AND i.model IS NOT DISTINCT FROM p.model
+        AND i.task_type IS NOT DISTINCT FROM p.task_type
+    LEFT JOIN usual_tasks AS k ON k.feature = p.feature
+),
+looked_at AS (
+    SELECT c.*, l.* EXCLUDE (usage_id), x.prefix_tokens
+    FROM calls AS c
+    JOIN limits AS l USING (usage_id)
+    LEFT JOIN prefixes AS x
+        ON x.prompt_group = l.prompt_group AND x.prompt_version IS NOT DISTINCT FROM c.prompt_version
+),
+-- Only tasks of several calls need to be looked at in order, and only prompts whose prefix is known.
 numbered AS (
     SELECT
-        c.*,
+        *,
         row_number() OVER calls_of_task AS call_number,
-        lead(c.attempt) OVER calls_of_task = c.attempt + 1 AS is_asked_again,
-        t.calls AS task_calls
-    FROM priced_calls AS c
-    JOIN staging.tasks AS t ON t.task_id = c.task_id AND t.calls > 1
+        lead(attempt) OVER calls_of_task = attempt + 1 AS is_asked_again
+    FROM looked_at
+    WHERE task_calls > 1
     WINDOW calls_of_task AS (
-        PARTITION BY c.task_id ORDER BY c.called_at, coalesce(c.attempt, 1), coalesce(c.response_id, ''), c.model
+        PARTITION BY task_id ORDER BY called_at, coalesce(attempt, 1), coalesce(response_id, ''), usage_id
     )
     UNION ALL BY NAME
-    SELECT c.*, 1 AS call_number, FALSE AS is_asked_again, 1 AS task_calls
-    FROM priced_calls AS c
-    LEFT JOIN staging.tasks AS t ON t.task_id = c.task_id
-    WHERE t.task_id IS NULL OR t.calls = 1
+    SELECT *, 1 AS call_number, FALSE AS is_asked_again FROM looked_at WHERE coalesce(task_calls, 1) <= 1
 ),
 repeated AS (
-    SELECT
-        n.*,
-        p.prefix_tokens,
-        n.called_at - lag(n.called_at) OVER same_prompt <= INTERVAL 5 MINUTE AS is_warm
-    FROM numbered AS n
-    JOIN prefixes AS p
-        ON p.usage_date = n.usage_date
-        AND p.feature = n.feature
-        AND p.provider IS NOT DISTINCT FROM n.provider
-        AND p.model IS NOT DISTINCT FROM n.model
-        AND p.prompt_version IS NOT DISTINCT FROM n.prompt_version
-    WINDOW same_prompt AS (
-        PARTITION BY n.usage_date, n.feature, n.provider, n.model, n.prompt_version ORDER BY n.called_at
-    )
+    SELECT *, called_at - lag(called_at) OVER same_prompt <= INTERVAL 5 MINUTE AS is_warm
+    FROM numbered
+    WHERE prefix_tokens IS NOT NULL
+    WINDOW same_prompt AS (PARTITION BY prompt_group, prompt_version ORDER BY called_at)
     UNION ALL BY NAME
-    SELECT n.*, 0 AS prefix_tokens, FALSE AS is_warm
-    FROM numbered AS n
-    WHERE NOT EXISTS (
-        SELECT 1
-        FROM prefixes AS p
-        WHERE p.usage_date = n.usage_date
-          AND p.feature = n.feature
-          AND p.provider IS NOT DISTINCT FROM n.provider
-          AND p.model IS NOT DISTINCT FROM n.model
-          AND p.prompt_version IS NOT DISTINCT FROM n.prompt_version
-    )
+    SELECT *, FALSE AS is_warm FROM numbered WHERE prefix_tokens IS NULL
 ),
 sized AS (
     SELECT
-        r.*,
-        u.unpriced_calls = 0 AS is_priced,
-        CASE WHEN u.unpriced_calls = 0 THEN r.estimated_cost_usd ELSE r.weighted_tokens::DECIMAL(38, 12) END AS weight,
-        r.task_calls > k.loop_calls AND r.call_number > k.usual_calls AS is_loop,
-        CASE WHEN r.is_warm AND coalesce(r.cache_write_tokens, 0) = 0
-            THEN greatest(0, least(r.prefix_tokens - coalesce(r.cache_read_tokens, 0), coalesce(r.input_tokens, 0)))
+        usage_id,
+        is_priced,
+        status,
+        weight,
+        is_asked_again,
+        input_tokens,
+        input_usd_per_million,
+        cache_read_usd_per_million,
+        task_calls > loop_calls AND call_number > usual_calls AS is_loop,
+        CASE WHEN is_warm AND cache_write_tokens = 0
+            THEN greatest(0, least(prefix_tokens - cache_read_tokens, input_tokens))
             ELSE 0
         END AS missed_tokens,
-        greatest(0, r.whole_input_tokens - i.most_input_tokens) AS excess_tokens
-    FROM repeated AS r
-    JOIN core.usage AS u
-        ON u.usage_date = r.usage_date
-        AND u.feature = r.feature
-        AND u.provider IS NOT DISTINCT FROM r.provider
-        AND u.model IS NOT DISTINCT FROM r.model
-        AND u.task_type IS NOT DISTINCT FROM r.task_type
-    JOIN usual_inputs AS i
-        ON i.feature = r.feature
-        AND i.provider IS NOT DISTINCT FROM r.provider
-        AND i.model IS NOT DISTINCT FROM r.model
-        AND i.task_type IS NOT DISTINCT FROM r.task_type
-    LEFT JOIN usual_tasks AS k ON k.feature = r.feature
+        greatest(0, whole_input_tokens - most_input_tokens) AS excess_tokens
+    FROM repeated
 ),
 judged AS (
     SELECT
@@ -144,57 +169,43 @@ judged AS (
         END::DECIMAL(38, 12) AS prefix_weight,
         CASE
             WHEN is_priced
-                THEN least(excess_tokens, coalesce(input_tokens, 0) - missed_tokens)::DECIMAL(18, 0)
+                THEN least(excess_tokens, input_tokens - missed_tokens)::DECIMAL(18, 0)
                     * input_usd_per_million * 0.000001
-            ELSE least(excess_tokens, coalesce(input_tokens, 0) - missed_tokens)
+            ELSE least(excess_tokens, input_tokens - missed_tokens)
         END::DECIMAL(38, 12) AS context_weight
     FROM sized
 ),
 kinds AS (
-    SELECT usage_date, feature, provider, model, task_type, whole_kind AS waste_kind, weight AS wasted
-    FROM judged
-    WHERE whole_kind IS NOT NULL
+    SELECT usage_id, whole_kind AS waste_kind, weight AS wasted FROM judged WHERE whole_kind IS NOT NULL
     UNION ALL
-    SELECT usage_date, feature, provider, model, task_type, 'uncached_prefix', prefix_weight
-    FROM judged
-    WHERE whole_kind IS NULL AND prefix_weight <> 0
+    SELECT usage_id, 'uncached_prefix', prefix_weight FROM judged WHERE whole_kind IS NULL AND prefix_weight <> 0
     UNION ALL
-    SELECT usage_date, feature, provider, model, task_type, 'context', context_weight
-    FROM judged
-    WHERE whole_kind IS NULL AND context_weight <> 0
+    SELECT usage_id, 'context', context_weight FROM judged WHERE whole_kind IS NULL AND context_weight <> 0
 ),
-rows_of_calls AS (
-    SELECT usage_date, feature, provider, model, task_type, sum(weight) AS weight
-    FROM judged
-    GROUP BY ALL
+weights AS (
+    SELECT usage_id, sum(weight) AS weight FROM judged GROUP BY usage_id
 ),
 wasted_rows AS (
-    SELECT usage_date, feature, provider, model, task_type, waste_kind, sum(wasted) AS wasted, count(*) AS affected_calls
-    FROM kinds
-    GROUP BY ALL
+    SELECT usage_id, waste_kind, sum(wasted) AS wasted, count(*) AS affected_calls FROM kinds GROUP BY usage_id, waste_kind
 ),
 dollars AS (
     SELECT
-        w.usage_date,
-        w.feature,
+        e.usage_date,
+        e.feature,
         w.waste_kind,
         w.affected_calls,
         (
             e.effective_cost_before_credits_usd * (w.wasted::DOUBLE / nullif(r.weight, 0)::DOUBLE)::DECIMAL(13, 12)
         )::DECIMAL(38, 12) AS waste_usd
     FROM wasted_rows AS w
-    JOIN rows_of_calls AS r
-        ON r.usage_date = w.usage_date
-        AND r.feature = w.feature
-        AND r.provider IS NOT DISTINCT FROM w.provider
-        AND r.model IS NOT DISTINCT FROM w.model
-        AND r.task_type IS NOT DISTINCT FROM w.task_type
+    JOIN weights AS r USING (usage_id)
+    JOIN rows_of_usage AS u USING (usage_id)
     JOIN marts.unit_economics_daily AS e
-        ON e.usage_date = w.usage_date
-        AND e.feature = w.feature
-        AND e.provider IS NOT DISTINCT FROM w.provider
-        AND e.model IS NOT DISTINCT FROM w.model
-        AND e.task_type IS NOT DISTINCT FROM w.task_type
+        ON e.usage_date = u.usage_date
+        AND e.feature = u.feature
+        AND e.provider IS NOT DISTINCT FROM u.provider
+        AND e.model IS NOT DISTINCT FROM u.model
+        AND e.task_type IS NOT DISTINCT FROM u.task_type
         AND e.calls IS NOT NULL
     UNION ALL
     SELECT usage_date, feature, 'idle_gpu', NULL, idle_cost_usd
