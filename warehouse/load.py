@@ -24,6 +24,7 @@ from typing import Any
 
 import duckdb
 
+from warehouse import split_costs
 from warehouse.bad_rows import find_bad_row
 from warehouse.classification import provider_slug
 from warehouse.errors import LandingError, LoadError, ReconciliationError
@@ -31,6 +32,7 @@ from warehouse.landing import LandedDelivery
 from warehouse.overlap import ALONE, Neighbours, find_copy, settle_overlap
 from warehouse.rates import REPORTING_CURRENCY
 from warehouse.scans import FileScanLike, Group, RowsLike, Scan, open_scans
+from warehouse.split_costs import divide_by_splits
 from warehouse.staged_calls import Issues, name_models, record_issues, replace_telemetry
 from warehouse.staged_charges import OWN, PLAIN, TEMPORARY, count, stage_charges
 from warehouse.standing import (
@@ -252,7 +254,7 @@ def _set_copy_aside(wh: Warehouse, delivery: LandedDelivery, now: datetime, note
 
 
 def _drop_temporary(con: duckdb.DuckDBPyConnection) -> None:
-    for name in (*TEMPORARY, "old_days", "staged_usage", "canonical_names"):
+    for name in (*TEMPORARY, *split_costs.TEMPORARY, "old_days", "staged_usage", "canonical_names"):
         con.execute(render("load/drop_temporary.sql", table=name))
 
 
@@ -331,6 +333,8 @@ def _replace_charges(
         "collapse": count(con, render("load/must_collapse.sql")) > 0,
     }
     counts.charge_rows = _changed_rows(con.execute(render("load/insert_charges.sql", **values)))
+    if divide_by_splits(con, scan, delivery.delivery_id):
+        counts.charge_rows = count(con, "SELECT count(*) FROM core.charges WHERE delivery_id = ?", delivery.delivery_id)
     con.execute(
         render("load/insert_delivery_days.sql"),
         {

@@ -234,3 +234,86 @@ def test_the_products_map_names_the_service(home: Home, wh: Warehouse) -> None:
     del item["product_product_name"], item["product_region_code"]
     load(home, wh, [item], "cur.parquet", product=MAP)
     assert rows_of(wh, "SELECT service_name, region_id FROM core.charges") == [("Amazon Bedrock", "eu-west-1")]
+
+
+def pod(cost: str, namespace: str, **values: Any) -> dict[str, Any]:
+    """What a pod used of the node i-0gpu in an hour."""
+    tags = {"resourceTags/aws:eks:namespace": namespace, "resourceTags/user:team": None}
+    split = {"split_line_item_parent_resource_id": "i-0gpu", "split_line_item_split_cost": cost}
+    plain = row("Usage", "10", line_item_operation="EKSPod-EC2", line_item_resource_id=f"pod/{namespace}")
+    return plain | split | tags | values
+
+
+def node(cost: str, **values: Any) -> dict[str, Any]:
+    return pod("0", "", line_item_operation="RunInstances", line_item_resource_id="i-0gpu") | {
+        "line_item_unblended_cost": cost,
+        "split_line_item_parent_resource_id": "",
+        "split_line_item_split_cost": None,
+        "resourceTags/aws:eks:namespace": None,
+        "resourceTags/user:team": "platform",
+        **values,
+    }
+
+
+SPLITS = {"split_line_item_split_cost": pa.float64()}
+BY_NAMESPACE = (
+    "SELECT json_extract_string(tags, '$.\"aws:eks:namespace\"') AS namespace, json_extract_string(tags, '$.team'), "
+    "sum(effective_cost), sum(billed_cost), sum(gpu_hours), sum(source_rows) FROM core.charges "
+    "WHERE ai_kind = 'gpu' GROUP BY ALL ORDER BY namespace NULLS LAST"
+)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_gpu_nodes_charges_are_divided_over_its_pods(home: Home, wh: Warehouse, name: str) -> None:
+    rows = [
+        node("60", line_item_usage_amount="6"),
+        node("30", line_item_usage_amount="3", line_item_usage_start_date="2026-01-02T09:00:00Z"),
+        pod("30", "search"),
+        pod("15", "chat"),
+        pod("22.5", "search", line_item_usage_start_date="2026-01-02T09:00:00Z"),
+        node("7", line_item_usage_start_date="2026-01-03T00:00:00Z", line_item_usage_amount="1"),
+        pod("1", "other-node", split_line_item_parent_resource_id="i-0elsewhere"),
+    ]
+    load(home, wh, rows, name, **SPLITS)
+    assert sums(wh) == (97, 97)
+    # Of the 90 dollars of the 2nd 22.50 are nobody's; the 3rd has no pod.
+    assert rows_of(wh, BY_NAMESPACE) == [
+        ("chat", "platform", 15, 15, Decimal(12), 0),
+        ("search", "platform", Decimal("52.5"), Decimal("52.5"), Decimal(42), 0),
+        (None, "platform", Decimal("29.5"), Decimal("29.5"), Decimal(26), 3),
+    ]
+
+
+def test_parts_of_a_node_add_up_to_the_last_digit_and_loading_again_changes_nothing(home: Home, wh: Warehouse) -> None:
+    rows = [node("10.000000000007"), *(pod(f"{cost}.333333333333", f"n{cost}") for cost in range(1, 4))]
+    load(home, wh, rows)
+    assert sums(wh) == (Decimal("10.000000000007"), Decimal("10.000000000007"))
+    before = rows_of(wh, BY_NAMESPACE)
+    assert [row[2].quantize(Decimal("1e-6")) for row in before[:3]] == [Decimal(f"{n}.333333") for n in range(1, 4)]
+    load(home, wh, rows)
+    assert rows_of(wh, BY_NAMESPACE) == before
+    load(home, wh, [*rows, pod("9", "too-much")])
+    assert sums(wh)[1] == Decimal("10.000000000007")
+    assert all(row[2] > Decimal("-1e-11") for row in rows_of(wh, BY_NAMESPACE))
+
+
+def test_split_rows_of_a_savings_plan_node_divide_what_the_plan_paid(home: Home, wh: Warehouse) -> None:
+    covered = {"line_item_line_item_type": "SavingsPlanCoveredUsage", "savings_plan_savings_plan_effective_cost": "6"}
+    negation = node("-10", line_item_line_item_type="SavingsPlanNegation")
+    load(home, wh, [node("10", **covered), negation, pod("4.5", "chat")])
+    assert sums(wh) == (0, 6)
+    assert rows_of(wh, BY_NAMESPACE)[0][2] == Decimal("4.5")
+    assert one(wh, "SELECT sum(effective_cost) FROM core.charges WHERE tags LIKE '%chat%'") == Decimal("4.5")
+
+
+def test_pods_of_cur_2_are_named_by_their_map(home: Home, wh: Warehouse) -> None:
+    def in_map(plain: dict[str, Any], **tags: str) -> dict[str, Any]:
+        kept = {name: cell for name, cell in plain.items() if not name.startswith("resourceTags/")}
+        return kept | {"resource_tags": json.dumps(tags)}
+
+    used = {"aws_eks_namespace": "search", "aws_eks_cluster_name": "prod"}
+    load(home, wh, [in_map(node("8"), user_team="platform"), in_map(pod("6", ""), **used)])
+    assert rows_of(wh, "SELECT tags, effective_cost FROM core.charges ORDER BY effective_cost DESC") == [
+        ('{"aws:eks:cluster-name":"prod","aws:eks:namespace":"search","team":"platform"}', 6),
+        ('{"team":"platform"}', 2),
+    ]
