@@ -22,6 +22,8 @@ class Deployment:
 
 DEPLOYMENTS = (
     Deployment("daily", "flows.daily.daily", "cron"),
+    Deployment("hourly", "flows.lanes.hourly", "hourly"),
+    Deployment("backtest", "flows.lanes.backtest", "backtest"),
     Deployment("maintenance", "flows.maintenance.maintenance", "maintenance"),
     Deployment("backfill", "flows.backfill.backfill", None),
 )

@@ -22,11 +22,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from flows.errors import SettingsError
 from flows.settings_errors import explain, nearest
+from flows.strict_yaml import StrictYamlError, load_strict_yaml
 
 if TYPE_CHECKING:
     from alerts.breaks import ExpectedChange
@@ -84,9 +84,11 @@ def load_events(path: Path | None, known_features: Iterable[str]) -> EventsFile:
     if not path.is_file():
         raise SettingsError(f"{path}: no such file — create it, or take `events` out of trendbreak.yml")
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not valid YAML: {error}") from None
+        raw = load_strict_yaml(path.read_text(encoding="utf-8-sig"))
+    except (StrictYamlError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
     if not isinstance(raw, dict):
         raise SettingsError(f"{path}: the file must be a mapping with the keys `version: 1` and `events`")
     try:

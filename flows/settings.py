@@ -131,6 +131,8 @@ class ScheduleSettings(_Strict):
     """When `trendbreak serve` runs what. Exports of a day are in by mid-morning UTC."""
 
     cron: Cron = Field(default="30 9 * * *", description="the daily flow")
+    hourly: Cron | None = Field(default=None, description='the estimated lane, such as "15 * * * *"; by hand without')
+    backtest: Cron = Field(default="0 5 * * 0", description="which forecast engine is used for which feature")
     maintenance: Cron = Field(default="0 4 * * 0", description="retention and backup")
     timezone: TimeZone = "UTC"
 

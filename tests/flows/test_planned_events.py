@@ -93,7 +93,8 @@ def test_what_passes_comes_back(tmp_path: Path) -> None:
         ("version: 1\nevents: [{name: a, start: 2026-02-01, kind: lunch}]", ["events[0].kind", "launch"]),
         ("version: 2\nevents: []", ["version"]),
         ("[]", ["must be a mapping"]),
-        ("a: [", ["not valid YAML"]),
+        ("a: [", ["line"]),
+        ("version: 1\nversion: 1", ["written twice"]),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, text: str, named: list[str]) -> None:

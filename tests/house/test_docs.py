@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from connectors.registry import CONNECTORS
+from flows.planned_events import load_events
 from flows.settings import load_settings
 from flows.strict_yaml import load_strict_yaml
 from tests.flows.command import typed
@@ -71,8 +72,18 @@ def test_every_source_type_is_documented() -> None:
     assert [name for name in CONNECTORS if not (ROOT / "connectors" / name / "README.md").is_file()] == []
 
 
+def test_every_events_file_is_valid(tmp_path: Path) -> None:
+    found = [text for _, text in blocks("yaml") if re.search(r"^version:", text) and re.search(r"^events:", text, re.M)]
+    assert found
+    for text in found:
+        (tmp_path / "events.yml").write_text(text)
+        assert load_events(tmp_path / "events.yml", ["support_chat"]).events
+
+
 def test_every_features_file_is_valid() -> None:
-    found = [text for _, text in blocks("yaml") if text.startswith("version:") and "features:" in text]
+    found = [
+        text for _, text in blocks("yaml") if re.search(r"^version:", text) and re.search(r"^features:", text, re.M)
+    ]
     assert len(found) >= 2
     for text in found:
         assert parse_features(text).features

@@ -1,0 +1,43 @@
+"""The hourly lane and the weekly backtest as Prefect flows: `flows.hourly` and `flows.backtest` do the work."""
+
+# No `from __future__ import annotations` here: Prefect resolves the flow's parameter types at run time.
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from flows.backtest import backtest_and_keep
+from flows.direct import execute
+from flows.hourly import run_hours
+from flows.liveness import living_run
+from flows.logs import configure as configure_logs
+from flows.run import Home, open_run
+from flows.settings import config_path, load_settings
+from flows.summary import RunSummary, summarise, summary_markdown
+
+LOCK_WAIT_SECONDS = 1800  # the daily run goes first
+
+
+@flow(name="hourly", flow_run_name="hourly", persist_result=False)
+def hourly(config: str | None = None) -> RunSummary:
+    """The last hours of usage, told as estimates."""
+    configure_logs()
+    settings = load_settings(config_path(Path(config) if config else None))
+    with living_run(Home(settings.home)), open_run(settings, wait_seconds=LOCK_WAIT_SECONDS) as run:
+        run_hours(run, execute)
+        summary = summarise(run)
+    create_markdown_artifact(key="hourly-summary", markdown=summary_markdown(summary))
+    return summary
+
+
+@flow(name="backtest", flow_run_name="backtest", persist_result=False)
+def backtest(config: str | None = None) -> list[str]:
+    """Every forecast engine on the published history; the daily runs of the next weeks use the best per feature."""
+    configure_logs()
+    settings = load_settings(config_path(Path(config) if config else None))
+    found = backtest_and_keep(settings, now=datetime.now(UTC))
+    said = [f"{feature}: {engine}" for feature, engine in sorted(found.chosen.items())]
+    create_markdown_artifact(key="backtest-summary", markdown="\n".join(f"- {line}" for line in said))
+    return said
