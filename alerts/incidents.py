@@ -30,24 +30,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alerts.expectations import AcceptedLevel, name_metric
 from alerts.figures import format_day, format_days, format_signed_percent, format_usd
 from alerts.model import (
+    CONDITION_KINDS,
     Action,
     ActionKind,
     Break,
-    BreakKind,
     ChartSeries,
     Direction,
     Driver,
     Evidence,
     Incident,
+    IncidentKind,
     IncidentStatus,
     Severity,
 )
 from alerts.rule_moves import RuleMoves
+
+if TYPE_CHECKING:
+    from alerts.conditions import Mute
 
 LIVE: frozenset[IncidentStatus] = frozenset({"open", "acknowledged", "escalated", "snoozed"})
 _FALSE_ALARM_DAYS = 90
@@ -137,6 +141,7 @@ def decide(
     data_through: date | None = None,
     node_through: Mapping[str, date] | None = None,
     rule_moves: Mapping[str, RuleMoves] | None = None,
+    mutes: Mapping[str, Mute] | None = None,
 ) -> list[Action]:
     """What to do with each break of this run and each incident of the ledger.
 
@@ -145,7 +150,8 @@ def decide(
     `now` stamps what changes; `as_of` is the day of the run; `data_through` the newest day that was
     looked at, `node_through` that of single nodes whose bill reaches less far or further (default: the breaks'
     own, without breaks `as_of`). `rule_moves`: what recent changes of features.yml moved, by node: an excess that
-    came with them opens nothing, and what they end or change says so.
+    came with them opens nothing, and what they end or change says so. `mutes`: nodes whose new breaks a loss of
+    telemetry would fake: they are not opened. Incidents of conditions in the ledger are left alone.
     Returns one action per live incident and per break, the gravest first. Saving the incidents
     and deciding again on the same breaks gives nothing but skips.
     """
@@ -153,6 +159,7 @@ def decide(
     newest_day = data_through or max((found.data_through for found in breaks), default=as_of)
     newest_of = node_through or {}
     moves = rule_moves or {}
+    ledger = [incident for incident in ledger if incident.kind not in CONDITION_KINDS]
     incidents: dict[tuple[str, Direction], list[Incident]] = {}
     for incident in sorted(ledger, key=lambda incident: incident.episode):
         incidents.setdefault((incident.node, incident.direction), []).append(incident)
@@ -180,7 +187,11 @@ def decide(
             if (newest_of.get(main.node, newest_day) - main.last_day).days > policy.sight_days:
                 actions.append(_skip_old(main, routing, policy, now))
                 continue
-            moved = moves.get(main.node)
+            moved, mute = moves.get(main.node), (mutes or {}).get(main.node)
+            if mute is not None and mute.covers(main):
+                muted = _make_incident(main, 0, routing, policy, now)
+                actions.append(Action("skip", muted, mute.reason, main))
+                continue
             if _is_moved_here(main, moved) and not _was_told_elsewhere(main, ledger, moves):
                 assert moved is not None
                 actions.append(_skip_moved(main, moved, routing, policy, now))
@@ -230,7 +241,7 @@ def _rank(action: Action) -> tuple[bool, int, Decimal, str, str]:
     )
 
 
-def _pick(episode_breaks: Sequence[Break], told_kind: BreakKind | None) -> Break:
+def _pick(episode_breaks: Sequence[Break], told_kind: IncidentKind | None) -> Break:
     """The break that speaks for its episode: the one that lasts, then the kind that people know of, then dollars."""
     return max(
         episode_breaks,
@@ -649,6 +660,8 @@ def find_limit_factors(ledger: Iterable[Incident], *, as_of: date) -> dict[tuple
     90 days, at most double."""
     factors: dict[tuple[str, str, str], float] = {}
     for incident in ledger:
+        if incident.kind in CONDITION_KINDS:
+            continue
         is_recent = (as_of - incident.updated_at.date()).days <= _FALSE_ALARM_DAYS
         if incident.details.get("feedback") == "false_alarm" and is_recent:
             key = (incident.node, name_metric(incident.kind), incident.direction)

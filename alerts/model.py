@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Direction = Literal["up", "down"]
 BreakKind = Literal["cost", "unit_cost", "zero_success", "usage"]
+IncidentKind = Literal["cost", "unit_cost", "zero_success", "usage", "freshness", "coverage", "budget"]
 Label = Literal["growth", "efficiency", "mix", "price", "idle", "unknown"]
 Severity = Literal["high", "medium", "low"]
 IncidentStatus = Literal["open", "acknowledged", "escalated", "snoozed", "resolved", "absorbed", "withdrawn"]
 ActionKind = Literal["open", "update", "escalate", "resolve", "withdraw", "skip"]
 
 UNALLOCATED = "unallocated"  # the feature name of what no rule takes
+CONDITION_KINDS: frozenset[IncidentKind] = frozenset({"freshness", "coverage", "budget"})  # alerts.conditions
 ALL_FEATURES = "all features"  # node of a break that most features share
 
 
@@ -134,7 +136,7 @@ class Incident:
     node: str
     direction: Direction
     episode: int
-    kind: BreakKind
+    kind: IncidentKind
     label: Label
     severity: Severity
     status: IncidentStatus

@@ -17,13 +17,14 @@ from alerts.incidents import (
     incident_from_row,
     is_estimated,
 )
-from alerts.model import Break, FeaturePanel, Incident, MemberSeries
+from alerts.model import CONDITION_KINDS, Break, FeaturePanel, Incident, MemberSeries
 from alerts.outbox import record_action
 from alerts.rule_moves import RuleMoves, join_moves
 from flows.delivery import empty_outbox, make_context
 from flows.errors import DeliveriesWaiting
 from flows.planned_events import list_expected_changes
 from flows.run import Run
+from flows.watches import BY_TELEMETRY, decide_watches, find_conditions, list_mutes
 
 RULE_MEMORY_DAYS = 42  # DetectionSettings.remember_days
 
@@ -33,21 +34,48 @@ def find_incidents(run: Run) -> None:
 
     What people answered since the last run is applied first: it changes what is decided.
     """
-    from alerts.breaks import DetectionSettings, find_breaks
-    from warehouse.series import read_members
-
-    if run.panel is None or run.data_through is None:
-        return
-    newest = run.panel.start + timedelta(days=run.panel.cost_usd.shape[1] - 1)
+    newest = None if run.panel is None else run.panel.start + timedelta(days=run.panel.cost_usd.shape[1] - 1)
     # Unsettled days are unknown in the panel: no break of this lane is provisional.
     context = make_context(run.features, run.month_ends, as_of=run.as_of, settled_through=newest)
     run.messages.extend(apply_answers(run.state, context=context, now=run.now))
     ledger = [incident_from_row(row) for row in run.state.list_incidents()]
+    conditions, judged = find_conditions(run)
+    if run.panel is not None and run.data_through is not None:
+        run.breaks = _find_breaks(run, run.panel, ledger)
+        run.actions = decide(
+            run.breaks,
+            ledger,
+            now=run.now,
+            as_of=run.as_of,
+            routing=make_routing(run),
+            data_through=run.data_through,
+            node_through=run.feature_through,
+            rule_moves=_read_rule_moves(run),
+            mutes=list_mutes(run, conditions, run.breaks),
+        )
+    run.actions += decide_watches(run, conditions, judged, ledger, make_routing(run))
+    run.notes.extend(
+        f"{action.incident.node}: not told, {action.reason}"
+        for action in run.actions
+        if action.reason.endswith((BY_RULES, BY_TELEMETRY))
+    )
+    for action in run.actions:
+        message = record_action(run.state, action, context=context, now=run.now)
+        if message is not None:
+            run.messages.append(message)
+    ledger = [incident_from_row(row) for row in run.state.list_incidents()]
+    told = [incident for incident in ledger if incident.kind not in CONDITION_KINDS]
+    run.state.save_precision(measure_precision(told, run.state.list_feedback(), now=run.now))
+
+
+def _find_breaks(run: Run, panel: FeaturePanel, ledger: list[Incident]) -> list[Break]:
+    from alerts.breaks import DetectionSettings, find_breaks
+    from warehouse.series import read_members
+
+    through = panel.start + timedelta(days=panel.cost_usd.shape[1] - 1)
     members = [
         MemberSeries(**member)
-        for member in read_members(
-            run.warehouse.con, features=run.panel.features, start=run.panel.start, through=newest
-        )
+        for member in read_members(run.warehouse.con, features=panel.features, start=panel.start, through=through)
     ]
     alerts = run.settings.alerts
     detection = DetectionSettings(
@@ -56,31 +84,9 @@ def find_incidents(run: Run) -> None:
         false_alerts_per_month=alerts.false_alerts_per_month,
         limit_factors=find_limit_factors(ledger, as_of=run.as_of),
         accepted_levels=find_accepted_levels(ledger, as_of=run.as_of),
-        expected_changes=list_expected_changes(run.events, run.panel.features),
+        expected_changes=list_expected_changes(run.events, panel.features),
     )
-    run.breaks = find_breaks(run.panel, members, detection)
-    run.breaks += _confirm_estimates(run, run.panel, ledger)
-    run.actions = decide(
-        run.breaks,
-        ledger,
-        now=run.now,
-        as_of=run.as_of,
-        routing=make_routing(run),
-        data_through=run.data_through,
-        node_through=run.feature_through,
-        rule_moves=_read_rule_moves(run),
-    )
-    run.notes.extend(
-        f"{action.incident.node}: not told, {action.reason}"
-        for action in run.actions
-        if action.reason.endswith(BY_RULES)
-    )
-    for action in run.actions:
-        message = record_action(run.state, action, context=context, now=run.now)
-        if message is not None:
-            run.messages.append(message)
-    ledger = [incident_from_row(row) for row in run.state.list_incidents()]
-    run.state.save_precision(measure_precision(ledger, run.state.list_feedback(), now=run.now))
+    return find_breaks(panel, members, detection) + _confirm_estimates(run, panel, ledger)
 
 
 def deliver_messages(run: Run) -> None:

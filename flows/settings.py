@@ -125,6 +125,13 @@ class AlertSettings(_Strict):
     min_usd_per_day: Money = Decimal("20")
     min_percent: Money = Decimal("15")
     false_alerts_per_month: Money = Decimal("2")
+    late_days: int = Field(default=3, ge=1, le=60, description="a source this many days behind is an incident")
+    max_untagged_percent: Money = Field(
+        default=Decimal("50"), description="of AI spend; a rise beyond it is an incident"
+    )
+    budget_breach_percent: Money = Field(
+        default=Decimal("80"), description="a budget as likely as this to be broken is an incident"
+    )
 
 
 class ScheduleSettings(_Strict):

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from alerts.figures import fit, format_day, format_short_day, format_signed_percent, format_signed_usd, format_usd
 from alerts.incidents import break_from_json
+from alerts.message.conditions import name_condition, render_condition_card, render_condition_reply
 from alerts.message.context import RenderContext
 from alerts.message.details import find_cure, list_changes, list_drivers, list_facts, list_footnotes
 from alerts.message.reproduce import make_sql
@@ -20,7 +21,7 @@ from alerts.message.sentences import (
     name_unit,
     summarise,
 )
-from alerts.model import Action, Break, Fact, Incident, Message, Severity
+from alerts.model import CONDITION_KINDS, Action, Break, Fact, Incident, Message, Severity
 
 SEVERITY_MARKS: Mapping[Severity, str] = {"high": "🔴 High", "medium": "🟠 Medium", "low": "🟡 Low"}
 _NO_PERCENT = Decimal("9999")  # what the detector says when there was next to nothing before
@@ -40,6 +41,9 @@ def render(action: Action, *, context: RenderContext) -> Message:
     """The message of one action. Raises ValueError for a skip: it has nothing to say."""
     if action.kind == "skip":
         raise ValueError(f"a skipped action has no message: {action.reason}")
+    if action.incident.kind in CONDITION_KINDS and action.kind != "open":
+        mark = SEVERITY_MARKS[action.incident.severity]
+        return render_condition_reply(action, key=make_key(action.incident, action.kind), mark=mark)
     if action.kind == "open":
         return render_card(action.incident, action.found, context=context)
     return _render_reply(action, context)
@@ -47,6 +51,9 @@ def render(action: Action, *, context: RenderContext) -> Message:
 
 def render_card(incident: Incident, found: Break | None = None, *, context: RenderContext) -> Message:
     """The first message of an incident's thread, in its present state; without `found`, as it was last seen."""
+    if incident.kind in CONDITION_KINDS:
+        mark = SEVERITY_MARKS[incident.severity]
+        return render_condition_card(incident, key=make_card_key(incident.id), mark=mark, context=context)
     found = found or break_from_json(incident.details["break"])
     return Message(
         idempotency_key=make_card_key(incident.id),
@@ -128,16 +135,19 @@ def _render_reply(action: Action, context: RenderContext) -> Message:
 
 def render_click(incident: Incident, *, answer: str, who: str, key: str, context: RenderContext) -> Message:
     """The reply that tells the thread of a person's answer. `key`: the answer's own, so that it is told once."""
-    name, by = name_node(incident.node), fit(who, NAME_LIMIT)
+    is_condition = incident.kind in CONDITION_KINDS
+    name, by = name_condition(incident) if is_condition else name_node(incident.node), fit(who, NAME_LIMIT)
+    worse = "it gets graver" if is_condition else "it doubles"
+    less = "It is closed." if is_condition else f"It is closed, and {name} is judged less sharply for a while."
     until = str(incident.details.get("snoozed_until", ""))
     title, summary = {
-        "expected": (f"✅ Accepted · {name}", f"{by} says this is expected: quiet from now on, unless it doubles."),
+        "expected": (f"✅ Accepted · {name}", f"{by} says this is expected: quiet from now on, unless {worse}."),
         "investigating": (f"👀 Investigating · {name}", f"{by} is looking into it. Only what is graver will be told."),
         "false_alarm": (
             f"⚪ False alarm · {name}",
-            f"{by} says this is a false alarm. It is closed, and {name} is judged less sharply for a while.",
+            f"{by} says this is a false alarm. {less}",
         ),
-        "resolve": (f"✅ Resolved · {name}", f"{by} has closed this. It will be told again if it doubles."),
+        "resolve": (f"✅ Resolved · {name}", f"{by} has closed this. It will be told again if {worse}."),
         "snooze": (
             f"💤 Snoozed · {name}",
             f"{by} has snoozed this until {format_day(date.fromisoformat(until), today=context.as_of)}."

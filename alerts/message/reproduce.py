@@ -17,7 +17,7 @@ def make_sql(found: Break) -> str:
     since = max(found.onset - timedelta(days=60), found.data_through - timedelta(days=89))
     since = min(since, found.onset - timedelta(days=28))
     days = f"BETWEEN DATE '{since.isoformat()}' AND DATE '{found.data_through.isoformat()}'"
-    feature = _sql_text(found.node)
+    feature = sql_text(found.node)
     if found.node == ALL_FEATURES:
         return (
             f"SELECT charge_date, feature, effective_cost_before_credits_usd\n"
@@ -39,8 +39,8 @@ def make_sql(found: Break) -> str:
         return (
             f"SELECT charge_date, effective_cost_before_credits_usd\n"
             f"FROM marts.feature_member_daily\n"
-            f"WHERE feature = {feature} AND dimension = {_sql_text(newcomer.dimension)}\n"
-            f"  AND member = {_sql_text(newcomer.member)}\n"
+            f"WHERE feature = {feature} AND dimension = {sql_text(newcomer.dimension)}\n"
+            f"  AND member = {sql_text(newcomer.member)}\n"
             f"  AND charge_date {days}\n"
             f"ORDER BY charge_date"
         )
@@ -53,7 +53,7 @@ def make_sql(found: Break) -> str:
     )
 
 
-def _sql_text(text: str) -> str:
+def sql_text(text: str) -> str:
     parts: list[str] = []
     plain = ""
     for character in text:

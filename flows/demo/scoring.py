@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from alerts.model import CONDITION_KINDS
 from flows.demo.company import PlantedBreak
 
 # How many days too early a break may be dated and still be the one that was planted. On its first
@@ -33,9 +34,9 @@ def score(planted: Iterable[PlantedBreak], incidents: Iterable[Mapping[str, Any]
 
     An incident names a planted break when it is of the same node, upward, lasts into it, begins at
     most three days (a drift: seven) before it, and, where only the cost per success was changed, says so. Every
-    other incident is false, a second one on the same break too.
+    other incident of a break is false, a second one on the same break too.
     """
-    left = list(incidents)
+    left = [incident for incident in incidents if incident["kind"] not in CONDITION_KINDS]
     found: list[tuple[PlantedBreak, Mapping[str, Any] | None]] = []
     for one in planted:
         match = next((incident for incident in left if _names(incident, one)), None)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from alerts.breaks import ALL_FEATURES
 from alerts.incidents import break_from_json, incident_from_row
 from alerts.message import RenderContext, render_card
-from alerts.model import UNALLOCATED, Break, ChartSeries, Driver, Incident
+from alerts.model import CONDITION_KINDS, UNALLOCATED, Break, ChartSeries, Driver, Incident
 from flows.report import figures
 from flows.report.data import (
     Coverage,
@@ -111,7 +111,7 @@ def build_report(
         incidents=tuple(
             _incident(incident, units, daily, as_of=as_of, through=through, chart=(charts or {}).get(incident.node))
             for incident in incidents
-            if incident.status in _LIVE
+            if incident.status in _LIVE and incident.kind not in CONDITION_KINDS
         ),
         coverage=_coverage(coverage, unallocated, unclassified_usd),
         sources=_sources(freshness, failures or {}),
