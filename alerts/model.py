@@ -200,4 +200,6 @@ class Message:
     status: IncidentStatus = "open"
     last_day: date | None = None  # of a break that is over; None while it lasts
     sections: tuple[Section, ...] = ()  # of a digest
+    kind: str = ""  # of its incident: cost, unit_cost, zero_success, freshness, coverage, budget
+    node: str = ""  # the feature (or source) it is about
     links: tuple[tuple[str, str], ...] = ()  # (text, https address), from our own templates only

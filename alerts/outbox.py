@@ -25,6 +25,7 @@ from alerts.message import RenderContext, make_card_key, message_from_json, mess
 from alerts.model import Action, Break, Message, Severity
 from alerts.sinks import DeliveryDelayed, DeliveryRefused, Letter, Receipt, Sink
 
+WEBHOOK = "webhook"  # the channel of copies for the signed webhook
 _SILENCES = 3  # so many unanswered calls in a row, and the pass leaves the rest to the next one
 
 DeliveryStatus = Literal["sent", "found", "waiting", "failed"]
@@ -69,6 +70,10 @@ class OutboxStore(Protocol):
 
 
 class IncidentStore(OutboxStore, Protocol):
+    def outbox(self) -> Sequence[Mapping[str, Any]]:
+        """Every row, sent ones included, in the order of enqueuing."""
+        ...
+
     def list_incidents(self) -> Sequence[Mapping[str, Any]]: ...
 
     def save_incident(self, incident: Mapping[str, Any]) -> None: ...
@@ -152,10 +157,43 @@ def move_threads(
     return moved
 
 
-def deliver_pending(store: OutboxStore, sink: Sink, *, now: datetime, fallback: Sink | None = None) -> list[Delivered]:
+def copy_for_webhook(store: IncidentStore, *, since: datetime, now: datetime) -> None:
+    """Enqueue a copy of every message enqueued at or after `since` for the webhook: rows of their own, so that
+    neither waits for the other. Doing it twice changes nothing."""
+    known = {row["key"] for row in store.outbox()}
+    for row in store.outbox():
+        key = f"{WEBHOOK}/{row['key']}"
+        if row["created_at"] < since or row["key"].startswith(f"{WEBHOOK}/") or key in known:
+            continue
+        message = {**row["payload"]["message"], "idempotency_key": key}
+        store.enqueue(
+            key=key,
+            incident_id=f"{WEBHOOK}-{row['incident_id']}",
+            channel=WEBHOOK,
+            thread_of=None,
+            kind=row["kind"],
+            payload={"message": message, "card": None},
+            created_at=now,
+        )
+
+
+def deliver_copies(store: OutboxStore, webhook: Sink | None, *, now: datetime) -> list[Delivered]:
+    """One pass over the webhook's copies; without a webhook any more they wait for nothing and are let go."""
+    if webhook is not None:
+        return deliver_pending(store, webhook, now=now, channel=WEBHOOK)
+    for row in store.pending():
+        if row["channel"] == WEBHOOK:
+            store.mark_sent(row["key"], now, WEBHOOK, "no webhook is configured any more")
+    return []
+
+
+def deliver_pending(
+    store: OutboxStore, sink: Sink, *, now: datetime, fallback: Sink | None = None, channel: str | None = None
+) -> list[Delivered]:
     """One pass: every row that is not sent is tried once, in order, at most until its incident's first failure.
 
-    `now`: the time at which the pass begins. `fallback`: told at least once of what `sink` refuses.
+    `now`: the time at which the pass begins. `channel`: only its rows; else all but the webhook's.
+    `fallback`: told at least once of what `sink` refuses.
     Never raises for a message: what waits or failed is in the answer.
     """
     started = time.monotonic()
@@ -168,6 +206,8 @@ def deliver_pending(store: OutboxStore, sink: Sink, *, now: datetime, fallback: 
     held_up: dict[str, DeliveryDelayed | DeliveryRefused] = {}
     silences = 0
     for row in store.pending():
+        if (row["channel"] == WEBHOOK) != (channel == WEBHOOK):
+            continue
         incident_id = row["incident_id"]
         try:
             if incident_id in held_up:

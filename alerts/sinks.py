@@ -20,6 +20,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -302,7 +303,7 @@ class IncomingWebhookSink:
         blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": REPEAT_NOTE}]})
         try:
             answer = self._client.send(text=to_text(letter.message), blocks=blocks[-50:])
-        except OSError as error:
+        except (OSError, HTTPException, ValueError) as error:
             # The address is the secret of a webhook: it is not in the text.
             raise DeliveryDelayed(f"the Slack incoming webhook does not answer ({type(error).__name__})") from None
         if answer.status_code == 200:
@@ -311,7 +312,7 @@ class IncomingWebhookSink:
             raise DeliveryDelayed(f"the Slack incoming webhook answers {answer.status_code}")
         raise DeliveryRefused(
             f"the Slack incoming webhook answers {answer.status_code} {answer.body[:80]}",
-            "make a new webhook address in the Slack app's settings and put it in trendbreak.yml",
+            "make a new webhook address in the Slack app's settings and put it where slack.webhook_url points",
         )
 
     def edit(self, letter: Letter) -> None:

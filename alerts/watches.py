@@ -13,7 +13,7 @@ import numpy as np
 from alerts.conditions import Condition, Mute
 from alerts.figures import format_day, format_days, format_percent, format_short_day, format_usd
 from alerts.message.sentences import name_node
-from alerts.model import UNALLOCATED, FeaturePanel, Floats, Severity
+from alerts.model import ALL_FEATURES, UNALLOCATED, FeaturePanel, Floats, Severity
 
 _STEADY_SHARE = 0.9  # of days with a charge: so many, and a day without one is news
 _STEADY_SPAN_DAYS = 14
@@ -270,13 +270,11 @@ def explain_by_split(loose: Floats, *, start: date, onset: date, last_day: date,
 def find_budgets(month_ends: Iterable[Mapping[str, Any]], *, least_probability: float, as_of: date) -> list[Condition]:
     """Budgets that will likely be broken, or are: one per feature (and the total) and month.
 
-    `month_ends`: rows of the state store's month-end forecasts of this run.
+    `month_ends`: rows of the state store's month-end forecasts of this run. The total of one feature is that feature.
     """
-    return [
-        _judge_budget(row, least_probability, as_of)
-        for row in month_ends
-        if row["monthly_budget_usd"] and row["breach_probability"] is not None
-    ]
+    rows = [row for row in month_ends if row["monthly_budget_usd"] and row["breach_probability"] is not None]
+    is_sum = sum(row["feature"] != ALL_FEATURES for row in rows) > 1
+    return [_judge_budget(row, least_probability, as_of) for row in rows if is_sum or row["feature"] != ALL_FEATURES]
 
 
 def _judge_budget(row: Mapping[str, Any], least_probability: float, as_of: date) -> Condition:

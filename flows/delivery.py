@@ -9,14 +9,14 @@ import fcntl
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alerts.message import BudgetView, RenderContext
 from flows.errors import SettingsError
 from flows.run import Home
-from flows.settings import Settings, app_token, slack_token
+from flows.settings import Settings, app_token, incoming_webhook, signed_webhook, slack_token
 
 if TYPE_CHECKING:
     from alerts.model import Break
@@ -51,12 +51,26 @@ def empty_outbox(
 
     `found`: this run's breaks by incident id. What could not go is in the answer, nothing is raised for it.
     """
-    from alerts.outbox import deliver_pending, move_threads
+    from alerts.outbox import copy_for_webhook, deliver_copies, deliver_pending, move_threads
 
     sink, fallback = make_sinks(settings, home, environment, notices)
     with delivery_lock(home):
         move_threads(state, sink, context=context, now=now, found=found)
-        return deliver_pending(state, sink, now=now, fallback=fallback)
+        webhook = make_webhook(settings, environment)
+        if webhook is not None:
+            copy_for_webhook(state, since=_webhook_since(state, now), now=now)
+        delivered = deliver_pending(state, sink, now=now, fallback=fallback)
+        return delivered + deliver_copies(state, webhook, now=now)
+
+
+def _webhook_since(state: StateStore, now: datetime) -> datetime:
+    """Since when there is a webhook: what was told before is not sent to it."""
+    known = state.watermarks().get("webhook")
+    if known is None:
+        # The messages of the run that sees it first were enqueued just before.
+        known = (now - timedelta(hours=1)).isoformat()
+        state.set_watermark("webhook", known, now)
+    return datetime.fromisoformat(known)
 
 
 def make_context(
@@ -83,20 +97,36 @@ def make_context(
 def make_sinks(
     settings: Settings, home: Home, environment: Mapping[str, str], notices: list[str]
 ) -> tuple[Sink, Sink | None]:
-    """(sink, fallback): Slack with a token, else a folder. With a token that cannot be read, messages wait for
-    it in the outbox, and the folder shows them meanwhile."""
-    from alerts.sinks import FolderSink, RefusingSink, StreamSink
+    """(sink, fallback). Slack with a token, else its incoming webhook, else a folder. With a secret that cannot be
+    read, messages wait for it in the outbox, and the folder shows them meanwhile. The fallback is told of what the
+    sink refuses: the incoming webhook, else the terminal."""
+    from alerts.sinks import FolderSink, IncomingWebhookSink, RefusingSink, StreamSink
 
     folder = FolderSink(home.outbox)
     try:
         token = slack_token(settings, environment)
         is_interactive = app_token(settings, environment) is not None
+        address = incoming_webhook(settings, environment)
     except SettingsError as error:
         notices.append(f"{error} (messages wait for it; {home.outbox} shows them)")
         return RefusingSink(str(error)), folder
+    webhook = None if address is None else IncomingWebhookSink(address.get_secret_value())
     if token is None:
-        return folder, None
+        return webhook or folder, folder if webhook else None
     from alerts.slack import SlackSink
 
     sink = SlackSink(token.get_secret_value(), base_url=settings.slack.base_url, interactive=is_interactive)
-    return sink, StreamSink(sys.stdout)
+    return sink, webhook or StreamSink(sys.stdout)
+
+
+def make_webhook(settings: Settings, environment: Mapping[str, str]) -> Sink | None:
+    """The signed webhook that gets every message too; None when none is configured."""
+    from alerts.sinks import RefusingSink, SignedWebhookSink
+
+    try:
+        found = signed_webhook(settings, environment)
+    except SettingsError as error:
+        return RefusingSink(str(error))
+    if found is None:
+        return None
+    return SignedWebhookSink(found[0].get_secret_value(), found[1].get_secret_value())

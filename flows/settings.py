@@ -38,6 +38,7 @@ from flows.strict_yaml import StrictYamlError, load_strict_yaml
 from flows.user_ids import with_hash_key
 
 DEFAULT_CONFIG = "trendbreak.yml"
+_WEB_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 _SOURCE_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
 _CURRENCY = re.compile(r"^[A-Z]{3}$")
 # Resolved when they are needed, not when the file is read.
@@ -117,6 +118,17 @@ class SlackSettings(_Strict):
     app_token: SecretStr | None = Field(default=None, description="the app-level token for buttons, xapp-…")
     channel: str = "#ai-costs"
     base_url: str = "https://slack.com/api/"
+    webhook_url: SecretStr | None = Field(
+        default=None,
+        description="an incoming webhook: instead of the bot without a token, else told when the bot fails",
+    )
+
+
+class WebhookSettings(_Strict):
+    """Every message as signed JSON to an address of your own, at least once."""
+
+    url: SecretStr
+    secret: SecretStr = Field(description="signs each call: header X-Trendbreak-Signature")
 
 
 class AlertSettings(_Strict):
@@ -190,6 +202,7 @@ class Settings(_Strict):
     events: Path | None = Field(default=None, description="planned launches, migrations, price changes: events.yml")
     prices: Path | None = Field(default=None, description="negotiated prices, prices.yml; default: list prices")
     slack: SlackSettings = SlackSettings()
+    webhook: WebhookSettings | None = None
     alerts: AlertSettings = AlertSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     currency_rates: tuple[RateSettings, ...] = ()
@@ -238,6 +251,31 @@ def connect_source(source: SourceSettings, environment: Mapping[str, str], *, ho
 def slack_token(settings: Settings, environment: Mapping[str, str]) -> SecretStr | None:
     """The bot token, resolved; None when none is configured. Raises SettingsError when what it refers to is missing."""
     return _secret(settings, settings.slack.token, environment, "slack.token")
+
+
+def incoming_webhook(settings: Settings, environment: Mapping[str, str]) -> SecretStr | None:
+    """The address of Slack's incoming webhook, resolved, as `slack_token`."""
+    return _address(
+        _secret(settings, settings.slack.webhook_url, environment, "slack.webhook_url"), "slack.webhook_url"
+    )
+
+
+def signed_webhook(settings: Settings, environment: Mapping[str, str]) -> tuple[SecretStr, SecretStr] | None:
+    """(address, secret) of the signed webhook, resolved; None when none is configured."""
+    if settings.webhook is None:
+        return None
+    address = _address(_secret(settings, settings.webhook.url, environment, "webhook.url"), "webhook.url")
+    secret = _secret(settings, settings.webhook.secret, environment, "webhook.secret")
+    assert address is not None
+    assert secret is not None
+    return address, secret
+
+
+def _address(secret: SecretStr | None, where: str) -> SecretStr | None:
+    # The address is itself a secret: it is not in the text.
+    if secret is not None and not _WEB_ADDRESS.fullmatch(secret.get_secret_value()):
+        raise SettingsError(f"{where}: not an address — write https://…")
+    return secret
 
 
 def app_token(settings: Settings, environment: Mapping[str, str]) -> SecretStr | None:

@@ -57,7 +57,7 @@ def summarise(run: Run) -> RunSummary:
         for m in run.messages
     ]
     told += [
-        (one.severity, one.title, f"{one.status}, of an earlier run")
+        (one.severity, one.title, f"{one.status}, {_whence(one.channel)}")
         for key, one in delivered.items()
         if key not in own
     ]
@@ -84,6 +84,12 @@ def summarise(run: Run) -> RunSummary:
         # What watches the run must not fail it; the gap shows in the monitoring itself.
         log_event("metrics not written", level=logging.ERROR, run=run.run_id, error=str(error))
     return summary
+
+
+def _whence(channel: str) -> str:
+    from alerts.outbox import WEBHOOK
+
+    return "to the webhook" if channel == WEBHOOK else "of an earlier run"
 
 
 def list_undelivered(run: Run) -> tuple[str, ...]:

@@ -74,6 +74,8 @@ def render_card(incident: Incident, found: Break | None = None, *, context: Rend
         cure=find_cure(found),
         status=incident.status,
         last_day=None if found.is_active else found.last_day,
+        kind=incident.kind,
+        node=incident.node,
         links=context.worst_tasks.get(found.node, ())[:3],
     )
 
@@ -130,6 +132,8 @@ def _render_reply(action: Action, context: RenderContext) -> Message:
         onset=found.onset,
         cure=cure,
         status=incident.status,
+        kind=incident.kind,
+        node=incident.node,
     )
 
 
@@ -170,6 +174,8 @@ def render_click(incident: Incident, *, answer: str, who: str, key: str, context
         sql="",
         onset=incident.onset,
         status=incident.status,
+        kind=incident.kind,
+        node=incident.node,
     )
 
 

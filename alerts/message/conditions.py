@@ -54,6 +54,8 @@ def render_condition_card(incident: Incident, *, key: str, mark: str, context: R
         onset=None,
         cure=str(condition["cure"]),
         status=incident.status,
+        kind=incident.kind,
+        node=incident.node,
     )
 
 
@@ -83,6 +85,8 @@ def render_condition_reply(action: Action, *, key: str, mark: str) -> Message:
         onset=None,
         cure="" if is_over else str(condition["cure"]),
         status=incident.status,
+        kind=incident.kind,
+        node=incident.node,
     )
 
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +27,7 @@ from alerts.sinks import (
 from alerts.terminal import to_plain_text
 from tests.alerts.stories import CONTEXT, Ledger, make_break, make_chart, weekend
 from tests.servers.slack import TOKEN, serve
+from tests.servers.webhook import receiving
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 
@@ -107,42 +104,6 @@ def test_the_terminal_shows_the_same_facts_as_slack() -> None:
     shown = to_plain_text(message)
     for text in (message.title, *(fact.text for fact in message.facts), "Scale it down while nobody uses it"):
         assert text in shown
-
-
-class Receiver:
-    """Something that takes POSTs."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.bodies: list[bytes] = []
-        self.headers: list[dict[str, str]] = []
-        self.url = ""
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    receiver = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            receiver.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            receiver.headers.append(dict(self.headers.items()))
-            self.send_response(receiver.status)
-            self.send_header("Content-Length", "2")
-            self.end_headers()
-            self.wfile.write(b"ok")
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Silence."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver.url = f"http://127.0.0.1:{server.server_address[1]}/services/T0/B0/secret"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield receiver
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def test_an_incoming_webhook_says_that_it_may_repeat() -> None:
