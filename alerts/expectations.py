@@ -8,13 +8,13 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Literal
 
-from alerts.model import Break, BreakKind, Direction
+from alerts.model import Break, Direction, IncidentKind
 
 Metric = Literal["cost", "unit_cost"]
 _EXPECTED_CHANGE_DAYS = 3
 
 
-def name_metric(kind: BreakKind) -> Metric:
+def name_metric(kind: IncidentKind) -> Metric:
     """The scored series that a break of this kind comes from."""
     return "unit_cost" if kind in ("unit_cost", "zero_success") else "cost"
 

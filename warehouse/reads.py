@@ -110,11 +110,11 @@ def read_telemetry_issues(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]
     return _rows(con, "telemetry_issues")
 
 
-<<<<<<< HEAD
 def read_invoices(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """marts.invoice_reconciliation: invoices beside charges, the newest month first."""
     return _rows(con, "invoices")
-=======
+
+
 def read_charge_days(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
     """Billing source → charge_days and span_days of its last 120 days: days with a charge, and days from the first of
     them to the last."""
@@ -128,7 +128,6 @@ def read_coverage_days(con: duckdb.DuckDBPyConnection, *, days: int) -> list[dic
     """All sources together, per day of the newest `days` days: charge_date, ai_tagged_usd, ai_unallocated_usd,
     unallocated_by_split_usd."""
     return _rows(con, "coverage_days", days=days)
->>>>>>> ee711a3 (Watch sources, coverage and budgets: incidents of their own, which mute what they would fake)
 
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str, **parameters: Any) -> list[dict[str, Any]]:
