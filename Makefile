@@ -57,6 +57,9 @@ format: setup ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+dictionary: setup ## write docs/dictionary.md and docs/features.schema.json from the models and the reader
+	$(BIN)/python -m warehouse.dictionary
+
 new-connector: setup ## NAME=x [TITLE="X Cloud"]: a connector that works, with its tests, to make your provider's
 	$(BIN)/python infra/scaffold/new_connector.py $(NAME) $(if $(TITLE),--title "$(TITLE)")
 

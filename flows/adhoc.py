@@ -24,7 +24,16 @@ def list_canned(console: Console) -> None:
         console.print(f"{name:32s} {description}", markup=False, highlight=False)
 
 
-def run_adhoc(sql: str, home: Path, *, fmt: str, output: Path | None, timeout_seconds: float) -> None:
+def run_adhoc(
+    sql: str,
+    home: Path,
+    *,
+    fmt: str,
+    output: Path | None,
+    timeout_seconds: float,
+    memory_limit: str = "512MB",
+    unsafe: bool = False,
+) -> None:
     """Print the answer, or write it to `output`. Raises FlowError or warehouse.errors.QueryError with the cure."""
     from warehouse.query import canned, format_table, run_query
 
@@ -40,7 +49,9 @@ def run_adhoc(sql: str, home: Path, *, fmt: str, output: Path | None, timeout_se
         hint = nearest(sql, queries)
         raise FlowError(f"no canned query is named {sql!r}{hint} — `trendbreak query --list` shows them")
     statement = queries[sql][1] if sql in queries else sql
-    answer = format_table(run_query(published, statement, timeout_seconds=timeout_seconds), fmt)
+    answer = format_table(
+        run_query(published, statement, timeout_seconds=timeout_seconds, memory_limit=memory_limit, unsafe=unsafe), fmt
+    )
     data = answer if isinstance(answer, bytes) else answer.encode()
     if output is not None:
         try:

@@ -207,6 +207,10 @@ def query(
     format: Annotated[str, typer.Option("--format", "-f", help="table, csv, json, parquet or markdown.")] = "table",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file.")] = None,
     timeout: Annotated[float, typer.Option(min=0.1, max=86400, help="Stop the query after this many seconds.")] = 30.0,
+    memory: Annotated[str, typer.Option(help="Stop the query when it needs more than this.")] = "512MB",
+    unsafe: Annotated[
+        bool, typer.Option("--unsafe", help="Let the SQL read and write files and the network, without a memory limit.")
+    ] = False,
     list_queries: Annotated[bool, typer.Option("--list", help="Show the canned queries.")] = False,
 ) -> None:
     """Ask the published snapshot. Read-only; works while a run is writing."""
@@ -216,7 +220,7 @@ def query(
         list_canned(out)
         return
     root = home if home is not None else _settings(config)[1].home
-    run_adhoc(sql, root, fmt=format, output=output, timeout_seconds=timeout)
+    run_adhoc(sql, root, fmt=format, output=output, timeout_seconds=timeout, memory_limit=memory, unsafe=unsafe)
 
 
 @tags_app.command("check")

@@ -152,7 +152,7 @@ def _explained(stderr: bytes, code: int, memory_limit: str) -> QueryError:
     ):
         return QueryError(
             f"not allowed here: {text.splitlines()[0].split(': ', 1)[-1]}",
-            cure="queries read the published snapshot and nothing else",
+            cure="queries read the published snapshot and nothing else (the owner may lift this with --unsafe)",
         )
     return QueryError(text.split(": ", 1)[-1] if text.split(": ", 1)[0].endswith("Error") else text)
 

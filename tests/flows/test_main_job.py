@@ -213,3 +213,18 @@ def test_a_rule_changed_by_hand_is_recorded_with_what_it_moves(tmp_path: Path) -
     assert moved[0][1] + moved[1][1] == 0
     assert moved[0][2] == first_day(20)
     assert ask(tmp_path, "SELECT count(*) FROM ops.restatements") == [(0,)]
+
+
+def test_the_owner_may_lift_the_limits_of_a_query(tmp_path: Path) -> None:
+    write_small_home(tmp_path, days=5)
+    assert trendbreak("run", "--direct", cwd=tmp_path).returncode == 0
+    copy = f"COPY (SELECT 1 AS one) TO '{tmp_path}/out.csv' (HEADER)"
+    refused = trendbreak("query", copy, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "--unsafe" in refused.stderr
+    assert trendbreak("query", "--unsafe", copy, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "out.csv").read_text() == "one\n1\n"
+    assert trendbreak("query", "--unsafe", "DELETE FROM core.charges", cwd=tmp_path).returncode == 2
+    greedy = trendbreak("query", "--memory", "20MB", "SELECT count(DISTINCT r) FROM range(9000000) t(r)", cwd=tmp_path)
+    assert greedy.returncode == 2
+    assert "needs more than 20MB of memory" in greedy.stderr
