@@ -83,6 +83,11 @@ def read_unclassified_usd(con: duckdb.DuckDBPyConnection, *, through: date, days
     return unclassified_usd
 
 
+def read_waste(con: duckdb.DuckDBPyConnection, *, through: date, days: int = 30) -> list[dict[str, Any]]:
+    """Per feature and kind of waste, the largest first: feature, waste_kind, waste_usd (signed), affected_calls."""
+    return _rows(con, "waste", through=through, days=days)
+
+
 def read_freshness(con: duckdb.DuckDBPyConnection, *, as_of: date | None = None) -> list[dict[str, Any]]:
     """marts.freshness: how far each source has come; `days_late` as on `as_of`, by default the day of the run.
     None where the source is no longer configured."""

@@ -158,9 +158,9 @@ GPU_FEATURES: dict[str, tuple[str, str]] = {
     "voice_notes": ("recording", "whisper-large-v3"),
     "call_transcripts": ("call", "whisper-large-v3"),
     "video_captions": ("video", "whisper-large-v3"),
-    "image_tagging": ("image", "qwen3-vl-32b"),
-    "damage_photos": ("photo", "qwen3-vl-32b"),
-    "scan_reader": ("page", "qwen3-vl-32b"),
+    "image_tagging": ("album", "qwen3-vl-32b"),
+    "damage_photos": ("claim", "qwen3-vl-32b"),
+    "scan_reader": ("folder", "qwen3-vl-32b"),
 }
 # sector → (last word of the name, tagline, LLM features to choose from, GPU features to choose from)
 SECTORS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
@@ -225,13 +225,14 @@ _PEOPLE = (
     "noor", "otto", "priya", "rosa", "sven", "tariq", "ulla", "vera", "wes", "yusuf", "zofia",
 )  # fmt: skip
 
-# EC2 GPU nodes that one cluster is made of: (instance type, on-demand $ per hour in us-east-1, nodes at peak, at night)
-GPU_NODES: tuple[tuple[str, Decimal, int, int], ...] = (
-    ("g6e.12xlarge", Decimal("10.49264"), 4, 1),
-    ("g5.12xlarge", Decimal("5.672"), 5, 1),
-    ("p5.4xlarge", Decimal("6.88"), 4, 1),
-    ("g6.12xlarge", Decimal("4.6016"), 6, 2),
-    ("g5.24xlarge", Decimal("8.144"), 4, 1),
+# EC2 GPU nodes that one cluster is made of: (instance type, its GPUs, on-demand $ per hour in us-east-1, nodes at
+# peak, at night)
+GPU_NODES: tuple[tuple[str, int, Decimal, int, int], ...] = (
+    ("g6e.12xlarge", 4, Decimal("10.49264"), 4, 1),
+    ("g5.12xlarge", 4, Decimal("5.672"), 5, 1),
+    ("p5.4xlarge", 1, Decimal("6.88"), 4, 1),
+    ("g6.12xlarge", 4, Decimal("4.6016"), 6, 2),
+    ("g5.24xlarge", 4, Decimal("8.144"), 4, 1),
 )
 
 
@@ -287,6 +288,7 @@ class GpuFeature:
     growth_per_day: float
     volume_noise: float
     instance_type: str
+    devices_per_node: int
     node_hour_usd: Decimal
     peak_nodes: int
     night_nodes: int
@@ -423,7 +425,7 @@ def invent(seed: int) -> Company:
         )
 
     unit, model = GPU_FEATURES[gpu_slug]
-    instance_type, node_hour_usd, peak, night = _pick(rng, GPU_NODES)
+    instance_type, devices, node_hour_usd, peak, night = _pick(rng, GPU_NODES)
     gpu = GpuFeature(
         slug=gpu_slug,
         unit=unit,
@@ -437,6 +439,7 @@ def invent(seed: int) -> Company:
         growth_per_day=float(rng.uniform(0.0, 0.001)),
         volume_noise=float(rng.uniform(0.03, 0.05)),
         instance_type=instance_type,
+        devices_per_node=devices,
         node_hour_usd=node_hour_usd,
         peak_nodes=peak,
         night_nodes=night,

@@ -35,6 +35,7 @@ _ALL_DAY = np.array(
 _UNKNOWN_SHARE = 0.025  # of tasks whose outcome never comes
 _LATE_SHARE = 0.6  # of the tasks that are younger than their outcome's settle time
 _CONTEXT_LIMIT = 265_000  # tokens; longer prompts cost more per token at some providers
+_USUAL_UTILISATION = 0.7  # of the GPU hours that a usual weekday pays for
 _ORDINARY_RETRY = 0.02  # of calls: refused with a 429, not billed, tried again
 
 
@@ -271,7 +272,7 @@ def _gpu_calls(company: Company, feature: GpuFeature) -> Calls:
     second = _start_seconds(rng, day_of_task, _OFFICE)
     size = _lognormal(rng, 0.5, tasks)
     outcome = _outcomes(rng, np.full(tasks, feature.success_rate), len(feature.outcomes), day_of_task, 1)
-    gpu_seconds = np.round(38 * size, 3)
+    gpu_seconds = np.round(_device_seconds_per_task(company, tasks_per_day) * size / size.mean(), 3)
     zeros = np.zeros(tasks, dtype=np.int64)
     rows = Calls(
         second=second,
@@ -283,14 +284,21 @@ def _gpu_calls(company: Company, feature: GpuFeature) -> Calls:
         is_small=np.zeros(tasks, dtype=np.bool_),
         release=_release_at(feature.releases, second),
         user=_users(rng, feature.users, tasks),
-        input_tokens=np.round(3_000 * size).astype(np.int64),
+        input_tokens=np.round(1_800_000 * size).astype(np.int64),
         cache_read_tokens=zeros,
         cache_write_tokens=zeros,
-        output_tokens=np.round(420 * size).astype(np.int64),
-        latency_ms=np.round(gpu_seconds * 1000 * 1.2).astype(np.int64),
+        output_tokens=np.round(240_000 * size).astype(np.int64),
+        latency_ms=np.round(46_000 * size).astype(np.int64),  # many devices serve one task
         gpu_seconds=gpu_seconds,
     )
     return _in_order_of_time(rows)
+
+
+def _device_seconds_per_task(company: Company, tasks_per_day: Ints) -> float:
+    """So many that the devices are busy for `_USUAL_UTILISATION` of what a usual weekday pays for."""
+    is_weekday = weekdays() < 5
+    paid_hours = float(np.median(_gpu_nodes(company).sum(axis=1)[is_weekday])) * company.gpu.devices_per_node
+    return _USUAL_UTILISATION * paid_hours * 3600 / float(np.median(tasks_per_day[is_weekday]))
 
 
 def _gpu_nodes(company: Company) -> Floats:

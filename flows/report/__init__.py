@@ -11,6 +11,7 @@ from flows.report.data import (
     ReportData,
     SourceRow,
     SuggestedQuery,
+    WasteRow,
 )
 from flows.report.render import render_report
 
@@ -23,5 +24,6 @@ __all__ = [
     "ReportData",
     "SourceRow",
     "SuggestedQuery",
+    "WasteRow",
     "render_report",
 ]

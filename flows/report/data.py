@@ -121,6 +121,16 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class WasteRow:
+    """Dollars of one feature that bought nothing, of one kind, over the last `cost_days` days."""
+
+    feature: str
+    kind: str  # of marts.waste_daily: loop | failure | retry | uncached_prefix | context | idle_gpu
+    waste_usd: Decimal
+    calls: int | None = None
+
+
+@dataclass(frozen=True)
 class SuggestedQuery:
     title: str
     command: str
@@ -139,6 +149,7 @@ class ReportData:
     incidents: tuple[IncidentRow, ...]
     coverage: Coverage | None
     sources: tuple[SourceRow, ...]
+    waste: tuple[WasteRow, ...] = ()  # the largest first
     queries: tuple[SuggestedQuery, ...] = ()
     files: tuple[tuple[str, str], ...] = ()  # (what, where), for the terminal only
     cost_days: int = 30

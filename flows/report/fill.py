@@ -23,12 +23,14 @@ from flows.report.data import (
     ReportData,
     SourceRow,
     SuggestedQuery,
+    WasteRow,
 )
 
 COST_DAYS = 30
 UNIT_DAYS = 7
 UNIT_BASELINE_DAYS = 28
 SERIES_DAYS = 60
+LEAST_WASTE_USD = Decimal(5)  # of a feature and kind in COST_DAYS: less is not worth a line
 _LIVE = {"open", "acknowledged", "escalated", "snoozed"}
 # Dimension → how it is called, the most telling first.
 _DRIVERS = {
@@ -94,6 +96,7 @@ def build_report(
         unallocated = reads.read_unallocated(con, through=through, days=COST_DAYS, limit=3)
         unclassified_usd = reads.read_unclassified_usd(con, through=through, days=COST_DAYS)
         freshness = reads.read_freshness(con, as_of=as_of)
+        waste = reads.read_waste(con, through=through, days=COST_DAYS)
     forecasts = [row for row in state.list_forecasts(as_of=as_of) if row["forecast_date"] > through]
     month = through.replace(day=1)
     ends = [row for row in state.list_month_ends(as_of=as_of) if row["month"] == month]
@@ -115,6 +118,11 @@ def build_report(
         ),
         coverage=_coverage(coverage, unallocated, unclassified_usd),
         sources=_sources(freshness, failures or {}),
+        waste=tuple(
+            WasteRow(row["feature"], row["waste_kind"], row["waste_usd"], row["affected_calls"])
+            for row in waste
+            if row["waste_usd"] >= LEAST_WASTE_USD
+        ),
         queries=tuple(queries),
         files=tuple(files),
         cost_days=COST_DAYS,

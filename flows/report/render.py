@@ -29,6 +29,17 @@ _LABELS = {
 }
 
 
+_WASTE_ROWS = 8
+_WASTE_KINDS = {
+    "loop": "tasks that ran away in a loop",
+    "failure": "calls that failed and were billed",
+    "retry": "answers that were asked for again",
+    "uncached_prefix": "prompt beginnings paid in full though they could be cached",
+    "context": "context far beyond what its tasks need",
+    "idle_gpu": "GPU hours that served no call",
+}
+
+
 @dataclass(frozen=True)
 class Drawing:
     """Paths of one small chart. `text` is what a screen reader says."""
@@ -157,6 +168,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "by_cost": [view for view in views if view.row.kind != "shared"],
         "shared": [view for view in views if view.row.kind == "shared"],
         "by_unit_cost": [_feature(row, data, total, open_per_node) for row in data.by_unit_cost()],
+        "waste": _waste(data),
         "total": figures.usd(total),
         "total_change": _total_change(data),
         "coverage": _coverage(data),
@@ -397,6 +409,33 @@ def _budgets(data: ReportData) -> list[BudgetView]:
     return views
 
 
+def _waste(data: ReportData) -> dict[str, Any] | None:
+    """What bought nothing, the largest first; None where nothing is known of it."""
+    if not data.waste:
+        return None
+    total = sum((row.waste_usd for row in data.waste), Decimal(0))
+    most = max(row.waste_usd for row in data.waste)
+    shown = data.waste[:_WASTE_ROWS]
+    left_usd = sum((row.waste_usd for row in data.waste[_WASTE_ROWS:]), Decimal(0))
+    return {
+        "total": figures.usd(total),
+        "share": figures.percent(total / data.total_cost_usd) if data.total_cost_usd > 0 else None,
+        "rows": [
+            {
+                "name": figures.title(row.feature),
+                "what": _WASTE_KINDS.get(row.kind, row.kind.replace("_", " ")),
+                "calls": f"{row.calls:,}" if row.calls is not None else figures.UNKNOWN,
+                "cost": figures.usd(row.waste_usd),
+                "percent": float(max(row.waste_usd, Decimal(0)) / most * 100),
+            }
+            for row in shown
+        ],
+        "rest": f"{figures.plural(len(data.waste) - len(shown), 'smaller line')}, {figures.usd(left_usd)} together"
+        if left_usd
+        else "",
+    }
+
+
 def _coverage(data: ReportData) -> dict[str, Any] | None:
     coverage = data.coverage
     if coverage is None:
@@ -409,6 +448,7 @@ def _coverage(data: ReportData) -> dict[str, Any] | None:
     )
     total = sum((amount for _, amount, _ in parts), Decimal(0))
     return {
+        "waste": _waste(data),
         "total": figures.usd(total),
         "unallocated_share": figures.percent(coverage.unallocated_usd / total if total > 0 else None),
         "parts": [

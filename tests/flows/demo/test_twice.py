@@ -1,5 +1,6 @@
 """The demo through the command line: run twice, it tells the same story and sends nothing again."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,8 @@ def test_a_second_demo_says_that_nothing_is_told_twice(
     assert len(list((tmp_path / "home" / "outbox").glob("*.json"))) == len(world.planted)
     report = (tmp_path / "home" / "report" / "index.html").read_text()
     assert f"--config {tmp_path}/home/trendbreak.yml" in report
+    # The planted retry storm and the machines of the idle weekend are found in the waste, too.
+    wasted = re.sub(r"<[^>]+>|\s+", " ", report[report.index("What bought nothing") : report.index('id="trust"')])
+    nodes = {planted.story: planted.node.capitalize().replace("_", " ") for planted in world.planted}
+    assert re.search(rf"{nodes['idle_gpu']} +GPU hours that served no call", wasted)
+    assert re.search(rf"{nodes['retry_storm']} +calls that failed and were billed", wasted)

@@ -14,6 +14,7 @@ from flows.report.data import (
     ReportData,
     SourceRow,
     SuggestedQuery,
+    WasteRow,
 )
 
 DAYS = tuple(50.0 + day % 7 for day in range(60))
@@ -114,6 +115,10 @@ def sample_report(**changes: Any) -> ReportData:
         sources=(
             SourceRow("aws", "aws_data_exports", date(2026, 10, 20), date(2026, 10, 18)),
             SourceRow("openai", "openai", None, None, state="failed", note="the key was refused"),
+        ),
+        waste=(
+            WasteRow("support_chat", "failure", Decimal("210.40"), 2024),
+            WasteRow("doc_search", "idle_gpu", Decimal("90"), None),
         ),
         queries=(SuggestedQuery("What belongs to nobody?", "trendbreak query unallocated"),),
         files=(("report", "data/report/index.html"),),

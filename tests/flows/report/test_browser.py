@@ -39,7 +39,7 @@ def browser() -> Iterator[Any]:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     written = {"plain": sample_report(), "hostile": hostile(sample_report()), "empty": sample_report(
-        features=(), forecast=None, incidents=(), coverage=None, queries=())}  # fmt: skip
+        features=(), forecast=None, incidents=(), coverage=None, waste=(), queries=())}  # fmt: skip
     for name, data in written.items():
         (folder / f"{name}.html").write_text(render_report(data), encoding="utf-8")
     return {name: folder / f"{name}.html" for name in written}

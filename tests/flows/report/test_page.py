@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flows.report import render_report
-from flows.report.data import MonthForecast, ReportData
+from flows.report.data import MonthForecast, ReportData, WasteRow
 from tests.flows.report.sample import sample_report
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -84,7 +84,8 @@ def test_it_says_the_month_the_budget_and_the_incidents(html: str) -> None:
 
 
 def test_it_ranks_by_cost_and_by_cost_per_success(html: str) -> None:
-    rows = [re.sub(r"<[^>]+>|\s+", " ", row) for row in re.findall(r"<tr.*?</tr>", html, re.DOTALL)]
+    ranked = html[html.index('id="features-title"') : html.index('id="waste-title"')]
+    rows = [re.sub(r"<[^>]+>|\s+", " ", row) for row in re.findall(r"<tr.*?</tr>", ranked, re.DOTALL)]
     names = [
         next((name for name in ("Support chat", "Doc search", "Unallocated", "Shared: tax") if name in row), "")
         for row in rows
@@ -165,7 +166,7 @@ def test_it_has_landmarks_headings_and_table_headers(html: str) -> None:
     for section in page.all("section"):
         assert section["aria-labelledby"] in identifiers
     assert page.all("a")[0]["href"] == "#main"
-    assert names.count("caption") == names.count("table") == 3
+    assert names.count("caption") == names.count("table") == 4
     for cell in page.all("th"):
         assert cell["scope"] in ("col", "row")
     assert page.all("html") == [{"lang": "en"}]
@@ -252,3 +253,16 @@ def test_the_first_and_the_last_day_of_a_month_can_be_drawn() -> None:
         html = render_report(sample_report(forecast=forecast))
         assert "nan" not in html
         assert re.search(r'class="ahead" d="M[^"]', html)
+
+
+def test_waste_is_told_by_feature_and_kind_and_left_out_where_none_is_known(html: str) -> None:
+    text = Page(html).text
+    assert "$300 in the last 30 settled days, 11% of features and unallocated" in text
+    assert "Support chat calls that failed and were billed 2,024 $210" in text
+    assert "Doc search GPU hours that served no call – $90" in text
+    assert "What bought nothing" not in Page(render_report(sample_report(waste=()))).text
+
+
+def test_small_waste_beyond_eight_lines_is_added_up() -> None:
+    rows = tuple(WasteRow(f"f{number}", "retry", Decimal(20 - number), 1) for number in range(10))
+    assert "And 2 smaller lines, $23 together." in Page(render_report(sample_report(waste=rows))).text
