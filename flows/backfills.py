@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from connectors.base import FetchPrice, Priced, Window
 from connectors.errors import ConnectorError
+from connectors.registry import connector_class
 from flows import ingest
 from flows.direct import execute
 from flows.errors import BackfillFailed, FlowError, SettingsError
@@ -164,7 +166,9 @@ def _plan_window(
 
     try:
         connector = connect_source(source, os.environ, home=settings.home)
-        refs = [ref for ref in connector.discover(part) if speaks_for(ref, part, is_last=is_last)]
+        is_telemetry = connector.kind == "telemetry"
+        offered = connector.discover(part)
+        refs = [ref for ref in offered if speaks_for(ref, part, is_last=is_last, is_telemetry=is_telemetry)]
         new = [ref for ref in refs if ref.identity is None or (source.name, ref.scope, ref.identity) not in loaded]
         prices = tuple(connector.price(ref) for ref in new) if isinstance(connector, Priced) else ()
     except (ConnectorError, SettingsError) as error:
@@ -172,12 +176,16 @@ def _plan_window(
     return PlannedWindow(source.name, part, len(refs), len(refs) - len(new), prices)
 
 
-def speaks_for(ref: DeliveryRef, part: Window, *, is_last: bool) -> bool:
+def speaks_for(ref: DeliveryRef, part: Window, *, is_last: bool, is_telemetry: bool = False) -> bool:
     """Whether a delivery belongs to this month of the backfill.
 
     A source may offer later deliveries for the same days (what is exported today speaks of yesterday): those
-    belong to the later months, and after the last one to the last.
+    belong to the later months, and after the last one to the last. A file of telemetry says only when it is read of
+    which days it speaks, and is offered for any: it belongs to the last month, so that it is read once and counts as
+    spoken for up to the backfill's end.
     """
+    if is_telemetry and ref.replaces == "scope":
+        return is_last
     return part.start < ref.window.end and (is_last or ref.window.start < part.end)
 
 
@@ -190,7 +198,9 @@ def _load_window(
     with open_run(settings, as_of=as_of, only_source=source.name, wait_seconds=LOCK_WAIT_SECONDS) as run:
         try:
             ingest.sweep(run)
-            landed = ingest.fetch_source(run, source, part, wants=lambda ref: speaks_for(ref, part, is_last=is_last))
+            is_telemetry = connector_class(source.type).kind == "telemetry"
+            wants = partial(speaks_for, part=part, is_last=is_last, is_telemetry=is_telemetry)
+            landed = ingest.fetch_source(run, source, part, wants=wants)
             ingest.load_source(run, source, landed)
         except (ConnectorError, WarehouseError, SettingsError) as error:
             run.fail(source.name, str(error))

@@ -190,3 +190,6 @@ def test_what_speaks_later_for_the_same_days_belongs_to_a_later_month() -> None:
     assert speaks_for(later, part, is_last=True)
     assert not speaks_for(ref(date(2026, 1, 30), date(2026, 2, 1)), part, is_last=True)
     assert speaks_for(ref(date(2026, 1, 1), date(2026, 12, 1)), part, is_last=False)
+    file = ref(part.start, part.end)
+    assert not speaks_for(file, part, is_last=False, is_telemetry=True), "read once, by the last month"
+    assert speaks_for(file, part, is_last=True, is_telemetry=True)

@@ -84,7 +84,11 @@ class Prefect:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        answer = httpx.post(f"{self.url}{path}", json=body, timeout=30)
+        for _ in range(20):  # the server answers 503 while its SQLite is busy
+            answer = httpx.post(f"{self.url}{path}", json=body, timeout=60)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(1)
         answer.raise_for_status()
         return answer.json()
 
