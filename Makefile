@@ -82,9 +82,11 @@ audit: setup ## known vulnerabilities of the locked versions (asks the advisory 
 	$(UV)x pip-audit==2.10.1 --requirement .audit-requirements.txt --no-deps --disable-pip --strict; code=$$?; \
 	  rm -f .audit-requirements.txt; exit $$code
 
-bench: setup ## forecasts against statsmodels ETS and the usual rules, as ratios in one run; ten million events
+bench: setup ## as ratios in one run: forecasts against ETS and the usual rules, ten million events, a load of ten million rows
 	$(BIN)/python -m benchmarks.forecast.run
 	$(BIN)/python -m benchmarks.telemetry.run
+	$(BIN)/python -m benchmarks.load.run
+	$(BIN)/python -m benchmarks.load.run --rows 1000000 --pods
 
 bench-scale: setup ## the whole path over MONTHS months of ROWS rows: time, memory and disk per step (docs/scale.md)
 	$(BIN)/python -m benchmarks.scale.run --months $(MONTHS) --rows $(ROWS)

@@ -63,7 +63,9 @@ class Columns:
         if known.constant is not None:
             return quote_literal(known.constant), "VARCHAR"
         if name in self._found:
-            return self._found[name]
+            expression, kind = self._found[name]
+            # A JSON or ENUM column counts as text, and must be one before it is compared with a text.
+            return (f"{expression}::VARCHAR" if kind == "VARCHAR" else expression), kind
         return "NULL", "NULL"
 
     def text(self, name: str) -> str:

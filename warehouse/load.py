@@ -287,7 +287,8 @@ def _values_named(con: duckdb.DuckDBPyConnection, scan: Scan) -> Iterator[None]:
 
 
 def _named_plainly(error: duckdb.Error, where: str) -> LoadError:
-    if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException):
+    is_too_large = isinstance(error, duckdb.OutOfRangeException) or "DECIMAL" in str(error)
+    if is_too_large and isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException):
         return LoadError(
             f"its sums do not fit into 38 digits, 12 of them after the point: {str(error).splitlines()[0]}",
             where=where,

@@ -6,10 +6,21 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 
-from tests.warehouse.bills import Home, bedrock_row, charge_rows, focus_row, gpu_row, one, rows_of, usage_rows
+from tests.warehouse.bills import (
+    Home,
+    bedrock_row,
+    charge_rows,
+    focus_row,
+    gpu_row,
+    one,
+    parquet_bytes,
+    rows_of,
+    usage_rows,
+)
 from warehouse import classification
 from warehouse.store import Warehouse
 from warehouse.tags import canonical_tags
@@ -241,3 +252,16 @@ def test_the_tag_that_explodes_the_rows_is_named(home: Home, wh: Warehouse, monk
     assert result.notes == (
         "the tag 'pod' has 30 values and makes 30 daily rows: list the tags that matter under tag_keys",
     )
+
+
+def test_tags_of_a_parquet_file_may_be_of_the_type_json(home: Home, wh: Warehouse, tmp_path: Path) -> None:
+    row = focus_row(1, "1.5")
+    plain = tmp_path / "plain.parquet"
+    plain.write_bytes(parquet_bytes([row]))
+    typed = tmp_path / "typed.parquet"
+    columns = """'{"team": "a"}'::JSON AS Tags, 'Usage'::ENUM('Usage', 'Tax') AS ChargeCategory"""
+    duckdb.sql(f"COPY (SELECT * REPLACE ({columns}) FROM '{plain}') TO '{typed}' (FORMAT parquet)")
+    home.load_files(wh, {"a.parquet": typed.read_bytes()}, row)
+    assert rows_of(wh, "SELECT tags, charge_category, billed_cost FROM core.charges") == [
+        ('{"team":"a"}', "Usage", Decimal("1.5"))
+    ]
