@@ -20,6 +20,7 @@ def build_warehouse(run: Run) -> None:
     """
     from warehouse.books import TABLES as BOOKS
     from warehouse.build import build
+    from warehouse.commitments import Commitment
     from warehouse.record import write_record
     from warehouse.rule_changes import read_rules, record_rules, write_rules
     from warehouse.series import read_settled
@@ -45,6 +46,18 @@ def build_warehouse(run: Run) -> None:
         due_through=due,
         prices=run.prices,
         books=run.state.export(BOOKS),
+        commitments=[
+            Commitment(
+                name=one.name,
+                source_name=one.source,
+                kind=one.kind,
+                granted_usd=one.granted_usd,
+                valid_from=one.valid_from,
+                valid_to=one.valid_to,
+                provider=one.provider,
+            )
+            for one in run.settings.commitments
+        ],
         settle_days={source.name: connector_class(source.type).settle_days for source in run.settings.sources},
         old_features=read_rules(previous["content"]) if previous and previous["content"] != rules else None,
     )

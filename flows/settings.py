@@ -177,6 +177,18 @@ class BackupSettings(_Strict):
     with_landing: bool = Field(default=False, description="the landed payloads too, not only their index")
 
 
+class CommitmentSettings(_Strict):
+    """Prepaid credits, or a commitment to spend, at one source; marts.commitments counts it down."""
+
+    name: str
+    source: str
+    kind: Literal["prepaid_credits", "spend_commitment"]
+    granted_usd: Money = Field(gt=0)
+    valid_from: date
+    valid_to: date | None = None
+    provider: str | None = None
+
+
 class RateSettings(_Strict):
     """US dollars per unit of a currency, from a day on."""
 
@@ -206,6 +218,7 @@ class Settings(_Strict):
     alerts: AlertSettings = AlertSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     currency_rates: tuple[RateSettings, ...] = ()
+    commitments: tuple[CommitmentSettings, ...] = ()
     retention: RetentionSettings = RetentionSettings()
     backup: BackupSettings = BackupSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -9,7 +9,7 @@ digit. A mismatch raises and says where; readers keep what was published before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from warehouse.allocate import allocate
 from warehouse.books import book_corrections, no_books, write_books
+from warehouse.commitments import Commitment, write_commitments
 from warehouse.errors import ReconciliationError
 from warehouse.features import POOL_PREFIX
 from warehouse.model_runner import CheckResult, downstream, order_models, read_models, run_checks, run_models
@@ -80,6 +81,7 @@ def build(
     due_through: Mapping[str, date] | None = None,
     prices: PriceBook | None = None,
     books: Mapping[str, pa.Table] | None = None,
+    commitments: Iterable[Commitment] = (),
 ) -> BuildResult:
     """Rebuild allocations and models from core, check and reconcile them.
 
@@ -89,6 +91,7 @@ def build(
     marts.freshness tells what is late. `old_features`: the rules of the build before, where they were
     others; the result says what the change moves. `prices`: what tokens cost; list prices by default.
     `books`: the state store's tables of closed months (warehouse.books); what is booked new is in the result.
+    `commitments`: prepaid credits and commitments to spend, for marts.commitments.
 
     Raises ReconciliationError, CheckError or ModelError; the warehouse
     then stands as before.
@@ -103,6 +106,7 @@ def build(
         apply_prices(con, prices or PriceBook())
         models = order_models(con, read_models())
         late = downstream(con, models, "core.allocations") | downstream(con, models, "core.corrections")
+        write_commitments(con, commitments)
         write_books(con, books if books is not None else no_books())
         # Splits by telemetry read core.usage: what does not need allocations is built before them.
         run_models(con, [model for model in models if model.table not in late])

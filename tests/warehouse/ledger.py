@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from warehouse.books import no_books
 from warehouse.build import BuildResult, build
+from warehouse.commitments import Commitment
 from warehouse.features import Features
 from warehouse.statements import render
 from warehouse.store import MIGRATIONS, Warehouse
@@ -105,6 +106,7 @@ def build_marts(
     due_through: Mapping[str, date] | None = None,
     settle_days: Mapping[str, int] | None = None,
     invoices: Iterable[Mapping[str, Any]] = (),
+    commitments: Iterable[Mapping[str, Any]] = (),
     run_id: str = "run-1",
 ) -> BuildResult:
     """The real build: allocate, models, checks, reconciliation."""
@@ -119,6 +121,7 @@ def build_marts(
         due_through=due_through,
         settle_days=settle_days,
         books=books_of(invoices),
+        commitments=[Commitment(**{"valid_to": None, **row}) for row in commitments],
     )
 
 

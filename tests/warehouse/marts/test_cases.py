@@ -5,6 +5,7 @@ features         the content of features.yml, without its version
 settled          source → its last settled day
 due              source → the day it would be if it were not late
 settle_days      source → days until a day is settled; the run's day is 2026-06-01
+commitments      prepaid credits and commitments to spend
 invoices         rows of the state store's invoices
 sql              statements that put other rows in place
 expect           table → rows; the columns that a row names are compared, and no row may be missing or extra
@@ -51,6 +52,7 @@ def test_a_case(path: Path) -> None:
         due_through=case.get("due"),
         settle_days=case.get("settle_days"),
         invoices=case.get("invoices", ()),
+        commitments=case.get("commitments", ()),
     )
     for table, expected in case.get("expect", {}).items():
         names = sorted({name for row in expected for name in row})
