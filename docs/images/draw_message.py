@@ -125,7 +125,7 @@ def main() -> None:
     message = next((arguments.home / "outbox").glob(f"*{arguments.name}*.json"))
     blocks = json.loads(message.read_text(encoding="utf-8"))["blocks"]
     taken = screenshot(page(blocks, message.with_suffix(".png").read_bytes()))
-    picture = Image.open(io.BytesIO(taken)).convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    picture = Image.open(io.BytesIO(taken)).convert("RGB").quantize(128, dither=Image.Dither.NONE)
     picture.save(TARGET, optimize=True)
     print(f"{TARGET}: {picture.width} x {picture.height}, {TARGET.stat().st_size / 1000:.0f} kB")
 

@@ -1,5 +1,6 @@
 """trendbreak.yml: strict, with errors that name the key and the nearest valid name."""
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -131,6 +132,18 @@ def test_the_starter_is_valid_and_never_overwrites(tmp_path: Path) -> None:
     assert [source.name for source in settings.sources] == ["drop"]
     with pytest.raises(SettingsError, match="is there already"):
         write_starter(tmp_path)
+
+
+def test_everything_that_the_starter_has_commented_out_is_valid_too(tmp_path: Path) -> None:
+    write_starter(tmp_path)
+    config = tmp_path / "trendbreak.yml"
+    lines = config.read_text().splitlines()
+    keys = r"^( *)# (- \{|slack:|alerts:|schedule:|currency_rates:|  - \{currency)"
+    config.write_text("\n".join(re.sub(keys, r"\1\2", line) for line in lines) + "\n")
+    settings = load_settings(config)
+    assert {"aws_cost_explorer", "gcp_billing", "anthropic", "litellm", "events"} <= {s.type for s in settings.sources}
+    assert settings.slack.token is not None
+    assert settings.currency_rates[0].usd_per_unit == Decimal("1.08")
 
 
 def test_a_person_reads_plain_words_only(tmp_path: Path) -> None:
