@@ -82,8 +82,11 @@ audit: setup ## known vulnerabilities of the locked versions (asks the advisory 
 	$(UV)x pip-audit==2.10.1 --requirement .audit-requirements.txt --no-deps --disable-pip --strict; code=$$?; \
 	  rm -f .audit-requirements.txt; exit $$code
 
-bench: setup ## as ratios in one run: forecasts against ETS and the usual rules, ten million events, a load of ten million rows
+bench: setup ## in one run: forecasts and detection beside ETS and the usual rules, what is posted, the cold path, loads
 	$(BIN)/python -m benchmarks.forecast.run
+	$(BIN)/python -m benchmarks.detection.scores
+	$(BIN)/python -m benchmarks.detection.posted --companies 20 --clean 5 --teams 4
+	$(BIN)/python -m benchmarks.cold_path
 	$(BIN)/python -m benchmarks.telemetry.run
 	$(BIN)/python -m benchmarks.load.run
 	$(BIN)/python -m benchmarks.load.run --rows 1000000 --pods

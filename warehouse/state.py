@@ -792,7 +792,7 @@ def _instant_text(value: datetime) -> str:
 
 
 def _read_instant(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    return datetime.fromisoformat(text).astimezone(UTC)  # strptime takes ten times as long, and forecasts are many
 
 
 def _tagged(value: Any) -> Any:
