@@ -46,6 +46,7 @@ from alerts.model import (
     Incident,
     IncidentKind,
     IncidentStatus,
+    Part,
     Severity,
 )
 from alerts.rule_moves import RuleMoves
@@ -568,6 +569,9 @@ def break_from_json(plain: Mapping[str, Any], chart: ChartSeries | None = None) 
     for name, figure in figures.items():
         if name.endswith(("_per_day", "_total", "_percent")):
             figures[name] = Decimal(figure)
+    figures["parts"] = tuple(
+        Part(row["driver"], Decimal(row["change_usd_per_day"])) for row in figures.get("parts", ())
+    )
     figures["evidence"] = tuple(
         Evidence(
             metric=row["metric"],

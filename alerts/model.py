@@ -88,6 +88,14 @@ class Driver:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What a driver of `alerts.drivers` carries of the change of cost a day; all parts add up to the change."""
+
+    driver: str
+    change_usd_per_day: Decimal
+
+
+@dataclass(frozen=True)
 class ChartSeries:
     """Up to 90 days around the break: `actual` with the expected band; all of one length."""
 
@@ -122,6 +130,7 @@ class Break:
     excess_percent: Decimal  # of expected; for unit_cost: of the expected unit cost
     evidence: tuple[Evidence, ...] = ()
     drivers: tuple[Driver, ...] = ()  # by |excess| descending
+    parts: tuple[Part, ...] = ()  # of the change since the four weeks before the onset; empty without telemetry
     chart: ChartSeries | None = field(default=None, compare=False, repr=False)
     basis: Literal["reported", "estimated"] = "reported"
     is_weekend_only: bool = False  # every day over its limit is a Saturday or a Sunday

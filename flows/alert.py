@@ -21,6 +21,7 @@ from alerts.model import CONDITION_KINDS, Break, FeaturePanel, Incident, MemberS
 from alerts.outbox import record_action
 from alerts.rule_moves import RuleMoves, join_moves
 from flows.delivery import empty_outbox, make_context
+from flows.drivers import add_parts
 from flows.errors import DeliveriesWaiting
 from flows.planned_events import list_expected_changes
 from flows.run import Run
@@ -86,7 +87,8 @@ def _find_breaks(run: Run, panel: FeaturePanel, ledger: list[Incident]) -> list[
         accepted_levels=find_accepted_levels(ledger, as_of=run.as_of),
         expected_changes=list_expected_changes(run.events, panel.features),
     )
-    return find_breaks(panel, members, detection) + _confirm_estimates(run, panel, ledger)
+    breaks = find_breaks(panel, members, detection) + _confirm_estimates(run, panel, ledger)
+    return [add_parts(run.warehouse.con, found) for found in breaks]
 
 
 def deliver_messages(run: Run) -> None:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
 
 from alerts.drivers import DRIVER_LABELS, Drivers, ModelTraffic, Period, explain_change
+from alerts.model import Break, Label, Part
 
 if TYPE_CHECKING:
     import duckdb
 
     from warehouse.driver_periods import Days
+
+BASELINE_DAYS = 28
+MOST_OF_IT = Decimal("0.6")
 
 
 def drivers_between(con: duckdb.DuckDBPyConnection, feature: str, before: Days, after: Days) -> Drivers | None:
@@ -25,6 +32,24 @@ def drivers_between(con: duckdb.DuckDBPyConnection, feature: str, before: Days, 
     if periods[0] is None or periods[1] is None:
         return None
     return explain_change(_period(periods[0]), _period(periods[1]))
+
+
+def add_parts(con: duckdb.DuckDBPyConnection, found: Break) -> Break:
+    """The break with the exact parts of its change: its own days against the 28 before its onset.
+
+    A label that nothing else told is that of the parts, where one label carries most of the change. Breaks that only
+    weekends have, estimates, and nodes without telemetry stay as they are.
+    """
+    if found.is_weekend_only or found.basis == "estimated":
+        return found
+    after = (found.onset, found.last_day + timedelta(days=1))
+    drivers = drivers_between(con, found.node, (found.onset - timedelta(days=BASELINE_DAYS), found.onset), after)
+    if drivers is None or not drivers.change_usd:
+        return found
+    parts = tuple(Part(driver, usd) for driver, usd in drivers.parts.items())
+    carried = drivers.by_label()[drivers.label] / drivers.change_usd
+    told = found.label == "unknown" and carried >= MOST_OF_IT
+    return replace(found, parts=parts, label=cast("Label", drivers.label) if told else found.label)
 
 
 def write_drivers(con: duckdb.DuckDBPyConnection) -> None:

@@ -54,6 +54,8 @@ def list_facts(incident: Incident, found: Break, context: RenderContext) -> list
         facts.append(Fact(f"{word} so far" if found.is_active else word, format_usd(abs(found.excess_usd_total))))
         if found.is_active and incident.status in LIVE:
             facts.append(Fact("By month end at this pace", _month_end(found)))
+    if parts := _parts(found):
+        facts.append(Fact("Made of", parts))
     if budget := context.budgets.get(found.node):
         facts.append(Fact("Budget", _budget(budget)))
     facts.append(Fact("Data", _data(found, context)))
@@ -66,6 +68,23 @@ def _since(found: Break, context: RenderContext) -> Fact:
         return Fact("When", f"{describe_span(found, context)} ({format_days(lasted)})")
     day = format_day(found.onset, today=context.as_of)
     return Fact("Since", f"{day} ({'weekends only' if found.is_weekend_only else format_days(lasted)})")
+
+
+_PART_NAMES = {"model_mix": "mix of models", "idle": "idle (no call caused it)"}
+_REAL_SHARE, _CENT = Decimal("0.1"), Decimal("0.01")
+
+
+def _parts(found: Break) -> str:
+    """The parts of the change of cost a day that are a tenth of it or more, the largest first."""
+    change = sum((part.change_usd_per_day for part in found.parts), Decimal(0))
+    real = [part for part in found.parts if abs(part.change_usd_per_day) >= max(abs(change) * _REAL_SHARE, _CENT)]
+    if not real:
+        return ""
+    told = [
+        f"{_PART_NAMES.get(part.driver, part.driver.replace('_', ' '))} {format_signed_usd(part.change_usd_per_day)}"
+        for part in sorted(real, key=lambda part: -abs(part.change_usd_per_day))[:4]
+    ]
+    return f"{', '.join(told)} a day, against the four weeks before"
 
 
 def _usual_spend(found: Break) -> str:

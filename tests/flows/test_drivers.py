@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from flows.drivers import drivers_between, write_drivers
+from alerts.explain import choose_label
+from alerts.incidents import break_from_json, break_to_json
+from alerts.message.context import RenderContext
+from alerts.message.details import list_facts
+from alerts.model import Break, FeaturePanel, Incident
+from flows.drivers import add_parts, drivers_between, write_drivers
 from tests.warehouse.ledger import add_calls, add_charges, build_marts, charge, new_warehouse, rows_of
 from warehouse.features import parse_features
+from warehouse.series import read_feature_panel
 from warehouse.store import Warehouse
 
 FIRST = date(2026, 3, 2)
@@ -88,6 +94,71 @@ def test_an_unknown_amount_is_no_change_of_zero() -> None:
     build_marts(wh, FEATURES)
     write_drivers(wh.con)
     assert rows_of(wh.con, "SELECT * FROM marts.cost_drivers") == []
+
+
+def make_break(**fields: Any) -> Break:
+    plain = {
+        "node": "a",
+        "direction": "up",
+        "kind": "cost",
+        "label": "unknown",
+        "onset": FIRST + timedelta(days=28),
+        "last_day": FIRST + timedelta(days=34),
+        "is_active": True,
+        "data_through": FIRST + timedelta(days=34),
+        "score": 2.0,
+        **{
+            name: Decimal(1) for name in Break.__dataclass_fields__ if name.endswith(("_per_day", "_total", "_percent"))
+        },
+    }
+    return Break(**{**plain, **fields})
+
+
+def test_a_break_carries_its_parts_and_a_label_that_they_tell(grown: Warehouse) -> None:
+    found = add_parts(grown.con, make_break())
+    assert [part.driver for part in found.parts if part.change_usd_per_day] == ["tasks"]
+    assert sum(part.change_usd_per_day for part in found.parts) == 6 * PRICE
+    assert found.label == "growth"
+    assert break_from_json(break_to_json(found)) == found
+    facts = {fact.label: fact.text for fact in list_facts(opened(found), found, RenderContext(as_of=found.last_day))}
+    assert facts["Made of"] == "tasks +$1.22 a day, against the four weeks before"
+    told = add_parts(grown.con, make_break(label="mix"))
+    assert told.label == "mix"
+
+
+@pytest.mark.parametrize("fields", [{"is_weekend_only": True}, {"basis": "estimated"}, {"node": "unallocated"}])
+def test_breaks_that_have_no_such_parts_stay_as_they_are(grown: Warehouse, fields: dict[str, Any]) -> None:
+    found = make_break(**fields)
+    assert add_parts(grown.con, found) == found
+
+
+def test_cost_up_and_unit_cost_flat_is_growth_to_the_detector_too(grown: Warehouse) -> None:
+    panel = FeaturePanel(**read_feature_panel(grown.con, through=FIRST + timedelta(days=34)))
+    row = panel.features.index("a")
+    assert choose_label(panel, row, [], onset=28, last=34) == "growth"
+
+
+def opened(found: Break) -> Incident:
+    moment = datetime(2026, 4, 6, tzinfo=UTC)
+    figures = {name: Decimal(1) for name in ("excess_usd_per_day", "excess_usd_total", "excess_percent")}
+    return Incident(
+        id="inc-1",
+        node=found.node,
+        direction="up",
+        episode=1,
+        kind="cost",
+        label=found.label,
+        severity="medium",
+        status="open",
+        onset=found.onset,
+        last_day=found.last_day,
+        opened_at=moment,
+        updated_at=moment,
+        resolved_at=None,
+        channel="#a",
+        owner="",
+        **figures,
+    )
 
 
 def test_idle_gpu_hours_are_idle() -> None:
