@@ -162,6 +162,8 @@ class Columns:
         expression, kind = self.raw(name)
         if kind == "VARCHAR":
             return f"nullif({expression}, '')"
+        if kind == "JSON":  # comparing it with a text would read that text as JSON
+            return f"{expression}::VARCHAR"
         if kind == "NULL":
             return "NULL::VARCHAR"
         # A MAP and a STRUCT become an object; a list of pairs a list, which warehouse.tags reads.
@@ -173,7 +175,7 @@ class Columns:
         path = quote_literal(f'$."{key}"')
         if kind.startswith("MAP"):
             return f"nullif({expression}[{quote_literal(key)}]::VARCHAR, '')"
-        if kind == "VARCHAR":
+        if kind in ("VARCHAR", "JSON"):
             return f"CASE WHEN json_valid({expression}) THEN nullif(json_extract_string({expression}, {path}), '') END"
         if kind.startswith("STRUCT"):
             return f"nullif(json_extract_string(to_json({expression}), {path}), '')"

@@ -317,8 +317,8 @@ def _describe(con: duckdb.DuckDBPyConnection, relation: str) -> list[tuple[Any, 
 
 
 def _plain_type(kind: str) -> str:
-    """DuckDB's name of a type; JSON and ENUM columns are text."""
-    return "VARCHAR" if kind == "JSON" or kind.startswith("ENUM") else kind
+    """DuckDB's name of a type; ENUM columns are text."""
+    return "VARCHAR" if kind.startswith("ENUM") else kind
 
 
 def _first_line(error: Exception) -> str:

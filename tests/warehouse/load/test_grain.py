@@ -148,6 +148,8 @@ PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
         ("not json", pa.string(), {"_unread": "not json"}),
         ("{}", pa.string(), None),
         (None, pa.string(), None),
+        ('{"b": "2", "user:a": "1"}', pa.json_(), {"a": "1", "b": "2"}),
+        (None, pa.json_(), None),
         ([("b", "2"), ("user:a", "1")], MAP, {"a": "1", "b": "2"}),
         ([], MAP, None),
         ([{"key": "b", "value": "2"}, {"key": "a", "value": "1"}], PAIRS, {"a": "1", "b": "2"}),
