@@ -16,10 +16,12 @@ from typing import Any
 
 import duckdb
 import pytest
+from rich.console import Console
 
 from flows.backup import BackupError, back_up, restore
 from flows.direct import run_direct
 from flows.maintain import maintain
+from flows.rebuild import rebuild
 from flows.retention import remove_superseded
 from flows.run import open_run
 from flows.settings import Settings, load_settings
@@ -251,4 +253,6 @@ def test_retention_removes_only_what_was_replaced_long_ago(home: Path) -> None:
     assert remove_superseded(settings, now=NOW + timedelta(days=9999)).deliveries == 0, "what speaks stays for ever"
     before = contents(home)
     run(settings)
+    assert contents(home)["sums"] == before["sums"]
+    assert rebuild(settings, Console(quiet=True)), "what a rebuild needs is still there"
     assert contents(home)["sums"] == before["sums"]
