@@ -405,6 +405,22 @@ def report(
     out.print(Text(f"wrote {shown_path(written)}"), soft_wrap=True)
 
 
+@app.command()
+def digest(
+    config: ConfigOption = None,
+    week: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Any day of it. [default: the newest settled week]")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Only show it here.")] = False,
+) -> None:
+    """Tell the channel of the week: features, movers, budgets, savings, alerts. Once per week."""
+    from flows.digest import show_digest
+
+    _, settings = _settings(config)
+    if not show_digest(settings, out, now=datetime.now(UTC), week=_day(week), only_show=show):
+        raise typer.Exit(1)
+
+
 IncidentArgument = Annotated[str, typer.Argument(help="The incident's id.")]
 
 

@@ -23,6 +23,7 @@ class Deployment:
 DEPLOYMENTS = (
     Deployment("daily", "flows.daily.daily", "cron"),
     Deployment("hourly", "flows.lanes.hourly", "hourly"),
+    Deployment("digest", "flows.lanes.digest", "digest"),
     Deployment("backtest", "flows.lanes.backtest", "backtest"),
     Deployment("maintenance", "flows.maintenance.maintenance", "maintenance"),
     Deployment("backfill", "flows.backfill.backfill", None),

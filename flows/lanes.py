@@ -1,4 +1,4 @@
-"""The hourly lane and the weekly backtest as Prefect flows: `flows.hourly` and `flows.backtest` do the work."""
+"""The hourly lane, the weekly digest and the backtest as Prefect flows; `flows.hourly` and so on do the work."""
 
 # No `from __future__ import annotations` here: Prefect resolves the flow's parameter types at run time.
 
@@ -9,7 +9,9 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows.backtest import backtest_and_keep
+from flows.digest import send_digest
 from flows.direct import execute
+from flows.errors import FlowError
 from flows.hourly import run_hours
 from flows.liveness import living_run
 from flows.logs import configure as configure_logs
@@ -30,6 +32,20 @@ def hourly(config: str | None = None) -> RunSummary:
         summary = summarise(run)
     create_markdown_artifact(key="hourly-summary", markdown=summary_markdown(summary))
     return summary
+
+
+@flow(name="digest", flow_run_name="digest", persist_result=False)
+def digest(config: str | None = None) -> str:
+    """The week in one message, once per week. Fails with FlowError when it could not be delivered."""
+    configure_logs()
+    settings = load_settings(config_path(Path(config) if config else None))
+    facts, delivered, _ = send_digest(settings, now=datetime.now(UTC))
+    waiting = [f"{one.title}: {one.detail}" for one in delivered if one.status in ("waiting", "failed")]
+    if waiting:
+        raise FlowError("not delivered, the next run tries again: " + "; ".join(waiting))
+    said = f"the week to {facts.week_end}"
+    create_markdown_artifact(key="digest-summary", markdown=said)
+    return said
 
 
 @flow(name="backtest", flow_run_name="backtest", persist_result=False)

@@ -151,6 +151,7 @@ class ScheduleSettings(_Strict):
 
     cron: Cron = Field(default="30 9 * * *", description="the daily flow")
     hourly: Cron | None = Field(default=None, description='the estimated lane, such as "15 * * * *"; by hand without')
+    digest: Cron = Field(default="0 10 * * 3", description="the weekly digest, once the week's days are settled")
     backtest: Cron = Field(default="0 5 * * 0", description="which forecast engine is used for which feature")
     maintenance: Cron = Field(default="0 4 * * 0", description="retention and backup")
     timezone: TimeZone = "UTC"

@@ -43,7 +43,8 @@ class DigestFacts:
 
     `opened`, `false_alarms`, `confirmed`: incidents of the last 90 days, and how many of them people called a
     false alarm or answered in any other way. `going_on`: titles of the incidents that are open. `savings_usd`:
-    realised by recorded actions this month, None where none is recorded.
+    realised by recorded actions this month, None where none is recorded. `savings`: the largest found, each with the
+    dollars a month that are expected; they overlap.
     """
 
     week_start: date
@@ -55,6 +56,7 @@ class DigestFacts:
     confirmed: int = 0
     false_alarms: int = 0
     savings_usd: Decimal | None = None
+    savings: tuple[tuple[str, Decimal], ...] = ()
 
 
 def render_digest(facts: DigestFacts) -> Message:
@@ -84,11 +86,16 @@ def render_digest(facts: DigestFacts) -> Message:
                 Section("Features", tuple(_describe_feature(row, total) for row in features[:_MOST_FEATURES])),
                 Section("Movers", tuple(_describe_movers(features))),
                 Section("Month end against budget", tuple(_describe_budgets(features))),
+                Section("Savings found, a month", tuple(_describe_savings(facts))),
                 Section("Going on", tuple(fit(title, 140) for title in facts.going_on[:10])),
             )
             if section.lines
         ),
     )
+
+
+def _describe_savings(facts: DigestFacts) -> list[str]:
+    return [f"about {format_usd(usd)}: {fit(what, 140)}" for what, usd in facts.savings]
 
 
 def _change(after: Decimal, before: Decimal | None) -> str:
