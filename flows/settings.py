@@ -42,8 +42,8 @@ _WEB_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 _SOURCE_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
 _CURRENCY = re.compile(r"^[A-Z]{3}$")
 # Resolved when they are needed, not when the file is read.
-_LAZY = {"sources", "state"}
-_LAZY_SLACK = {"token", "app_token"}
+_LAZY = {"sources", "state", "webhook"}
+_LAZY_SLACK = {"token", "app_token", "webhook_url"}
 
 
 def _exact_text(value: object) -> object:
