@@ -18,6 +18,8 @@ from alerts.message import RenderContext, render_card, render_click
 from alerts.model import Incident, Message
 from alerts.outbox import IncidentStore, enqueue_message
 
+DETECTED: frozenset[str] = frozenset({"cost", "unit_cost", "zero_success", "usage"})
+
 
 class FeedbackStore(IncidentStore, Protocol):
     """What the state store does for answers."""
@@ -119,6 +121,8 @@ def measure_precision(
             answers[row["incident_id"]] = row["kind"]
     weeks: dict[date, list[str | None]] = {}
     for incident in ledger:
+        if incident.kind not in DETECTED:
+            continue  # a late source or a budget is no finding of the detector
         opened = incident.opened_at.astimezone(UTC).date()
         weeks.setdefault(opened - timedelta(days=opened.weekday()), []).append(answers.get(incident.id))
     rows = []
