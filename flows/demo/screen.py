@@ -108,10 +108,13 @@ def _posted(state: StateStore, width: int, *, is_new: bool) -> list[RenderableTy
     panel = to_terminal(message_from_json(shown["payload"]["message"]))
     if isinstance(panel, Panel) and panel.width:
         panel.width = min(panel.width, width)
+    count = f"1 of {len(opened)}"
+    if budgets := sum(incidents.get(letter["incident_id"], {}).get("kind") == "budget" for letter in opened):
+        count += f" ({budgets} on budgets)"
     if is_new:
-        note = f"as it would be posted, 1 of {len(opened)}" if len(opened) > 1 else "as it would be posted"
+        note = f"as it would be posted, {count}" if len(opened) > 1 else "as it would be posted"
     else:
-        note = f"1 of {len(opened)}, posted by an earlier run of this demo: nothing is told twice"
+        note = f"{count}, posted by an earlier run of this demo: nothing is told twice"
     return [_heading("In Slack", note), panel]
 
 
