@@ -28,11 +28,14 @@ def build_warehouse(run: Run) -> None:
 
     spoken = spoken_through(run.warehouse)
     due: dict[str, date] = {}
+    known = run.state.watermarks()
     for source in run.settings.sources:
         if source.name in spoken:
             due[source.name] = run.as_of - timedelta(days=1 + connector_class(source.type).settle_days)
             run.settled_through[source.name] = min(due[source.name], spoken[source.name])
-            run.state.set_watermark(source.name, run.settled_through[source.name].isoformat(), run.now)
+            position = run.settled_through[source.name].isoformat()
+            if known.get(source.name) != position:
+                run.state.set_watermark(source.name, position, run.now)
     rules = write_rules(run.features)
     versions = run.state.list_rule_versions()
     previous = versions[-1] if versions else None

@@ -18,6 +18,7 @@ from flows.settings import SourceSettings
 if TYPE_CHECKING:
     from connectors.base import Connector, DeliveryRef
     from warehouse.landing import LandedDelivery
+    from warehouse.load import LoadResult
     from warehouse.overlap import Neighbours
     from warehouse.terms import Terms
 
@@ -86,27 +87,13 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
     A delivery that cannot be loaded is noted as the source's failure and leaves the warehouse as it was.
     """
     from warehouse.errors import WarehouseError
-    from warehouse.load import load_delivery
     from warehouse.watermarks import mark_history_read
 
     connector = run.connect(source)
-    rates = [(rate.currency, rate.valid_from, rate.usd_per_unit) for rate in run.settings.currency_rates]
     terms, neighbours = _terms(run, source), _neighbours(run, source)
     for delivery in landed:
         try:
-            parsed = connector.parse(delivery.files)
-            result = load_delivery(
-                run.warehouse,
-                delivery,
-                parsed.parts,
-                notes=parsed.notes,
-                now=run.now,
-                rates=rates,
-                not_after=_not_after(run),
-                neighbours=neighbours,
-                terms=terms,
-                tag_keys=terms.tag_keys,
-            )
+            result = _load_landed(run, connector, delivery, terms, neighbours, now=run.now)
         except (ConnectorError, WarehouseError) as error:
             run.fail(source.name, str(error))
             continue
@@ -119,6 +106,41 @@ def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) 
             _apply_bounds(run, other)
     if source.name in run.whole_reads and source.name not in run.failures:
         mark_history_read(run.warehouse, source.name, now=run.now)
+
+
+def replay_landed(run: Run, source: SourceSettings, delivery: LandedDelivery, *, loaded_at: datetime) -> None:
+    """Load a landed delivery again as it was loaded at `loaded_at`, on the terms of today's configuration."""
+    from warehouse.overlap import Neighbours
+
+    neighbours = Neighbours(configured=frozenset(other.name for other in run.settings.sources), vanished=frozenset())
+    _load_landed(run, run.connect(source), delivery, _terms(run, source), neighbours, now=loaded_at)
+
+
+def settle_takeovers(run: Run) -> None:
+    """After a replay: sources that a fuller one has taken over give way to it."""
+    for source in run.settings.sources:
+        if source.type in TAKEN_OVER_BY:
+            _apply_bounds(run, source)
+
+
+def _load_landed(
+    run: Run, connector: Connector, delivery: LandedDelivery, terms: Terms, neighbours: Neighbours, *, now: datetime
+) -> LoadResult:
+    from warehouse.load import load_delivery
+
+    parsed = connector.parse(delivery.files)
+    return load_delivery(
+        run.warehouse,
+        delivery,
+        parsed.parts,
+        notes=parsed.notes,
+        now=now,
+        rates=[(rate.currency, rate.valid_from, rate.usd_per_unit) for rate in run.settings.currency_rates],
+        not_after=_not_after(run),
+        neighbours=neighbours,
+        terms=terms,
+        tag_keys=terms.tag_keys,
+    )
 
 
 def meters_hours(source: SourceSettings) -> bool:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from connectors.errors import ConnectorError
 from flows.errors import FlowError
+from flows.ingest import replay_landed, settle_takeovers
 from flows.run import Home, Run, open_run
 from flows.settings import Settings
 
@@ -62,14 +63,9 @@ def _last_day(run: Run) -> date | None:
 def _replay(run: Run) -> int:
     """Load every delivery that spoke; returns how many were loaded."""
     from warehouse.errors import WarehouseError
-    from warehouse.load import load_delivery
-    from warehouse.overlap import Neighbours
     from warehouse.record import has_record, restore_record
 
     sources = {source.name: source for source in run.settings.sources}
-    connectors = {}
-    rates = [(rate.currency, rate.valid_from, rate.usd_per_unit) for rate in run.settings.currency_rates]
-    neighbours = Neighbours(configured=frozenset(sources), vanished=frozenset())
     count = 0
     for delivery, loaded_at in _deliveries(run):
         source = sources.get(delivery.source_name)
@@ -77,22 +73,12 @@ def _replay(run: Run) -> int:
             run.fail(delivery.source_name, "trendbreak.yml no longer names this source: what it landed is left out")
             continue
         try:
-            if source.name not in connectors:
-                connectors[source.name] = run.connect(source)
-            parsed = connectors[source.name].parse(delivery.files)
-            load_delivery(
-                run.warehouse,
-                delivery,
-                parsed.parts,
-                notes=parsed.notes,
-                now=loaded_at,
-                rates=rates,
-                neighbours=neighbours,
-            )
+            replay_landed(run, source, delivery, loaded_at=loaded_at)
         except (ConnectorError, WarehouseError, FlowError) as error:
             run.fail(delivery.source_name, str(error))
             continue
         count += 1
+    settle_takeovers(run)
     if has_record(run.landing.root):
         restore_record(run.warehouse, run.landing.root, failed=run.failures)
     return count
