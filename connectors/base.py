@@ -82,7 +82,9 @@ class Payload:
 class Rows:
     """Typed rows, in memory: API pages and other small payloads."""
 
-    layout: Literal["charges", "metered_usage", "metered_hours", "calls", "outcomes", "telemetry_issues"]
+    layout: Literal[
+        "charges", "metered_usage", "metered_hours", "calls", "outcomes", "telemetry_issues", "gpu_utilization"
+    ]
     table: pa.Table
 
 

@@ -24,6 +24,7 @@ CONNECTORS: dict[str, str] = {
     "openrouter": "connectors.openrouter:OpenRouter",
     "otel": "connectors.otel:Otel",
     "outcomes": "connectors.outcomes:Outcomes",
+    "prometheus": "connectors.prometheus:Prometheus",
     "provider_csv": "connectors.provider_csv:ProviderCsv",
 }
 

@@ -107,6 +107,18 @@ OUTCOMES = pa.schema(
     ]
 )
 
+# How busy GPUs were, per day and device.
+GPU_UTILIZATION = pa.schema(
+    [
+        ("usage_date", pa.date32()),
+        ("host", pa.string()),
+        ("gpu", pa.string()),
+        ("gpu_model", pa.string()),
+        ("samples", pa.int64()),
+        ("utilization", pa.decimal128(9, 6)),  # mean of the samples, 0 to 1
+    ]
+)
+
 # What a telemetry delivery left out or kept with a gap, counted: never content.
 TELEMETRY_ISSUES = pa.schema(
     [

@@ -140,6 +140,14 @@ LAYOUTS = {
             instants=("outcome_at",),
         ),
         Layout(
+            "gpu_utilization",
+            "gpu_utilization",
+            required=("usage_date", "gpu", "samples", "utilization"),
+            never_null=("usage_date", "gpu", "samples", "utilization"),
+            days=("usage_date",),
+            integers=("samples",),
+        ),
+        Layout(
             "telemetry_issues",
             "telemetry_issues",
             required=("issue", "occurrences"),

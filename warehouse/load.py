@@ -166,6 +166,16 @@ def load_delivery(
                 _replace_usage(con, delivery, counts)
             elif delivery.replaces == "scope":
                 remove(con, "core.metered_usage", "usage_date", delivery)
+            if "gpu_utilization" in scans:
+                remove(con, "core.gpu_utilization", "usage_date", delivery)
+                con.execute(
+                    render("load/insert_gpu_utilization.sql", scan=scans["gpu_utilization"].select()),
+                    {
+                        "source_name": delivery.source_name,
+                        "scope": delivery.scope,
+                        "delivery_id": delivery.delivery_id,
+                    },
+                )
             is_news = before is None or counts.call_rows is not None or before != _fingerprints(con, delivery)
             record_issues(con, delivery, scans.get("telemetry_issues"), issues)
             _record_delivery(con, delivery, scans, load_number, counts, found, now, terms)

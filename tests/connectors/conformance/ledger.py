@@ -14,7 +14,13 @@ import pyarrow as pa
 
 from connectors.base import Connector, DeliveryRef, FileScan, Parsed, Rows, Window
 
-DAY_COLUMNS = {"charges": "charge_date", "metered_usage": "usage_date", "calls": "called_at", "outcomes": "outcome_at"}
+DAY_COLUMNS = {
+    "charges": "charge_date",
+    "metered_usage": "usage_date",
+    "calls": "called_at",
+    "outcomes": "outcome_at",
+    "gpu_utilization": "usage_date",
+}
 
 
 class Ledger:
@@ -64,6 +70,8 @@ class Ledger:
         for _, layout, row in self.rows:
             if layout == "charges":
                 sums[day_of(layout, row)] += row["effective_cost"]
+            elif layout == "gpu_utilization":
+                sums[day_of(layout, row)] += row["samples"]
             elif layout in ("calls", "outcomes"):
                 sums[day_of(layout, row)] += 1
         return {day: total for day, total in sums.items() if total}

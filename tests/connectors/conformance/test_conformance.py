@@ -22,24 +22,45 @@ from pydantic import ValidationError
 from connectors.base import Connector, FileScan, Rows, Window
 from connectors.errors import ConfigError, ConnectorError, CredentialError, PagingError, PayloadError, TransientError
 from connectors.registry import CONNECTORS, connector_class
-from connectors.schema import CALLS, CHARGES, FOCUS_OPTIONAL, FOCUS_REQUIRED, METERED_USAGE, OUTCOMES, TELEMETRY_ISSUES
+from connectors.schema import (
+    CALLS,
+    CHARGES,
+    FOCUS_OPTIONAL,
+    FOCUS_REQUIRED,
+    GPU_UTILIZATION,
+    METERED_USAGE,
+    OUTCOMES,
+    TELEMETRY_ISSUES,
+)
 from tests.connectors.conformance.ledger import Ledger
 from tests.connectors.conformance.world import FAST, World
 from tests.connectors.conformance.worlds import WORLDS
 from tests.servers.json_api import Fault, serve
 from tests.servers.s3 import use_test_credentials
 
-SCHEMAS = {"charges": CHARGES, "metered_usage": METERED_USAGE, "telemetry_issues": TELEMETRY_ISSUES}
+SCHEMAS = {
+    "charges": CHARGES,
+    "gpu_utilization": GPU_UTILIZATION,
+    "metered_usage": METERED_USAGE,
+    "telemetry_issues": TELEMETRY_ISSUES,
+}
 MEASURES = {
     "charges": {"consumed_quantity", "billed_cost", "effective_cost", "list_cost"},
     "metered_usage": {name for name in METERED_USAGE.names if name.endswith("_tokens") or name == "requests"},
+    "gpu_utilization": {"samples", "utilization"},
     "telemetry_issues": {"occurrences"},
 }
 SCANS = {"calls": set(CALLS.names), "outcomes": set(OUTCOMES.names), "focus": {*FOCUS_REQUIRED, *FOCUS_OPTIONAL}}
-HTTP_TYPES = ["anthropic", "aws_cost_explorer", "litellm", "openai", "openrouter"]
+HTTP_TYPES = ["anthropic", "aws_cost_explorer", "litellm", "openai", "openrouter", "prometheus"]
 PAGED_TYPES = ["anthropic", "aws_cost_explorer", "openai"]
 HAS_MORE_TYPES = ["anthropic", "openai"]  # a flag says that there is more, and a cursor where
-BEARER_TYPES = ["anthropic", "litellm", "openai", "openrouter"]  # the key itself travels with every request
+BEARER_TYPES = [
+    "anthropic",
+    "litellm",
+    "openai",
+    "openrouter",
+    "prometheus",
+]  # the key itself travels with every request
 
 
 def build(source_type: str, folder: Path, seed: int, stack: ExitStack) -> World:

@@ -19,6 +19,7 @@ from tests.connectors.openai.world import OpenAIWorld
 from tests.connectors.openrouter.world import OpenRouterWorld
 from tests.connectors.otel.world import OtelWorld
 from tests.connectors.outcomes.world import OutcomesWorld
+from tests.connectors.prometheus.world import PrometheusWorld
 from tests.connectors.provider_csv.world import ProviderCsvWorld
 
 WORLDS: dict[str, Callable[[int, Path], World]] = {
@@ -35,5 +36,6 @@ WORLDS: dict[str, Callable[[int, Path], World]] = {
     "openrouter": lambda seed, folder: OpenRouterWorld(seed),
     "otel": OtelWorld,
     "outcomes": OutcomesWorld,
+    "prometheus": lambda seed, folder: PrometheusWorld(seed),
     "provider_csv": ProviderCsvWorld,
 }

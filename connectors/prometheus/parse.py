@@ -1,0 +1,123 @@
+"""Landed range answers → metered tokens per model and utilisation per GPU, of one day."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from connectors.base import Parsed, Rows
+from connectors.documents import UnknownFields, read_day, read_document, read_list
+from connectors.errors import PayloadError
+from connectors.prometheus.fetch import METRICS
+from connectors.rows import Table, add_counts
+from connectors.schema import GPU_UTILIZATION, METERED_USAGE
+
+COUNTERS = ("prompt", "cached", "generation", "requests")
+GAUGES = {"gpu_util": Decimal("0.01"), "engine_active": Decimal(1)}  # percent, and a fraction
+MEASURES = ("requests", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
+SIX_PLACES = Decimal("0.000001")
+
+
+def parse_files(files: Mapping[str, Path], *, model_label: str) -> Parsed:
+    """Rows of `metered_usage` and `gpu_utilization`. Raises PayloadError naming the answer."""
+    unknown = UnknownFields()
+    day = read_day(read_document(_of(files, "day"), name="day.json"), "day", where="day.json")
+    found: dict[str, dict[str | None, int]] = {}
+    for name in COUNTERS:
+        found[name] = defaultdict(int)
+        for labels, samples in _series(files, name, unknown):
+            found[name][_text(labels, model_label)] += round(increase(samples))
+    usage = Table(METERED_USAGE, measures=MEASURES, add=add_counts)
+    for model in {model for counts in found.values() for model, count in counts.items() if count}:
+        prompt, cached = found["prompt"].get(model), found["cached"].get(model)
+        usage.add(
+            {
+                "usage_date": day,
+                "model": model,
+                "requests": found["requests"].get(model),
+                # prompt tokens include those that the prefix cache gave
+                "input_tokens": None if prompt is None else max(0, prompt - (cached or 0)),
+                "cache_read_tokens": cached,
+                "output_tokens": found["generation"].get(model),
+            }
+        )
+    parts = (Rows("metered_usage", usage.to_arrow()), Rows("gpu_utilization", _utilization(files, day, unknown)))
+    return Parsed(parts=parts, notes=tuple(unknown.notes()))
+
+
+def increase(samples: list[Decimal]) -> Decimal:
+    """What a counter counted between its first and its last sample. One that falls was restarted, at 0."""
+    pairs = zip(samples, samples[1:], strict=False)
+    return sum((after - before if after >= before else after for before, after in pairs), Decimal(0))
+
+
+def _utilization(files: Mapping[str, Path], day: date, unknown: UnknownFields) -> pa.Table:
+    """The mean of each GPU's samples. The engine's activity counts where it is exported, else the older gauge."""
+    sums: dict[str, dict[tuple[str | None, str, str | None], list[Decimal]]] = {}
+    for name, unit in GAUGES.items():
+        sums[name] = defaultdict(list)
+        for labels, samples in _series(files, name, unknown):
+            gpu = _text(labels, "UUID") or _text(labels, "gpu") or _text(labels, "device")
+            key = (_text(labels, "Hostname") or _text(labels, "instance"), gpu or "", _text(labels, "modelName"))
+            # Midnight's sample is the next day's; what lies outside 0 to 1 is the driver's way to say that it cannot tell.
+            sums[name][key] += [value * unit for value in samples[:-1] if 0 <= value * unit <= 1]
+    rows = []
+    for key in sorted({*sums["gpu_util"], *sums["engine_active"]}, key=str):
+        values = sums["engine_active"].get(key) or sums["gpu_util"].get(key) or []
+        if values:
+            host, gpu, gpu_model = key
+            mean = (sum(values, Decimal(0)) / len(values)).quantize(SIX_PLACES)
+            rows.append(
+                {
+                    "usage_date": day,
+                    "host": host,
+                    "gpu": gpu,
+                    "gpu_model": gpu_model,
+                    "samples": len(values),
+                    "utilization": mean,
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=GPU_UTILIZATION)
+
+
+def _series(
+    files: Mapping[str, Path], name: str, unknown: UnknownFields
+) -> Iterator[tuple[Mapping[str, Any], list[Decimal]]]:
+    document = read_document(_of(files, name), name=f"{name}.json")
+    unknown.look(document, frozenset({"status", "data", "warnings", "infos", "isPartial", "stats"}), f"{name} answer")
+    data = document.get("data")
+    if not isinstance(data, dict):
+        raise PayloadError("field 'data': expected an object", where=f"{name}.json", cure="is it a Prometheus server?")
+    for index, series in enumerate(read_list(data, "result", where=f"{name}.json")):
+        where = f"{name}.json result[{index}]"
+        unknown.look(series, frozenset({"metric", "values", "histograms"}), f"{METRICS[name]} series")
+        labels, values = series.get("metric"), series.get("values")
+        if not isinstance(labels, dict) or not isinstance(values, list):
+            raise PayloadError("fields 'metric' and 'values' are expected", where=where, cure="report it")
+        yield labels, [value for pair in values if (value := _sample(pair, where)) is not None]
+
+
+def _sample(pair: Any, where: str) -> Decimal | None:
+    """A sample's value; None for NaN and infinity, which are no counts."""
+    try:
+        value = Decimal(pair[1])
+    except (TypeError, IndexError, KeyError, InvalidOperation):
+        raise PayloadError("a sample is a time and a number's text", where=where, cure="report it") from None
+    return value if value.is_finite() else None
+
+
+def _of(files: Mapping[str, Path], name: str) -> Path:
+    if f"{name}.json" not in files:
+        raise PayloadError("the delivery lacks this file", where=f"{name}.json", cure="fetch the day again")
+    return files[f"{name}.json"]
+
+
+def _text(labels: Mapping[str, Any], name: str) -> str | None:
+    value = labels.get(name)
+    return value if isinstance(value, str) and value else None
