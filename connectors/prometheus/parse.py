@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def parse_files(files: Mapping[str, Path], *, model_label: str) -> Parsed:
 
 def increase(samples: list[Decimal]) -> Decimal:
     """What a counter counted between its first and its last sample. One that falls was restarted, at 0."""
-    pairs = zip(samples, samples[1:], strict=False)
+    pairs = pairwise(samples)
     return sum((after - before if after >= before else after for before, after in pairs), Decimal(0))
 
 
@@ -65,7 +66,7 @@ def _utilization(files: Mapping[str, Path], day: date, unknown: UnknownFields) -
         for labels, samples in _series(files, name, unknown):
             gpu = _text(labels, "UUID") or _text(labels, "gpu") or _text(labels, "device")
             key = (_text(labels, "Hostname") or _text(labels, "instance"), gpu or "", _text(labels, "modelName"))
-            # Midnight's sample is the next day's; what lies outside 0 to 1 is the driver's way to say that it cannot tell.
+            # Midnight's sample is the next day's; values outside 0 to 1 mean that the driver cannot tell.
             sums[name][key] += [value * unit for value in samples[:-1] if 0 <= value * unit <= 1]
     rows = []
     for key in sorted({*sums["gpu_util"], *sums["engine_active"]}, key=str):

@@ -28,9 +28,7 @@ class PrometheusStub(JsonApi):
             raise RefusalError(404, {"status": "error", "error": "not found"})
         start, end, step = (int(query[name]) for name in ("start", "end", "step"))
         if (end - start) // step > 11_000:
-            raise RefusalError(
-                400, {"status": "error", "errorType": "bad_data", "error": "exceeded maximum resolution"}
-            )
+            raise RefusalError(400, {"status": "error", "error": "exceeded maximum resolution"})
         metric = query["query"].partition("{")[0]
         result = []
         for labels, samples in self.series.get(metric, []):
