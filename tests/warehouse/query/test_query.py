@@ -153,7 +153,16 @@ def test_a_canned_query_runs_as_any_other(published: Path, answers: dict[str, pa
 
 
 # The sample home has no restatement, no shadow, no telemetry by call, no closed month, no invoice and no past forecast.
-EMPTY_HERE = {"restated", "shadows", "telemetry", "gpu-utilization", "corrections", "invoices", "commitments", "forecast-coverage"}
+EMPTY_HERE = {
+    "restated",
+    "shadows",
+    "telemetry",
+    "gpu-utilization",
+    "corrections",
+    "invoices",
+    "commitments",
+    "forecast-coverage",
+}
 
 
 @pytest.mark.parametrize("name", sorted(canned()))
