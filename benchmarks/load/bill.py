@@ -17,7 +17,7 @@ FILLING = (
     "CommitmentDiscountName", "CommitmentDiscountType", "CommitmentDiscountUnit",
     "InvoiceId", "PricingCategory", "PricingCurrency",
     "PublisherName", "RegionName", "ResourceName", "ResourceType", "ServiceSubcategory", "SkuPriceDetails",
-    "SkuPriceId", "SubAccountType", "x_Discounts", "x_Operation", "x_ServiceCode",
+    "SkuPriceId", "SubAccountType", "x_Discounts", "x_Operation", "x_ServiceCode", "x_UsageAccountName",
 )  # fmt: skip
 SQL = """
 COPY (
