@@ -11,11 +11,13 @@ export DO_NOT_TRACK = 1
 SEED ?= 7
 MONTHS ?= 3
 ROWS ?= 1000000
+PUBLISHED ?= demo/seed-$(SEED)/published/trendbreak.duckdb
+PYTHON_312 ?= 3.12
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format bench test-faults test-browser test-wheel check-infra audit bench-scale new-connector \
-	measure-demo clean
+	focus-validate measure-demo clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +67,11 @@ new-connector: setup ## NAME=x [TITLE="X Cloud"]: a connector that works, with i
 
 test-wheel: setup ## build the wheel, install it alone in a clean environment, run the demo from it and query it
 	$(BIN)/python infra/wheel_test.py
+
+focus-validate: setup ## focus.cost_and_usage of PUBLISHED=file against the official FOCUS 1.2 validator (docs/focus.md; network)
+	@test -f "$(PUBLISHED)" || test "$(PUBLISHED)" != "demo/seed-$(SEED)/published/trendbreak.duckdb" \
+	  || $(BIN)/trendbreak demo --seed $(SEED) --direct >/dev/null
+	$(BIN)/python infra/focus/validate.py "$(PUBLISHED)" --python $(PYTHON_312)
 
 check-infra: setup ## checkov, Kubernetes schemas, hadolint; terraform where it and its providers are there (network)
 	$(UV)x checkov==3.3.30 -d infra --compact --quiet --skip-download --framework terraform dockerfile kubernetes
