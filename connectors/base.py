@@ -151,6 +151,9 @@ class Connector(Protocol):
 
     An export whose periods lie there until they are removed says `whole_history: ClassVar[bool] = True`:
     its first run reads all of them, however old. Absent means that the run's window is what is read.
+    One whose deliveries are partitions of a table says `is_partitioned: ClassVar[bool] = True`: two that look alike
+    are never taken for one bill twice. Where a partition holds what was exported on one day, how long a day of use
+    takes to settle is measured, and `settle_days` counts until there is enough to measure.
     A folder of files, of which discover lists every one, is a `DropFolder`.
     """
 

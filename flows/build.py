@@ -7,6 +7,7 @@ from typing import Any
 
 from connectors.registry import connector_class
 from flows.drivers import write_drivers
+from flows.ingest import is_partitioned
 from flows.run import Run
 
 MOST_NAMED = 8  # features named in one notice
@@ -28,10 +29,11 @@ def build_warehouse(run: Run) -> None:
 
     spoken = spoken_through(run.warehouse)
     due: dict[str, date] = {}
+    settles = settle_days(run)
     known = run.state.watermarks()
     for source in run.settings.sources:
         if source.name in spoken:
-            due[source.name] = run.as_of - timedelta(days=1 + connector_class(source.type).settle_days)
+            due[source.name] = run.as_of - timedelta(days=1 + settles[source.name])
             run.settled_through[source.name] = min(due[source.name], spoken[source.name])
             position = run.settled_through[source.name].isoformat()
             if known.get(source.name) != position:
@@ -61,7 +63,7 @@ def build_warehouse(run: Run) -> None:
             )
             for one in run.settings.commitments
         ],
-        settle_days={source.name: connector_class(source.type).settle_days for source in run.settings.sources},
+        settle_days=settles,
         old_features=read_rules(previous["content"]) if previous and previous["content"] != rules else None,
     )
     # A run that is killed here compares again the next time: the state store still has the old rules.
@@ -84,6 +86,20 @@ def build_warehouse(run: Run) -> None:
     run.feature_through = days
     run.data_through = run.built.data_through
     run.notices.extend(_tell_late_sources(settled, run.settled_through, due))
+
+
+def settle_days(run: Run) -> dict[str, int]:
+    """Per source, how many days after its end a day counts as settled: as measured where its deliveries tell."""
+    from warehouse.watermarks import measured_settle_days
+
+    days: dict[str, int] = {}
+    for source in run.settings.sources:
+        connector = connector_class(source.type)
+        measured = None
+        if is_partitioned(source):
+            measured = measured_settle_days(run.warehouse, source.name, as_of=run.as_of)
+        days[source.name] = connector.settle_days if measured is None else measured
+    return days
 
 
 def _tell_late_sources(

@@ -112,7 +112,9 @@ def replay_landed(run: Run, source: SourceSettings, delivery: LandedDelivery, *,
     """Load a landed delivery again as it was loaded at `loaded_at`, on the terms of today's configuration."""
     from warehouse.overlap import Neighbours
 
-    neighbours = Neighbours(configured=frozenset(other.name for other in run.settings.sources), vanished=frozenset())
+    neighbours = Neighbours(
+        configured=frozenset(other.name for other in run.settings.sources), are_parts=is_partitioned(source)
+    )
     _load_landed(run, run.connect(source), delivery, _terms(run, source), neighbours, now=loaded_at)
 
 
@@ -141,6 +143,11 @@ def _load_landed(
         terms=terms,
         tag_keys=terms.tag_keys,
     )
+
+
+def is_partitioned(source: SourceSettings) -> bool:
+    """Whether the source's deliveries are partitions of one table, see connectors.base.Connector."""
+    return bool(getattr(connector_class(source.type), "is_partitioned", False))
 
 
 def meters_hours(source: SourceSettings) -> bool:
@@ -202,6 +209,7 @@ def _neighbours(run: Run, source: SourceSettings) -> Neighbours:
         ),
         vanished=vanished,
         is_shadow=mine.role == "shadow",
+        are_parts=is_partitioned(source),
     )
 
 

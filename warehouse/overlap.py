@@ -6,7 +6,8 @@ names, before anything is written:
 * two sources that cover the same issuer, billing account and billing period;
 * two files of one source that speak of the same rows on the days that both have, whatever amounts
   they give them: a restated bill beside the one it restates. Parts of one bill share account and
-  period too, but no rows.
+  period too, but no rows. Partitions of one table are never compared: a row lies in one of them, and what is
+  written of a day tomorrow looks like what was written of it today.
 
 A file that is gone from its folder gives way to the one that speaks of its rows. Files that are equal
 byte by byte are no mistake to refuse: one of them is loaded.
@@ -70,13 +71,15 @@ class Neighbours:
 
     `configured`: the sources that trendbreak.yml names (None: all that stand). `apart`: sources whose own
     since/until keep them off this one's days. `vanished`: scopes of this source whose file is gone. `is_shadow`:
-    this source is compared with the others and not counted.
+    this source is compared with the others and not counted. `are_parts`: this source's own deliveries are
+    partitions of one table, and none says what another says.
     """
 
     configured: frozenset[str] | None = None
     apart: frozenset[str] = frozenset()
     vanished: frozenset[str] = frozenset()
     is_shadow: bool = False
+    are_parts: bool = False
 
 
 ALONE = Neighbours()
@@ -96,7 +99,7 @@ def find_copy(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, neighbou
 
     A file that is gone has no copy: the same bytes under another name are the file, renamed.
     """
-    if delivery.replaces != "scope":
+    if delivery.replaces != "scope" or neighbours.are_parts:
         return None
     rows = con.execute(
         "SELECT scope FROM ops.deliveries WHERE is_current AND replaces = 'scope' AND source_name = ? "
@@ -115,7 +118,7 @@ def settle_overlap(
     """
     refuse_other_sources(con, delivery.source_name, delivery.scope, neighbours)
     scopes: dict[str, tuple[str | None, date]] = {}
-    if delivery.replaces == "scope":
+    if delivery.replaces == "scope" and not neighbours.are_parts:
         for other, account in _shared_bills(con, delivery.source_name, delivery.scope):
             if other.source_name == delivery.source_name:
                 scopes.setdefault(other.scope, (account, other.period))

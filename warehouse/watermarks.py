@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 from warehouse.statements import render
 from warehouse.store import Warehouse
 
 _GAP_LOOKBACK_DAYS = 45  # a gap further back is not what holds a source back today
 _LEAST_CHARGE_DAYS = 4  # to know a pause when there is one
+# How long a day takes to settle, where it is measured: until 99% of its cost is there, on nine days of ten.
+_SETTLED_SHARE = Decimal("0.99")
+_SETTLED_DAYS_SHARE = Decimal("0.9")
+_LEAST_MEASURED_DAYS = 14
+_LONGEST_LAG_DAYS = 10  # what is written later is a restatement and no lag
+_MEASURED_DAYS = 60
 
 
 def covered_until(warehouse: Warehouse, source_name: str, since: date) -> date:
@@ -60,3 +67,23 @@ def spoken_through(warehouse: Warehouse) -> dict[str, date]:
         else:
             spoken[name] = newest
     return spoken
+
+
+def measured_settle_days(warehouse: Warehouse, source_name: str, *, as_of: date) -> int | None:
+    """Whole days after its end until a day's cost is there, as the source's deliveries show; None where they do not.
+
+    For a source whose deliveries are partitions of a table. At least 1, at most 10.
+    """
+    row = warehouse.con.execute(
+        render("reads/settle_days.sql"),
+        {
+            "source_name": source_name,
+            "as_of": as_of,
+            "share": _SETTLED_SHARE,
+            "of_days": _SETTLED_DAYS_SHARE,
+            "least_days": _LEAST_MEASURED_DAYS,
+            "longest_lag": _LONGEST_LAG_DAYS,
+            "looked_back": _MEASURED_DAYS,
+        },
+    ).fetchone()
+    return None if row is None or row[0] is None else int(row[0])

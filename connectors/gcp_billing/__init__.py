@@ -56,6 +56,8 @@ class GcpBilling:
     # Partitions of this age are looked at again; only those that changed are read.
     restates_days: ClassVar[int] = 62
     settle_days: ClassVar[int] = 2
+    whole_history: ClassVar[bool] = True
+    is_partitioned: ClassVar[bool] = True
 
     def __init__(self, *, name: str, options: GcpBillingOptions, retry: RetryPolicy | None = None) -> None:
         self.name = name

@@ -75,15 +75,20 @@ class Fetcher:
         """A ref for every partition from the window's first day on, and for each that the window should hold.
 
         A partition that is gone (or has no row left) is offered as empty, so that what it said is taken
-        back; discover cannot know whether anything was loaded from it.
+        back; discover cannot know whether anything was loaded from it. A window from before any export is the
+        first look at all there is: only what is there is offered then.
         """
         with self._open() as bigquery:
             table, _ = open_table(bigquery, self._options)
             query = partitions_query(table, window.start)
             found = bigquery.rows(query, where=f"partitions of {table.path}")
         held = {row["partition_start"]: row for row in found}
-        starts: list[date | None] = sorted({*table.partitioning.starts(window), *(day for day in held if day)})
-        if table.partitioning.may_lack_a_day:
+        days = {day for day in held if day is not None}
+        is_first_look = window.start <= FIRST_DAY
+        if is_first_look:
+            window = Window(min({*days, window.end - timedelta(days=1)}), window.end)
+        starts: list[date | None] = sorted(days if is_first_look else {*table.partitioning.starts(window), *days})
+        if table.partitioning.may_lack_a_day and (None in held or not is_first_look):
             starts.append(None)
         return [self._ref(table, start, held.get(start), window) for start in starts]
 
