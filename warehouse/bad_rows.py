@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,9 @@ from warehouse.csv_files import FETCH_AGAIN, is_text, name_of, open_text, text_o
 from warehouse.errors import LoadError
 from warehouse.scans import Group, Scan, escape_glob
 from warehouse.statements import render
+
+MOST = Decimal(10) ** 26  # before the point of DECIMAL(38, 12)
+PER_UNIT = Decimal(10) ** 6  # tokens in "1M tokens"
 
 
 def find_bad_row(con: duckdb.DuckDBPyConnection, scan: Scan) -> LoadError | None:
@@ -29,6 +33,37 @@ def find_bad_row(con: duckdb.DuckDBPyConnection, scan: Scan) -> LoadError | None
             found = _find_bad_value(con, group, path)
             if found is not None:
                 return found
+    return None
+
+
+def find_too_large(con: duckdb.DuckDBPyConnection, scan: Scan, usd_per_unit: Decimal) -> LoadError | None:
+    """The largest value of the column whose sums do not fit, as the error to raise; None when all sums do.
+
+    `usd_per_unit`: the largest rate that amounts are multiplied by. Sums are taken as floating point, roughly.
+    """
+    worst: tuple[float, Group, str, str] | None = None
+    for group in scan.groups:
+        for names, largest in ((group.layout.money, MOST / usd_per_unit), (group.layout.quantities, MOST / PER_UNIT)):
+            for name in names:
+                if not group.columns.has(name):
+                    continue
+                number = f"abs(try_cast(({group.columns.text(name)}) AS DOUBLE))"
+                row = con.execute(render("scan/rough_sum.sql", relation=group.relation, number=number)).fetchone()
+                times = (row[0] or 0.0) / float(largest) if row else 0.0
+                if times >= 1 and (worst is None or times > worst[0]):
+                    worst = (times, group, name, f"{number} >= {row[1]!r}" if row else "FALSE")
+    if worst is None:
+        return None
+    _, group, name, condition = worst
+    what = "with it the sums do not fit into 38 digits, 12 of them after the point"
+    if name in group.layout.quantities:
+        what = "with it the sums, or the tokens or hours they stand for, do not fit into 38 digits"
+    elif usd_per_unit > 1:
+        what += f", in US dollars at {usd_per_unit.normalize():f} each"
+    for path in group.files or (None,):
+        hit = find_row(con, group, path, condition, shown=group.columns.text(name))
+        if hit is not None:
+            return bad_value_error(group, path, hit[0], name, hit[1], what)
     return None
 
 

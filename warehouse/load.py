@@ -25,7 +25,7 @@ from typing import Any
 import duckdb
 
 from warehouse import split_costs
-from warehouse.bad_rows import find_bad_row
+from warehouse.bad_rows import find_bad_row, find_too_large
 from warehouse.classification import provider_slug
 from warehouse.errors import LandingError, LoadError, ReconciliationError
 from warehouse.landing import LandedDelivery
@@ -145,7 +145,7 @@ def load_delivery(
                     scans.get("outcomes"),
                     not_after=not_after or delivery.fetched_at,
                 )
-        with wh.transaction():
+        with _causes_named(con, list(scans.values())), wh.transaction():
             load_number = _next_load_number(con)
             if terms.role == "shadow":
                 bring_back(con, delivery.source_name)
@@ -153,10 +153,7 @@ def load_delivery(
             if "charges" in scans:
                 gone = settle_overlap(con, delivery, scans["charges"], neighbours)
                 found.extend(f"{delivery.scope} takes the place of {scope}, which is gone" for scope in gone)
-                try:
-                    _replace_charges(con, delivery, scans["charges"], gone, load_number, counts, now, terms)
-                except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
-                    raise _named_plainly(error, scans["charges"].where()) from error
+                _replace_charges(con, delivery, scans["charges"], gone, load_number, counts, now, terms)
             elif delivery.replaces == "scope":
                 remove_charges(con, delivery, now)
             if "metered_usage" in scans:
@@ -293,18 +290,34 @@ def _values_named(con: duckdb.DuckDBPyConnection, scan: Scan) -> Iterator[None]:
         named = find_bad_row(con, scan)
         if named is not None:
             raise named from error
-        raise _named_plainly(error, scan.where()) from error
+        raise _named(con, error, [scan]) from error
 
 
-def _named_plainly(error: duckdb.Error, where: str) -> LoadError:
-    is_too_large = isinstance(error, duckdb.OutOfRangeException) or "DECIMAL" in str(error)
-    if is_too_large and isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException):
-        return LoadError(
-            f"its sums do not fit into 38 digits, 12 of them after the point: {str(error).splitlines()[0]}",
-            where=where,
-            cure="correct the amounts (or quantities) that are far too large at the source, and fetch it again",
-        )
-    return LoadError(str(error).splitlines()[0], where=where)
+@contextmanager
+def _causes_named(con: duckdb.DuckDBPyConnection, scans: Sequence[Scan]) -> Iterator[None]:
+    """The same for what fails once the values are read and added up: around the transaction, which is over by then."""
+    try:
+        yield
+    except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+        raise _named(con, error, scans) from error
+
+
+def _named(con: duckdb.DuckDBPyConnection, error: duckdb.Error, scans: Sequence[Scan]) -> LoadError:
+    """The value that is too large, where one is; else what DuckDB says, with the files' names."""
+    if isinstance(error, duckdb.ConversionException | duckdb.OutOfRangeException):
+        rate = _largest_rate(con)
+        found = next((told for scan in scans if (told := find_too_large(con, scan, rate)) is not None), None)
+        if found is not None:
+            return found
+    return LoadError(str(error).splitlines()[0], where=", ".join(scan.where() for scan in scans))
+
+
+def _largest_rate(con: duckdb.DuckDBPyConnection) -> Decimal:
+    """Of the rates that the staged charges are multiplied by; 1 where none is."""
+    if not count(con, "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'day_rates'"):
+        return Decimal(1)
+    row = con.execute("SELECT max(usd_per_unit) FROM day_rates").fetchone()
+    return max(Decimal(1), row[0]) if row and row[0] is not None else Decimal(1)
 
 
 # ------------------------------------------------------------------------------------------ charges

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -184,9 +185,16 @@ def test_an_amount_that_does_not_fit_is_named(home: Home, wh: Warehouse, name: s
 def test_sums_that_do_not_fit_are_an_error_and_not_a_crash(home: Home, wh: Warehouse) -> None:
     before = everything(wh)
     rows = [focus_row(day, "9" + "0" * 25, hour=hour) for day in (1, 2) for hour in (0, 1)]
-    with pytest.raises(LoadError, match="do not fit into 38 digits"):
+    with pytest.raises(
+        LoadError, match=r"^a\.csv, row 1, line 2, column \w+Cost: '90+' with it the sums do not fit into 38"
+    ):
         home.load_focus(wh, rows)
-    quantities = [bedrock_row(1, "1", ConsumedQuantity="9" + "0" * 24, ConsumedUnit="1M tokens")]
-    with pytest.raises(LoadError, match="do not fit into 38 digits"):
+    quantities = [bedrock_row(1, "1"), bedrock_row(1, "1", ConsumedQuantity="9" + "0" * 24, ConsumedUnit="1M tokens")]
+    with pytest.raises(
+        LoadError, match=r"row 2, line 3, column ConsumedQuantity.*tokens or hours.* do not fit into 38"
+    ):
         home.load_focus(wh, quantities)
+    in_rials = [focus_row(1, "1"), focus_row(2, "9" + "0" * 20, BillingCurrency="IRR")]
+    with pytest.raises(LoadError, match=r"row 2, line 3, column \w+Cost.*in US dollars at 900000000000 each"):
+        home.load_focus(wh, in_rials, rates=[("IRR", date(2020, 1, 1), Decimal(900_000_000_000))])
     assert everything(wh) == before
