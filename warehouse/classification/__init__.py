@@ -56,7 +56,7 @@ AWS_INSTANCE = re.compile(
 AZURE_INSTANCE = re.compile(
     r"(?<![a-z0-9])(?:standard_)?(n[cdgpv]\d+[a-z]*(?:[ _][a-z]{1,3}\d+[a-z]*)*[ _]v\d)(?![a-z0-9])", re.IGNORECASE
 )
-DEVICE_CONTEXT = re.compile(r"\bgpus?\b|\btpu|nvidia|trillium|ironwood", re.IGNORECASE)
+DEVICE_CONTEXT = re.compile(r"\bgpus?\b|\btpu|nvidia|trillium|ironwood|\binstance (?:core|ram)\b", re.IGNORECASE)
 # Around a model id in an API's answer: vendor and region before it, date and revision after it.
 MODEL_PREFIX = re.compile(r"^(?:[a-z0-9-]+/)+|^(?:(?:us|eu|apac|jp|au|global)\.)?(?:[a-z0-9]+\.)(?=[a-z])")
 MODEL_SUFFIX = re.compile(r"(?:[-@](?:20\d{6}|20\d\d-\d\d-\d\d))?(?:-v\d+:\d+)?(?::[a-z]+)?$")

@@ -120,15 +120,20 @@ def test_what_is_ai_is_known_by_its_sku(billing: Dataset, tmp_path: Path) -> Non
     }
     for sku, model, token_type, tokens in gemini:
         assert found[sku][:4] == ["llm_api", model, token_type, tokens], sku
-    assert found["Gemini 2.5 Flash Input Text Caching Storage"][:4] == ["llm_api", "gemini-2.5-flash", None, None]
+    assert found["Gemini 2.5 Flash Input Text Caching Storage"][:4] == [
+        "llm_api",
+        "gemini-2.5-flash",
+        "cache_write_1h",
+        None,
+    ]
     assert found["Nvidia H100 80GB GPU running in Iowa"][0::4] == ["gpu", "H100"]
     assert found["Nvidia H100 80GB GPU running in Iowa"][5:] == [8, "gke-gpu-node", "gcp"]
     spot = "Nvidia H100 80GB GPU attached to Spot Preemptible VMs running in Iowa"
     assert found[spot][4:6] == ["H100", 2]
     assert found["A4 Nvidia B200 (1 gpu slice) in Iowa"][4:6] == ["B200", 8]
-    # Processor and memory of the GPU's node keep its name: the GPU alone would understate it.
-    assert found["A3 Instance Core running in Americas"][6] == "gke-gpu-node"
-    assert found["A3 Instance Ram running in Americas"][6] == "gke-gpu-node"
+    # Processor and memory of the GPU's node are its cost too: the GPU alone would understate it.
+    for part in ("A3 Instance Core running in Americas", "A3 Instance Ram running in Americas"):
+        assert (found[part][0], *found[part][4:7]) == ("gpu", "H100", None, "gke-gpu-node")
     assert found["Vertex AI: Online/Batch Prediction management fee"][0] == "ai_platform"
     assert found["-"][0] == "other"
     assert home.ask("SELECT sum(billed_cost) FROM core.charges") == [(net(rows),)]

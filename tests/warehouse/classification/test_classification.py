@@ -195,7 +195,7 @@ GCP = [
     (vertex("Gemini 2.5 Flash Lite Text Input - Predictions"), llm("gemini-2.5-flash-lite", "input", 1)),
     (vertex("Gemini 2.5 Pro Text Input - Batch Predictions"), llm("gemini-2.5-pro", "input", 1, "batch")),
     (vertex("Gemini 2.5 Flash GA Input Text Caching"), llm("gemini-2.5-flash", "cache_read", 1)),
-    (vertex("Gemini 2.5 Flash Input Text Caching Storage", "h"), llm("gemini-2.5-flash", None, None)),
+    (vertex("Gemini 2.5 Flash Input Text Caching Storage", "h"), llm("gemini-2.5-flash", "cache_write_1h", None)),
     (vertex("Claude Sonnet 4.5 Input Tokens"), llm("claude-sonnet-4-5", "input", 1)),
     (
         Sku("gcp", "Gemini API", None, "Generate content input token count gemini 2.5 flash", None, "count"),
@@ -215,8 +215,16 @@ GCP = [
     (compute("Nvidia Tesla A100 GPU running in Iowa"), gpu("A100-40GB", 1)),
     (compute("Commitment v1: Nvidia H100 80GB GPU in Iowa for 1 Year"), gpu("H100", None)),
     (compute("TPU-v5e running in Iowa"), gpu("TPU-v5e", 1)),
-    (compute("A3 Instance Core running in Iowa"), Classification()),  # its GPU's resource keeps it
-    (compute("A3 Instance Ram running in Iowa", "gibibyte hour"), Classification()),
+    # Processors and memory of GPU machines, billed apart: theirs are no hours of a device.
+    (compute("A3 Instance Core running in Iowa"), gpu("H100", None)),
+    (compute("A3 Instance Ram running in Iowa", "gibibyte hour"), gpu("H100", None)),
+    (compute("Spot Preemptible A3 Instance Core running in Iowa"), gpu("H100", None)),
+    (compute("A3 Ultra Instance Core running in Iowa"), gpu("H200", None)),
+    (compute("A4 Instance Ram running in Iowa"), gpu("B200", None)),
+    (compute("A2 Instance Core running in Iowa"), gpu(None, None)),  # of either kind of A100
+    (compute("G2 Instance Ram running in Iowa"), gpu("L4", None)),
+    (compute("C3 Instance Core running in Iowa"), Classification()),
+    (compute("N1 Predefined Instance Ram running in Iowa"), Classification()),
     (compute("E2 Instance Core running in Iowa"), Classification()),
     (Sku("gcp", "Cloud Storage", None, "Standard Storage US Regional", None, "gibibyte month"), Classification()),
 ]

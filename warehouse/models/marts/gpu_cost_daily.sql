@@ -10,7 +10,7 @@
 -- Columns:
 --   charge_date: UTC day.
 --   gpu_hours: device hours.
---   gpu_cost_usd: the GPU charges.
+--   gpu_cost_usd: the GPU charges, and processors and memory that are sold with GPUs only.
 --   rest_of_machine_cost_usd: the other charges of the same machine: CPU, memory, disk, fees.
 --   effective_cost_before_credits_usd: the whole machine.
 --   cost_per_gpu_hour_usd: the whole machine ÷ gpu_hours.
