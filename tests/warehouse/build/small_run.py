@@ -26,6 +26,7 @@ from tests.warehouse.bills import (
 )
 from warehouse.build import BuildResult, build
 from warehouse.features import parse_features
+from warehouse.forgetting import forget, read_standing, rename
 from warehouse.load import load_delivery
 
 FEATURES = parse_features(
@@ -104,3 +105,20 @@ def run_round(root: str, round_number: int) -> BuildResult:
             as_of=date(2026, 2, 3),
             settled_through={"bills": date(2026, 1, 20), "openai": date(2026, 1, 4)},
         )
+
+
+def run_forget(root: str, source_name: str) -> None:
+    """`trendbreak forget`, where anything stands."""
+    home = Home(Path(root), clock=NOW + timedelta(days=30))
+    with home.open() as wh:
+        if read_standing(wh, source_name) is not None:
+            forget(wh, source_name, now=home.clock)
+
+
+def run_rename(root: str, old: str, new: str) -> None:
+    """`trendbreak rename`, where anything stands under the old name."""
+    home = Home(Path(root), clock=NOW + timedelta(days=30))
+    with home.open() as wh:
+        standing = read_standing(wh, old)
+        if standing is not None:
+            rename(wh, old, new, new_type=standing.source_type, landing=Path(root) / "landing")

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Any
 import pytest
 
 from tests.warehouse.bills import Home, one, rows_of
-from tests.warehouse.build.small_run import expected, run_round
+from tests.warehouse.build.small_run import expected, run_forget, run_rename, run_round
+from warehouse.landing import Landing
 from warehouse.store import open_warehouse
 
 KILLS = int(os.environ.get("TRENDBREAK_KILLS", "10"))  # `make test-faults` sets more
@@ -82,6 +84,53 @@ def test_a_killed_run_leaves_nothing_that_the_next_one_does_not_mend(
         if round_number % 5 == 0:
             check(tmp_path, round_number)
     check(tmp_path, KILLS + 1)
+
+
+def kill_midway(child: ForkServerProcess, seconds: float) -> None:
+    child.start()
+    time.sleep(seconds)
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    child.join(60)
+
+
+@pytest.mark.faults
+def test_a_killed_rename_or_forget_is_all_or_nothing_and_ends_when_it_runs_again(
+    processes: ForkServerContext, tmp_path: Path
+) -> None:
+    chance = random.Random(20260204)
+    finish(start(processes, tmp_path, 0))
+    root, whole = str(tmp_path), expected(0)["bills"]
+    charges = "SELECT source_name, sum(effective_cost) FROM core.charges WHERE source_name <> 'openai' GROUP BY 1"
+    current = "SELECT count(*) FROM ops.deliveries WHERE is_current AND source_name = "
+
+    def run_whole(target: Callable[..., None], *names: str) -> float:
+        started = time.monotonic()
+        child = processes.Process(target=target, args=(root, *names))
+        child.start()
+        finish(child)
+        return time.monotonic() - started
+
+    def read(sql: str) -> list[Any]:
+        with open_warehouse(tmp_path, threads=1) as wh:
+            return list(rows_of(wh, sql))
+
+    seconds = run_whole(run_rename, "bills", "books")
+    old, new = "books", "bills"
+    for _ in range(max(3, KILLS // 2)):
+        kill_midway(processes.Process(target=run_rename, args=(root, old, new)), chance.uniform(0.1, 1.0) * seconds)
+        assert read(charges) in ([(old, whole)], [(new, whole)])
+        run_whole(run_rename, old, new)
+        assert read(charges) == [(new, whole)]
+        assert read(f"{current} '{old}'") == [(0,)]
+        assert {landed.source_name for landed in Landing(tmp_path / "landing").deliveries()} == {new, "openai", "calls"}
+        old, new = new, old
+    for source, gone in ((old, charges), ("calls", "SELECT task_id FROM staging.stg_calls")):
+        kill_midway(processes.Process(target=run_forget, args=(root, source)), chance.uniform(0.3, 1.0) * seconds)
+        assert read(charges) in ([(old, whole)], [])
+        run_whole(run_forget, source)
+        assert read(gone) == []
+        assert read(f"{current} '{source}'") == [(0,)]
 
 
 def test_of_two_runs_at_once_the_second_says_who_is_first(processes: ForkServerContext, tmp_path: Path) -> None:
