@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
 LIVE: frozenset[IncidentStatus] = frozenset({"open", "acknowledged", "escalated", "snoozed"})
 _FALSE_ALARM_DAYS = 90
+DIGEST_ONLY = "digest_only"  # in details: too small for a thread of its own
 BY_RULES = ": no change of its cost"  # how the reason of such a skip ends
 _ACCEPTED_DAYS = 180
 _ESTIMATE_PATIENCE = timedelta(days=2)

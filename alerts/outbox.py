@@ -14,15 +14,16 @@ One process delivers at a time: the caller holds the home's delivery lock (flows
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from alerts.figures import format_day
-from alerts.incidents import LIVE, incident_from_row, incident_to_row
+from alerts.incidents import DIGEST_ONLY, LIVE, incident_from_row, incident_to_row
 from alerts.message import RenderContext, make_card_key, message_from_json, message_to_json, render, render_card
-from alerts.model import Action, Break, Message, Severity
+from alerts.model import CONDITION_KINDS, Action, Break, Message, Severity
 from alerts.sinks import DeliveryDelayed, DeliveryRefused, Letter, Receipt, Sink
 
 WEBHOOK = "webhook"  # the channel of copies for the signed webhook
@@ -97,12 +98,22 @@ class Delivered:
     receipt: Receipt | None = None
 
 
-def record_action(store: IncidentStore, action: Action, *, context: RenderContext, now: datetime) -> Message | None:
+def record_action(
+    store: IncidentStore,
+    action: Action,
+    *,
+    context: RenderContext,
+    now: datetime,
+    digest_below_usd_per_day: Decimal | None = None,
+) -> Message | None:
     """Enqueue what the action has to say and save its incident; the message, None for a skip.
 
-    Doing it twice with the same action changes nothing.
+    A break of fewer dollars a day than `digest_below_usd_per_day` opens no thread: the weekly digest names it, until
+    it grows to so many. Doing it twice with the same action changes nothing.
     """
     incident = action.incident
+    if _is_quiet(store, action, digest_below_usd_per_day):
+        return _record_quietly(store, action, digest_below_usd_per_day, context=context, now=now)
     if action.kind == "skip":
         if incident.episode > 0:  # a break too old to tell of is no incident
             store.save_incident(incident_to_row(incident))
@@ -115,8 +126,45 @@ def record_action(store: IncidentStore, action: Action, *, context: RenderContex
     return message
 
 
+def _is_quiet(store: IncidentStore, action: Action, least_usd_per_day: Decimal | None) -> bool:
+    """Whether it is or was one for the digest only."""
+    incident = action.incident
+    if incident.details.get(DIGEST_ONLY):
+        return True
+    if least_usd_per_day is None or action.kind != "open" or incident.kind in CONDITION_KINDS:
+        return False
+    # A run that died after enqueuing, with another setting: what is in the outbox is told.
+    return abs(incident.excess_usd_per_day) < least_usd_per_day and store.message(make_card_key(incident.id)) is None
+
+
+def _record_quietly(
+    store: IncidentStore, action: Action, least_usd_per_day: Decimal | None, *, context: RenderContext, now: datetime
+) -> Message | None:
+    incident = action.incident
+    is_small = least_usd_per_day is not None and abs(incident.excess_usd_per_day) < least_usd_per_day
+    is_live = incident.status in ("open", "escalated") and action.found is not None and action.found.is_active
+    if is_small or not is_live:
+        details = {**incident.details, DIGEST_ONLY: True}
+        store.save_incident(incident_to_row(replace(incident, details=details)))
+        if action.kind != "skip":
+            store.add_event(incident.id, action.kind, now, "trendbreak", f"{action.reason} (for the weekly digest)")
+        return None
+    told = {key: value for key, value in incident.details.items() if key != DIGEST_ONLY}
+    incident = replace(incident, details=told)
+    message = render_card(incident, action.found, context=context)
+    enqueue_message(store, message, now=now)
+    store.save_incident(incident_to_row(incident))
+    store.add_event(incident.id, "open", now, "trendbreak", f"{action.reason} (too large for the digest alone)")
+    return message
+
+
 def enqueue_message(store: OutboxStore, message: Message, *, card: Message | None = None, now: datetime) -> None:
-    """Put a message into the outbox: into its incident's thread unless it opens it."""
+    """Put a message into the outbox: into its incident's thread unless it opens it.
+
+    A reply to what was never told on its own (an incident for the digest only) goes nowhere.
+    """
+    if message.action != "open" and store.message(make_card_key(message.incident_id)) is None:
+        return
     store.enqueue(
         key=message.idempotency_key,
         incident_id=message.incident_id,
@@ -188,12 +236,18 @@ def deliver_copies(store: OutboxStore, webhook: Sink | None, *, now: datetime) -
 
 
 def deliver_pending(
-    store: OutboxStore, sink: Sink, *, now: datetime, fallback: Sink | None = None, channel: str | None = None
+    store: OutboxStore,
+    sink: Sink,
+    *,
+    now: datetime,
+    fallback: Sink | None = None,
+    channel: str | None = None,
+    held: Collection[str] = (),
 ) -> list[Delivered]:
     """One pass: every row that is not sent is tried once, in order, at most until its incident's first failure.
 
     `now`: the time at which the pass begins. `channel`: only its rows; else all but the webhook's.
-    `fallback`: told at least once of what `sink` refuses.
+    `fallback`: told at least once of what `sink` refuses. `held`: incidents whose rows wait (alerts.routing).
     Never raises for a message: what waits or failed is in the answer.
     """
     started = time.monotonic()
@@ -209,6 +263,8 @@ def deliver_pending(
         if (row["channel"] == WEBHOOK) != (channel == WEBHOOK):
             continue
         incident_id = row["incident_id"]
+        if incident_id in held:
+            continue
         try:
             if incident_id in held_up:
                 raise _after(held_up[incident_id], row)

@@ -61,7 +61,13 @@ def find_incidents(run: Run) -> None:
         if action.reason.endswith((BY_RULES, BY_TELEMETRY))
     )
     for action in run.actions:
-        message = record_action(run.state, action, context=context, now=run.now)
+        message = record_action(
+            run.state,
+            action,
+            context=context,
+            now=run.now,
+            digest_below_usd_per_day=run.settings.alerts.digest_below_usd_per_day,
+        )
         if message is not None:
             run.messages.append(message)
     ledger = [incident_from_row(row) for row in run.state.list_incidents()]

@@ -421,6 +421,15 @@ def digest(
         raise typer.Exit(1)
 
 
+@app.command()
+def deliver(config: ConfigOption = None) -> None:
+    """Send what waits in the outbox, such as for the end of the quiet hours."""
+    from flows.incidents import show_delivery
+
+    if not show_delivery(_settings(config)[1], out):
+        raise typer.Exit(1)
+
+
 IncidentArgument = Annotated[str, typer.Argument(help="The incident's id.")]
 
 

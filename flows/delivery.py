@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta
@@ -21,6 +22,7 @@ from flows.settings import Settings, app_token, incoming_webhook, signed_webhook
 if TYPE_CHECKING:
     from alerts.model import Break
     from alerts.outbox import Delivered
+    from alerts.routing import Held, PostingRules
     from alerts.sinks import Sink
     from warehouse.features import Features
     from warehouse.state import StateStore
@@ -52,15 +54,35 @@ def empty_outbox(
     `found`: this run's breaks by incident id. What could not go is in the answer, nothing is raised for it.
     """
     from alerts.outbox import copy_for_webhook, deliver_copies, deliver_pending, move_threads
+    from alerts.routing import hold_threads
 
     sink, fallback = make_sinks(settings, home, environment, notices)
     with delivery_lock(home):
         move_threads(state, sink, context=context, now=now, found=found)
+        held = hold_threads(state, posting_rules(settings), now=now)
+        notices.extend(describe_held(held.values()))
         webhook = make_webhook(settings, environment)
         if webhook is not None:
             copy_for_webhook(state, since=_webhook_since(state, now), now=now)
-        delivered = deliver_pending(state, sink, now=now, fallback=fallback)
+        delivered = deliver_pending(state, sink, now=now, fallback=fallback, held=held)
         return delivered + deliver_copies(state, webhook, now=now)
+
+
+def posting_rules(settings: Settings) -> PostingRules:
+    """What of `alerts:` says when a new thread may begin."""
+    from alerts.routing import PostingRules, QuietHours
+
+    alerts, quiet = settings.alerts, settings.alerts.quiet_hours
+    hours = None
+    if quiet is not None:
+        hours = QuietHours(quiet.start, quiet.until, quiet.timezone, high_passes=quiet.high_passes)
+    return PostingRules(quiet_hours=hours, daily_messages=alerts.daily_messages)
+
+
+def describe_held(held: Iterable[Held]) -> list[str]:
+    """One line per reason."""
+    counts = Counter(one.reason for one in held)
+    return [f"{count} new incident{'s' if count > 1 else ''} not told yet: {why}" for why, count in counts.items()]
 
 
 def _webhook_since(state: StateStore, now: datetime) -> datetime:

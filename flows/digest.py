@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -84,12 +84,24 @@ def gather_facts(
         week_end=sunday,
         channel=settings.slack.channel,
         features=tuple(_features(rows, state.list_month_ends(), sunday)),
-        going_on=tuple(render_card(one, context=context).title for one in incidents if one.status in LIVE),
+        going_on=tuple(
+            render_card(one, context=context).title
+            for one in incidents
+            if one.status in LIVE or _was_small_news(one, monday, sunday)
+        ),
         savings=savings,
         opened=told,
         confirmed=confirmed,
         false_alarms=false_alarms,
     )
+
+
+def _was_small_news(incident: Incident, monday: date, sunday: date) -> bool:
+    """Whether it began and ended in the week, and was too small to be told on its own."""
+    from alerts.incidents import DIGEST_ONLY
+
+    opened = incident.opened_at.astimezone(UTC).date()
+    return bool(incident.details.get(DIGEST_ONLY)) and incident.status != "withdrawn" and monday <= opened <= sunday
 
 
 def _features(
@@ -119,10 +131,15 @@ def _features(
 
 def _count_answers(incidents: Iterable[Incident], now: datetime) -> tuple[int, int, int]:
     """(told, confirmed, false alarms) of the breaks of the last 90 days."""
+    from alerts.incidents import DIGEST_ONLY
     from alerts.model import CONDITION_KINDS
 
     told = [
-        one for one in incidents if one.kind not in CONDITION_KINDS and (now - one.opened_at).days <= PRECISION_DAYS
+        one
+        for one in incidents
+        if one.kind not in CONDITION_KINDS
+        and not one.details.get(DIGEST_ONLY)
+        and (now - one.opened_at).days <= PRECISION_DAYS
     ]
     answers = [str(one.details.get("feedback", "")) for one in told]
     false_alarms = answers.count("false_alarm")

@@ -89,6 +89,12 @@ def find_hourly_incidents(run: Run) -> None:
     )
     context = make_context(run.features, (), as_of=run.as_of, settled_through=None)
     for action in run.actions:
-        message = record_action(run.state, action, context=context, now=run.now)
+        message = record_action(
+            run.state,
+            action,
+            context=context,
+            now=run.now,
+            digest_below_usd_per_day=run.settings.alerts.digest_below_usd_per_day,
+        )
         if message is not None:
             run.messages.append(message)

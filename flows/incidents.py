@@ -86,6 +86,25 @@ def answer(settings: Settings, incident_id: str, word: str, console: Console, *,
     deliver(settings, state, console)
 
 
+def send_waiting(settings: Settings) -> tuple[list[Delivered], list[str]]:
+    """One pass over the outbox now: what became of each message, and notices."""
+    notices: list[str] = []
+    return _empty_outbox(settings, open_state(settings), notices), notices
+
+
+def show_delivery(settings: Settings, console: Console) -> bool:
+    """Send what waits and say what became of it; False when something could not go."""
+    delivered, notices = send_waiting(settings)
+    for one in delivered:
+        is_out = one.status in ("sent", "found")
+        console.print(Text(f"{one.title} — {one.status} {one.detail}".strip(), style="" if is_out else "red"))
+    for notice in notices:
+        console.print(Text(notice, style="yellow"))
+    if not delivered and not notices:
+        console.print(Text("nothing waits"))
+    return all(one.status in ("sent", "found") for one in delivered)
+
+
 def deliver(settings: Settings, state: StateStore, console: Console) -> None:
     """One pass over the outbox; what could not go is said."""
     notices: list[str] = []

@@ -1,4 +1,4 @@
-"""The hourly lane, the weekly digest and the backtest as Prefect flows; `flows.hourly` and so on do the work."""
+"""The lanes besides the daily one as Prefect flows; `flows.hourly` and so on do the work."""
 
 # No `from __future__ import annotations` here: Prefect resolves the flow's parameter types at run time.
 
@@ -13,6 +13,7 @@ from flows.digest import send_digest
 from flows.direct import execute
 from flows.errors import FlowError
 from flows.hourly import run_hours
+from flows.incidents import send_waiting
 from flows.liveness import living_run
 from flows.logs import configure as configure_logs
 from flows.run import Home, open_run
@@ -46,6 +47,18 @@ def digest(config: str | None = None) -> str:
     said = f"the week to {facts.week_end}"
     create_markdown_artifact(key="digest-summary", markdown=said)
     return said
+
+
+@flow(name="deliver", flow_run_name="deliver", persist_result=False)
+def deliver(config: str | None = None) -> list[str]:
+    """What waits in the outbox, such as for the end of the quiet hours. Fails with FlowError when some could not go."""
+    configure_logs()
+    settings = load_settings(config_path(Path(config) if config else None))
+    delivered, _ = send_waiting(settings)
+    waiting = [f"{one.title}: {one.detail}" for one in delivered if one.status in ("waiting", "failed")]
+    if waiting:
+        raise FlowError("not delivered, the next run tries again: " + "; ".join(waiting))
+    return [one.title for one in delivered]
 
 
 @flow(name="backtest", flow_run_name="backtest", persist_result=False)

@@ -104,8 +104,8 @@ def serve(config: Path, settings: Settings, *, say: Callable[[str], None]) -> No
         for dead in sweep_dead_runs(Home(settings.home)):
             say(dead.notice)
         for one, made in zip(DEPLOYMENTS, deployments, strict=True):
-            cron = one.cron(settings.schedule)
-            say(f"{one.name}: {f'{cron} ({settings.schedule.timezone})' if cron else 'by hand'}")
+            cron, timezone = one.timing(settings)
+            say(f"{one.name}: {f'{cron} ({timezone})' if cron else 'by hand'}")
             if one.name == "daily" and cron:
                 _catch_up(made, cron, settings, say)
         say("stop with Ctrl-C")
@@ -118,11 +118,11 @@ def _deployment(one: Deployment, config: Path, settings: Settings) -> Any:
     from prefect.types.entrypoint import EntrypointType
     from prefect.utilities.importtools import import_object
 
-    cron = one.cron(settings.schedule)
+    cron, timezone = one.timing(settings)
     return import_object(one.entrypoint).to_deployment(
         name=one.name,
         parameters={"config": str(config.resolve())},
-        schedule=Cron(cron, timezone=settings.schedule.timezone) if cron else None,
+        schedule=Cron(cron, timezone=timezone) if cron else None,
         tags=["trendbreak"],
         entrypoint_type=EntrypointType.MODULE_PATH,  # a path would put flows/ first on sys.path
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,6 +40,7 @@ from flows.user_ids import with_hash_key
 DEFAULT_CONFIG = "trendbreak.yml"
 _WEB_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 _SOURCE_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _CURRENCY = re.compile(r"^[A-Z]{3}$")
 # Resolved when they are needed, not when the file is read.
 _LAZY = {"sources", "state", "webhook"}
@@ -131,6 +132,31 @@ class WebhookSettings(_Strict):
     secret: SecretStr = Field(description="signs each call: header X-Trendbreak-Signature")
 
 
+def _clock_time(value: object) -> object:
+    # Unquoted, YAML reads 22:00 as the number 1320.
+    if not isinstance(value, str) or not _CLOCK.fullmatch(value):
+        raise ValueError('must be a time in quotes, such as "22:00"')
+    return time.fromisoformat(value)
+
+
+ClockTime = Annotated[time, BeforeValidator(_clock_time)]
+
+
+class QuietHoursSettings(_Strict):
+    """When no new thread begins; what waits goes out afterwards, in order."""
+
+    start: ClockTime = Field(alias="from")
+    until: ClockTime
+    timezone: TimeZone = "UTC"
+    high_passes: bool = Field(default=True, description="incidents of high severity do not wait")
+
+    @model_validator(mode="after")
+    def _is_a_part_of_the_day(self) -> QuietHoursSettings:
+        if self.start == self.until:
+            raise ValueError("from and until are the same time — leave quiet_hours out to have none")
+        return self
+
+
 class AlertSettings(_Strict):
     """What is worth a message. The gates come after statistical significance."""
 
@@ -143,6 +169,13 @@ class AlertSettings(_Strict):
     )
     budget_breach_percent: Money = Field(
         default=Decimal("80"), description="a budget as likely as this to be broken is an incident"
+    )
+    quiet_hours: QuietHoursSettings | None = None
+    daily_messages: int | None = Field(
+        default=None, ge=1, le=1000, description="new threads per channel and day; the rest in one message"
+    )
+    digest_below_usd_per_day: Money | None = Field(
+        default=None, description="smaller incidents are only listed in the weekly digest"
     )
 
 

@@ -90,7 +90,7 @@ def _valid_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list
         if found is None:
             break
         current = found
-    return sorted(current.model_fields)
+    return sorted(field.alias or name for name, field in current.model_fields.items())
 
 
 def _model_of(annotation: Any) -> type[BaseModel] | None:

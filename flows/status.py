@@ -22,7 +22,11 @@ RUNS_SHOWN = 3
 
 
 def show_status(settings: Settings, console: Console, *, now: datetime) -> bool:
-    """Print it; True when every configured source is in and not late, the last run went well, and no message waits."""
+    """Print it; True when every configured source is in and not late, the last run went well, and no message waits but
+    for the end of the quiet hours or for the daily limit."""
+    from alerts.incidents import incident_from_row
+    from alerts.routing import find_held
+    from flows.delivery import describe_held, posting_rules
     from flows.report.fill import build_report, is_late
     from warehouse.reads import open_snapshot, read_freshness, read_published_at, read_reported, read_telemetry_issues
     from warehouse.state import StateStore
@@ -35,7 +39,9 @@ def show_status(settings: Settings, console: Console, *, now: datetime) -> bool:
         reported = read_reported(snapshot)
         issues = read_telemetry_issues(snapshot)
     state = StateStore(settings.state_url)
-    waiting = state.pending()
+    incidents = {row["id"]: incident_from_row(row) for row in state.list_incidents()}
+    held = find_held(state.outbox(), incidents, posting_rules(settings), now=now)
+    waiting = [letter for letter in state.pending() if letter["incident_id"] not in held]
     runs = state.list_runs()[-RUNS_SHOWN:]
     missing = [source.name for source in settings.sources if source.name not in freshness]
     late = [freshness[source.name] for source in settings.sources if is_late(freshness.get(source.name, _NOT_IN))]
@@ -68,6 +74,8 @@ def show_status(settings: Settings, console: Console, *, now: datetime) -> bool:
     _section(console, "Last runs")
     for run in reversed(runs):
         _say(console, f"  {_run_line(run)}", style="" if run["status"] == "completed" else "yellow")
+    for line in describe_held(held.values()):
+        _say(console, line)
     for letter in waiting:
         reason = letter["error"] or "nobody has said yet whether it arrived; `trendbreak run` asks, and sends it if not"
         title = letter["payload"]["message"]["title"]

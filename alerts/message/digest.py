@@ -18,6 +18,7 @@ from alerts.message.sentences import name_node
 from alerts.model import UNALLOCATED, Fact, Message, Section
 
 _MOST_FEATURES = 8
+_MOST_GOING_ON = 15
 _MOST_MOVERS = 5
 _LEAST_MOVE_USD = Decimal("10")
 _LEAST_MOVE_PERCENT = Decimal("10")
@@ -87,11 +88,17 @@ def render_digest(facts: DigestFacts) -> Message:
                 Section("Movers", tuple(_describe_movers(features))),
                 Section("Month end against budget", tuple(_describe_budgets(features))),
                 Section("Savings found, a month", tuple(_describe_savings(facts))),
-                Section("Going on", tuple(fit(title, 140) for title in facts.going_on[:10])),
+                Section("Going on", tuple(_list_going_on(facts.going_on))),
             )
             if section.lines
         ),
     )
+
+
+def _list_going_on(titles: tuple[str, ...]) -> list[str]:
+    lines = [fit(title, 140) for title in titles[:_MOST_GOING_ON]]
+    rest = len(titles) - len(lines)
+    return [*lines, f"and {rest} more: trendbreak incidents list --all"] if rest else lines
 
 
 def _describe_savings(facts: DigestFacts) -> list[str]:
