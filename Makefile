@@ -42,7 +42,7 @@ test: setup ## lint, types, import contract, all tests (under ten minutes on two
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests
 
 test-faults: setup ## the long form of the tests that kill real processes
-	$(BIN)/python -m pytest -m faults tests
+	TRENDBREAK_KILLS=200 $(BIN)/python -m pytest -m faults tests
 
 test-browser: setup ## the report in headless Chromium (which must be on PATH): widths, schemes, keyboard, axe
 	$(BIN)/python -m pytest -m browser tests/flows/report
@@ -95,6 +95,7 @@ bench: setup ## in one run: forecasts and detection beside ETS and the usual rul
 	$(BIN)/python -m benchmarks.detection.posted --companies 20 --clean 5 --teams 4
 	$(BIN)/python -m benchmarks.cold_path
 	$(BIN)/python -m benchmarks.telemetry.run
+	$(BIN)/python -m benchmarks.allocate.run
 	$(BIN)/python -m benchmarks.load.run
 	$(BIN)/python -m benchmarks.load.run --rows 1000000 --pods
 

@@ -3,7 +3,6 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from datetime import timedelta
 from decimal import Decimal
@@ -134,46 +133,6 @@ def test_a_folder_that_cannot_be_made_is_told(home: Path, tmp_path: Path) -> Non
     (tmp_path / "file").write_text("not a folder")
     with open_warehouse(home, threads=1) as wh, pytest.raises(PublishError, match="file"):
         publish(wh, state_of(home), published=tmp_path / "file" / "trendbreak.duckdb", now=NOW)
-
-
-def test_readers_meet_no_error_and_no_torn_snapshot_while_runs_publish(tmp_path: Path) -> None:
-    """Each snapshot's cost is 1000 × its run, in core and in the mart: a torn one would mix two runs."""
-    make_home(tmp_path)
-    published = published_path(tmp_path)
-    over = threading.Event()
-    wrong: list[object] = []
-    loops = [0] * 3
-
-    def reader(place: int) -> None:
-        sql = """
-            SELECT (SELECT sum(effective_cost_usd) FROM core.allocations) AS core,
-                   (SELECT sum(effective_cost_usd) FROM marts.feature_cost_daily) AS mart
-        """
-        while not over.is_set():
-            try:
-                row = read(published, sql)[0]
-            except Exception as error:
-                wrong.append(error)
-                return
-            if row["core"] != row["mart"]:
-                wrong.append(row)
-            loops[place] += 1
-
-    readers = [threading.Thread(target=reader, args=(place,)) for place in range(3)]
-    for thread in readers:
-        thread.start()
-    try:
-        with open_warehouse(tmp_path, threads=1) as wh:
-            for run in range(3):
-                add_charges(wh, [charge(1000 * (run + 1), resource_id=str(run))])
-                build_marts(wh, features(), run_id=f"run-{run}")
-                publish(wh, state_of(tmp_path), published=published, now=NOW)
-    finally:
-        over.set()
-        for thread in readers:
-            thread.join()
-    assert wrong == []
-    assert min(loops) > 5
 
 
 PUBLISHER = """
