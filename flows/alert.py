@@ -23,6 +23,7 @@ from alerts.rule_moves import RuleMoves, join_moves
 from flows.delivery import empty_outbox, make_context
 from flows.drivers import add_parts
 from flows.errors import DeliveriesWaiting
+from flows.findings import add_findings, recall_findings
 from flows.planned_events import list_expected_changes
 from flows.run import Run
 from flows.watches import BY_TELEMETRY, decide_watches, find_conditions, list_mutes
@@ -37,7 +38,11 @@ def find_incidents(run: Run) -> None:
     """
     newest = None if run.panel is None else run.panel.start + timedelta(days=run.panel.cost_usd.shape[1] - 1)
     # Unsettled days are unknown in the panel: no break of this lane is provisional.
-    context = make_context(run.features, run.month_ends, as_of=run.as_of, settled_through=newest)
+    context = recall_findings(
+        run.state,
+        make_context(run.features, run.month_ends, as_of=run.as_of, settled_through=newest),
+        task_url=run.settings.alerts.task_url,
+    )
     run.messages.extend(apply_answers(run.state, context=context, now=run.now))
     ledger = [incident_from_row(row) for row in run.state.list_incidents()]
     conditions, judged = find_conditions(run)
@@ -60,6 +65,7 @@ def find_incidents(run: Run) -> None:
         for action in run.actions
         if action.reason.endswith((BY_RULES, BY_TELEMETRY))
     )
+    context = add_findings(run.warehouse.con, context, run.actions, task_url=run.settings.alerts.task_url)
     for action in run.actions:
         message = record_action(
             run.state,
@@ -102,12 +108,13 @@ def deliver_messages(run: Run) -> None:
 
     Raises DeliveriesWaiting when a message could not go now; it stays in the outbox for the next try.
     """
+    context = make_context(run.features, run.month_ends, as_of=run.as_of, settled_through=run.data_through)
     delivered = empty_outbox(
         run.settings,
         run.home,
         run.state,
         run.environment,
-        context=make_context(run.features, run.month_ends, as_of=run.as_of, settled_through=run.data_through),
+        context=recall_findings(run.state, context, task_url=run.settings.alerts.task_url),
         now=run.present(),
         notices=run.notices,
         found={action.incident.id: action.found for action in run.actions if action.found is not None},

@@ -18,6 +18,7 @@ from connectors.registry import connector_class
 from flows import alert, ingest
 from flows.delivery import make_context
 from flows.errors import SettingsError
+from flows.findings import add_findings
 from flows.planned_events import list_expected_changes
 from flows.run import Run
 from flows.settings import SourceSettings
@@ -88,6 +89,7 @@ def find_hourly_incidents(run: Run) -> None:
         data_through=(spend.end - timedelta(hours=1)).date(),
     )
     context = make_context(run.features, (), as_of=run.as_of, settled_through=None)
+    context = add_findings(run.warehouse.con, context, run.actions, task_url=run.settings.alerts.task_url)
     for action in run.actions:
         message = record_action(
             run.state,

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from flows.delivery import empty_outbox, make_context, make_sinks
 from flows.errors import FlowError
+from flows.findings import recall_findings
 from flows.run import Home
 from flows.settings import Settings, app_token, slack_token
 
@@ -133,12 +134,13 @@ def present_context(settings: Settings, state: StateStore) -> RenderContext:
 
     month_ends = state.list_month_ends()
     newest = max((row["as_of"] for row in month_ends), default=None)
-    return make_context(
+    context = make_context(
         load_features(settings.features),
         [row for row in month_ends if row["as_of"] == newest],
         as_of=datetime.now(UTC).date(),
         settled_through=None,
     )
+    return recall_findings(state, context, task_url=settings.alerts.task_url)
 
 
 def post_sample(settings: Settings, console: Console) -> None:

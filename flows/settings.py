@@ -40,6 +40,7 @@ from flows.user_ids import with_hash_key
 DEFAULT_CONFIG = "trendbreak.yml"
 _WEB_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 _SOURCE_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
+_TASK_URL = re.compile(r"https://[^\s/<>|\"{}]+/([^\s<>|\"{}]|\{task_id\})*")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _CURRENCY = re.compile(r"^[A-Z]{3}$")
 # Resolved when they are needed, not when the file is read.
@@ -177,6 +178,16 @@ class AlertSettings(_Strict):
     digest_below_usd_per_day: Money | None = Field(
         default=None, description="smaller incidents are only listed in the weekly digest"
     )
+    task_url: str | None = Field(default=None, description="where a task can be seen: https://…/{task_id}")
+
+    @field_validator("task_url")
+    @classmethod
+    def _names_a_task(cls, address: str | None) -> str | None:
+        if address is not None and not (_TASK_URL.fullmatch(address) and address.count("{task_id}") == 1):
+            raise ValueError(
+                'must be an https address with {task_id} in it, such as "https://traces.example.com/{task_id}"'
+            )
+        return address
 
 
 class ScheduleSettings(_Strict):

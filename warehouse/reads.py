@@ -135,6 +135,22 @@ def read_coverage_days(con: duckdb.DuckDBPyConnection, *, days: int) -> list[dic
     return _rows(con, "coverage_days", days=days)
 
 
+def read_new_values(
+    con: duckdb.DuckDBPyConnection, *, feature: str, since: date, until: date, through: date
+) -> list[dict[str, Any]]:
+    """kind (release, prompt_version, model), value, first_seen and share (0 to 1 of the feature's calls from then to
+    `through`) of what telemetry first names from `since` to `until`. Of the writer's warehouse."""
+    return _rows(con, "new_values", feature=feature, since=since, until=until, through=through)
+
+
+def read_worst_tasks(
+    con: duckdb.DuckDBPyConnection, *, feature: str, since: date, through: date, most: int
+) -> list[dict[str, Any]]:
+    """task_id, calls, retries, failed_calls, is_loop, is_failure, cost_usd: first those that went wrong, the most
+    expensive first. Of the writer's warehouse after a build (temporary view priced_calls)."""
+    return _rows(con, "worst_tasks", feature=feature, since=since, through=through, most=most)
+
+
 def _rows(con: duckdb.DuckDBPyConnection, name: str, **parameters: Any) -> list[dict[str, Any]]:
     result = con.execute(render(f"reads/{name}.sql"), parameters)
     names = [column[0] for column in result.description]

@@ -193,7 +193,8 @@ def list_changes(found: Break, context: RenderContext) -> list[str]:
         else:
             seen = f", first seen {format_short_day(driver.first_seen)}" if driver.first_seen else ""
             lines.append(f"New {_member(driver)}{seen}: {dollars}")
-    return [*lines[:5], *context.changes.get(found.node, ())]
+    told = lines[:5]
+    return [*told, *(line for line in context.changes.get(found.node, ()) if line not in told)]
 
 
 def list_footnotes(found: Break, context: RenderContext) -> list[str]:

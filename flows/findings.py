@@ -1,0 +1,109 @@
+"""What telemetry knows of a break beside its dollars: what was new on its first day, and which tasks to look at."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from alerts.figures import fit, format_percent, format_short_day, format_usd
+from alerts.incidents import DIGEST_ONLY
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from alerts.message import RenderContext
+    from alerts.model import Action, Break
+    from warehouse.state import StateStore
+
+MOST_TASKS = 3
+MOST_NEW = 2  # of a kind: a team that releases by the hour is not told of each
+_SLACK = timedelta(days=1)  # an onset is an estimate
+_NAME_LIMIT = 60
+_KINDS = {"release": "release", "prompt_version": "prompt version", "model": "model"}
+
+
+def add_findings(
+    con: duckdb.DuckDBPyConnection, context: RenderContext, actions: Iterable[Action], *, task_url: str | None
+) -> RenderContext:
+    """The context with what is new and the worst tasks of each break that is to be told. `con`: the writer's
+    warehouse, after a build; task ids leave it only as part of `task_url`."""
+    changes, tasks = dict(context.changes), dict(context.worst_tasks)
+    for action in actions:
+        found = action.found
+        if found is None or (action.kind == "skip" and not action.incident.details.get(DIGEST_ONLY)):
+            continue
+        changes[found.node] = tuple(list_new_values(con, found))
+        tasks[found.node] = tuple(link_worst_tasks(con, found, task_url)) if task_url else ()
+    return replace(context, changes=changes, worst_tasks=tasks)
+
+
+def recall_findings(state: StateStore, context: RenderContext, *, task_url: str | None) -> RenderContext:
+    """The same from the newest cards: without the writer's warehouse, for cards that are drawn again."""
+    changes: dict[str, tuple[str, ...]] = {}
+    tasks: dict[str, tuple[tuple[str, str], ...]] = {}
+    for row in state.outbox():
+        for card in (row["payload"]["message"], row["payload"].get("card") or {}):
+            if card.get("action") == "open" and card.get("node") and not card.get("sections"):
+                changes[card["node"]] = tuple(card.get("changes", ()))
+                tasks[card["node"]] = tuple((text, address) for text, address in card.get("links", ()))
+    return replace(context, changes=changes, worst_tasks=tasks if task_url else {})
+
+
+def list_new_values(con: duckdb.DuckDBPyConnection, found: Break) -> list[str]:
+    """`New release 2.4.1, first seen 14 Nov: 90% of the calls since`, of the onset and a day around it; a model
+    that the bill names as new is not said twice."""
+    from warehouse.reads import read_new_values
+
+    told = {driver.member for driver in found.drivers if driver.is_new and driver.dimension == "model"}
+    lines: list[str] = []
+    counts: Counter[str] = Counter()
+    for row in read_new_values(
+        con,
+        feature=found.node,
+        since=found.onset - _SLACK,
+        until=found.onset + _SLACK,
+        through=max(found.last_day, found.onset + _SLACK),
+    ):
+        counts[row["kind"]] += 1
+        if counts[row["kind"]] > MOST_NEW or row["value"] in told:
+            continue
+        share = format_percent(_percent(row["share"]))
+        name = f"New {_KINDS[row['kind']]} {fit(row['value'], _NAME_LIMIT)}"
+        lines.append(f"{name}, first seen {format_short_day(row['first_seen'])}: {share} of the calls since")
+    return lines
+
+
+def link_worst_tasks(con: duckdb.DuckDBPyConnection, found: Break, task_url: str) -> list[tuple[str, str]]:
+    """(what, address) of the worst tasks since the onset."""
+    from warehouse.reads import read_worst_tasks
+
+    rows = read_worst_tasks(con, feature=found.node, since=found.onset, through=found.last_day, most=MOST_TASKS)
+    return [(_describe(row), task_url.replace("{task_id}", quote(str(row["task_id"]), safe=""))) for row in rows]
+
+
+def _describe(row: Mapping[str, Any]) -> str:
+    usd: Decimal | None = row["cost_usd"]
+    parts = [] if usd is None else [f"about {format_usd(usd)}"]
+    parts.append(_count(row["calls"], "call"))
+    if row["retries"]:
+        parts.append(f"{row['retries']:,} retried")
+    if row["failed_calls"]:
+        parts.append(f"{row['failed_calls']:,} failed")
+    if row["is_loop"]:
+        parts.append("looks like a loop")
+    if row["is_failure"]:
+        parts.append("no success")
+    return f"Task {fit(str(row['task_id']), _NAME_LIMIT)}: {', '.join(parts)}"
+
+
+def _count(count: int, word: str) -> str:
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def _percent(share: float) -> Decimal:
+    return Decimal(max(1, round(share * 100)))
