@@ -15,7 +15,16 @@ from flows.settings import Settings, connect_source, slack_token
 
 def check_all(config: Path, settings: Settings) -> Iterator[tuple[str, CheckResult]]:
     """(subject, result) for the configuration, the features file, every source, and Slack."""
-    yield "config", CheckResult("readable", True, f"{config}, {plural(len(settings.sources), 'source')}")
+    count = plural(len(settings.sources), "source")
+    yield (
+        "config",
+        CheckResult(
+            "readable",
+            bool(settings.sources),
+            f"{config}, {count}",
+            "name a source under `sources`: there is nothing to read",
+        ),
+    )
     yield "features", _features(settings)
     if settings.prices is not None:
         yield "prices", _prices(settings)

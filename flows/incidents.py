@@ -41,13 +41,16 @@ def open_state(settings: Settings) -> StateStore:
 
 def list_incidents(settings: Settings, console: Console, *, include_closed: bool) -> None:
     """One line per incident, the newest last."""
+    from alerts.model import CONDITION_KINDS
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("id", "status", "severity", "node", "since", "excess/day"):
-        table.add_column(column)
+    for column in ("id", "status", "severity", "kind", "node", "since", "excess/day"):
+        table.add_column(column, no_wrap=column == "id", overflow="fold")
     for row in open_state(settings).list_incidents():
         if include_closed or row["status"] not in CLOSED:
-            excess = f"${row['excess_usd_per_day']:,.2f}"
-            cells = (row["id"], row["status"], row["severity"], row["node"], row["onset"], excess)
+            excess = "–" if row["kind"] in CONDITION_KINDS else f"${row['excess_usd_per_day']:,.2f}"
+            kind = row["kind"].replace("_", " ")
+            cells = (row["id"], row["status"], row["severity"], kind, row["node"], row["onset"], excess)
             table.add_row(*(Text(str(cell)) for cell in cells))
     console.print(table)
 

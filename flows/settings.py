@@ -391,7 +391,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         raw = load_strict_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise SettingsError(f"{path}: no such file — `trendbreak init` writes a commented one") from None
+        raise SettingsError(
+            f"{path}: no such file — check the path; `trendbreak init` writes a commented trendbreak.yml"
+        ) from None
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -465,7 +467,9 @@ def _check_options(path: Path, source: SourceSettings, where: str) -> None:
     except ValidationError as error:
         known = [problem for problem in _problems(error) if not _waits(problem, later)]
         if known:
-            raise SettingsError(explain(str(path), known, model, f"{where}.")) from None
+            raise SettingsError(
+                explain(str(path), known, model, f"{where}.", also=SourceSettings.model_fields)
+            ) from None
     except ConnectorError as error:
         if not later:
             raise SettingsError(f"{path}: {where}: {error}") from None

@@ -50,9 +50,14 @@ _BOUNDS = {
 }
 
 
-def explain(name: str, problems: Iterable[Any], model: type[BaseModel], prefix: str = "") -> str:
-    """`problems`: of `ValidationError.errors()`; `name`: the file; `prefix`: where in it `model` stands."""
-    lines = [f"{prefix}{_key(problem['loc'])}: {_words(problem, model)}" for problem in problems]
+def explain(
+    name: str, problems: Iterable[Any], model: type[BaseModel], prefix: str = "", *, also: Iterable[str] = ()
+) -> str:
+    """`problems`: of `ValidationError.errors()`; `name`: the file; `prefix`: where in it `model` stands.
+
+    `also`: keys that stand beside the model's own.
+    """
+    lines = [f"{prefix}{_key(problem['loc'])}: {_words(problem, model, also)}" for problem in problems]
     return f"{name}: " + "\n  ".join(line.replace(".: ", ": ") for line in lines)
 
 
@@ -66,10 +71,10 @@ def _key(location: Sequence[int | str]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
 
 
-def _words(problem: Any, model: type[BaseModel]) -> str:
+def _words(problem: Any, model: type[BaseModel], also: Iterable[str]) -> str:
     kind, location, context = problem["type"], problem["loc"], problem.get("ctx", {})
     if kind == "extra_forbidden":
-        valid = _valid_keys(model, location[:-1])
+        valid = sorted({*_valid_keys(model, location[:-1]), *(also if len(location) == 1 else ())})
         return f"unknown key{nearest(str(location[-1]), valid)} — valid keys: {', '.join(valid)}"
     if kind in _WORDS:
         return _WORDS[kind]

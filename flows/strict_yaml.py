@@ -23,6 +23,12 @@ class _Loader(yaml.SafeLoader):
             raise StrictYamlError(f"line {line}: aliases (*{event.anchor}) are not read — write it out")
         return super().compose_node(parent, index)
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:  # a date such as 2026-02-30, a number of thousands of digits
+            raise StrictYamlError(f"line {node.start_mark.line + 1}: {error}") from None
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
@@ -46,5 +52,3 @@ def load_strict_yaml(text: str) -> Any:
         raise StrictYamlError(f"line {mark.line + 1 if mark else 1}: not valid YAML: {problem}") from None
     except RecursionError:
         raise StrictYamlError("not valid YAML: nested too deeply") from None
-    except ValueError as error:  # a date such as 2026-02-30, a number of thousands of digits
-        raise StrictYamlError(f"not valid YAML: {error}") from None

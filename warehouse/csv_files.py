@@ -45,12 +45,25 @@ def is_text(record: Sequence[str]) -> bool:
     return not any("\udc80" <= letter <= "\udcff" for field in record for letter in field)
 
 
+def _refuse_doubled_returns(handle: IO[bytes] | gzip.GzipFile, where: str) -> None:
+    """Lines that end in \\r\\r\\n: text written twice for Windows. Readers take them for lines and empty lines."""
+    first = handle.read(READ_BYTES).partition(b"\n")[0]
+    handle.seek(0)
+    if first.endswith(b"\r\r"):
+        raise LoadError(
+            "lines end in \\r\\r\\n, which is no line end",
+            where=f"{where}, line 1",
+            cure="write the file again with one line end (in Python: open it with newline='')",
+        )
+
+
 def read_csv_header(path: Path, names: Names) -> tuple[str, ...]:
     """The column names of a CSV; reads a packed file to its end, for a reader takes a cut one for a short one."""
     check_not_empty(path, names)
     where = name_of(path, names)
     try:
         with open_text(path) as handle:
+            _refuse_doubled_returns(handle, where)
             text = text_of(handle)
             header = tuple(name.strip() for name in next(csv.reader(text), []))
             text.detach()

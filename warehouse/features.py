@@ -255,7 +255,7 @@ def load_features(path: Path) -> Features:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise FeaturesError(f"{path}: no such file — `trendbreak init` writes a commented one") from None
+        raise FeaturesError(f"{path}: no such file — `trendbreak init` writes a commented features.yml") from None
     except (OSError, UnicodeDecodeError) as error:
         raise FeaturesError(f"{path}: cannot be read as UTF-8 text: {error}") from None
     return parse_features(text, name=str(path))

@@ -287,7 +287,10 @@ def _values_named(con: duckdb.DuckDBPyConnection, scan: Scan) -> Iterator[None]:
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
-        named = find_bad_row(con, scan)
+        try:
+            named = find_bad_row(con, scan)
+        except duckdb.Error:  # the reader cannot get through the file at all
+            named = None
         if named is not None:
             raise named from error
         raise _named(con, error, [scan]) from error

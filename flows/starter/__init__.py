@@ -11,13 +11,12 @@ SCHEMA = "features.schema.json"  # what an editor checks features.yml by
 
 
 def write_starter(folder: Path) -> list[Path]:
-    """Write the starter files into `folder`. Raises SettingsError rather than overwrite one."""
+    """Write those starter files that `folder` lacks. Raises SettingsError when it has all of them."""
     from warehouse.dictionary import render_schema
 
-    targets = [folder / name for name in FILES]
-    for target in targets:
-        if target.exists():
-            raise SettingsError(f"{target} is there already — remove it, or name another folder")
+    targets = [folder / name for name in FILES if not (folder / name).exists()]
+    if not targets:
+        raise SettingsError(f"{' and '.join(FILES)} are there already in {folder} — remove one, or name another folder")
     (folder / "inbox").mkdir(parents=True, exist_ok=True)  # the starter's one source reads it
     for target in targets:
         target.write_text((Path(__file__).parent / target.name).read_text(encoding="utf-8"), encoding="utf-8")

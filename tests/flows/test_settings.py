@@ -69,8 +69,8 @@ def test_a_secret_is_never_in_a_repr(tmp_path: Path) -> None:
         ("sources: [{name: a, name: b, type: events, location: x}]\n", "line 1: 'name' is written twice"),
         ("a: &x [1]\nhome: *x\n", r"line 2: aliases \(\*x\) are not read"),
         ("home: " + "[" * 20_000, "nested too deeply"),
-        ("currency_rates: [{currency: EUR, valid_from: 2026-02-30, usd_per_unit: 1}]\n", "not valid YAML: day"),
-        ("backfill_days: " + "9" * 5000 + "\n", "not valid YAML: .*digits"),
+        ("currency_rates: [{currency: EUR, valid_from: 2026-02-30, usd_per_unit: 1}]\n", "line 1: day is out of range"),
+        ("backfill_days: " + "9" * 5000 + "\n", "line 1: .*digits"),
         ("? [a]\n: b\n", "a key must be a plain text"),
         ("home: 12\n", "home: must be a path"),
         ("organization: 12\n", "organization: must be a text; quote it"),
@@ -130,8 +130,24 @@ def test_the_starter_is_valid_and_never_overwrites(tmp_path: Path) -> None:
     write_starter(tmp_path)
     settings = load_settings(tmp_path / "trendbreak.yml")
     assert [source.name for source in settings.sources] == ["drop"]
-    with pytest.raises(SettingsError, match="is there already"):
+    with pytest.raises(SettingsError, match="are there already"):
         write_starter(tmp_path)
+    (tmp_path / "trendbreak.yml").write_text("# mine\n")
+    (tmp_path / "features.yml").unlink()
+    assert write_starter(tmp_path) == [tmp_path / "features.yml"]
+    assert (tmp_path / "trendbreak.yml").read_text() == "# mine\n"
+
+
+def test_a_mistyped_key_that_every_source_takes_is_known(tmp_path: Path) -> None:
+    text = "sources: [{name: drop, type: focus_files, location: ./inbox, rol: shadow}]\n"
+    with pytest.raises(SettingsError, match=r"rol: unknown key; did you mean 'role'\?.*since.*until"):
+        load_settings(write(tmp_path, text))
+
+
+def test_an_impossible_date_is_named_with_its_line(tmp_path: Path) -> None:
+    text = "home: data\ncurrency_rates: [{currency: EUR, valid_from: 2026-13-01, usd_per_unit: 1.08}]\n"
+    with pytest.raises(SettingsError, match=r"line 2: month must be in 1\.\.12"):
+        load_settings(write(tmp_path, text))
 
 
 def test_everything_that_the_starter_has_commented_out_is_valid_too(tmp_path: Path) -> None:

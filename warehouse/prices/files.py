@@ -116,7 +116,7 @@ def load_prices(path: Path) -> Prices:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise PricesError(f"{path}: no such file — write it, or remove `prices:` from trendbreak.yml") from None
+        raise PricesError(f"{path}: no such file — check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise PricesError(f"{path}: cannot be read as UTF-8 text: {error}") from None
     return parse_prices(text, name=str(path))

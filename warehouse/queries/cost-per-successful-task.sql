@@ -1,6 +1,8 @@
 -- What one successful task of each feature costs: the last 30 settled days against the 30 before.
 WITH newest AS (
-    SELECT max(usage_date) AS usage_date FROM marts.feature_unit_economics_daily WHERE is_settled AND is_outcome_settled
+    SELECT max(usage_date) AS usage_date
+    FROM marts.feature_unit_economics_daily
+    WHERE is_settled AND is_outcome_settled AND usage_date <= (SELECT max(data_through) FROM ops.reported)
 ),
 periods AS (
     SELECT
@@ -13,6 +15,7 @@ periods AS (
     FROM marts.feature_unit_economics_daily AS e
     CROSS JOIN newest AS n
     WHERE e.usage_date BETWEEN n.usage_date - 59 AND n.usage_date
+      AND e.is_settled AND e.is_outcome_settled
       AND e.successful_tasks IS NOT NULL AND e.effective_cost_before_credits_usd IS NOT NULL
     GROUP BY ALL
 )

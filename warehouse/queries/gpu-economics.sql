@@ -1,6 +1,6 @@
 -- What a million tokens of each self-hosted model cost in the last 30 settled days, with idle hours and without.
 WITH newest AS (
-    SELECT max(charge_date) AS usage_date FROM marts.feature_cost_daily WHERE is_settled
+    SELECT max(data_through) AS usage_date FROM ops.reported
 )
 SELECT
     g.feature,

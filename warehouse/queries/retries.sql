@@ -1,6 +1,6 @@
 -- Retried and failed calls of each feature in the last 30 days, and what the retries cost at its price per call.
 WITH newest AS (
-    SELECT max(usage_date) AS usage_date FROM marts.feature_unit_economics_daily WHERE is_settled
+    SELECT max(data_through) AS usage_date FROM ops.reported
 )
 SELECT
     e.feature,

@@ -1,6 +1,6 @@
 -- Dollars that bought nothing in the last 30 settled days, by feature and kind.
 WITH newest AS (
-    SELECT max(charge_date) AS usage_date FROM marts.feature_cost_daily WHERE is_settled
+    SELECT max(data_through) AS usage_date FROM ops.reported
 )
 SELECT
     w.feature,

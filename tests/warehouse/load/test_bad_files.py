@@ -52,6 +52,16 @@ def test_the_line_counts_quoted_line_breaks(home: Home, wh: Warehouse, before: d
     assert everything(wh) == before
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_lines_that_end_twice(home: Home, wh: Warehouse, before: dict[str, Any], pack: Any) -> None:
+    doubled = csv_bytes(GOOD).replace(b"\r\n", b"\n").replace(b"\n", b"\r\r\n")
+    name = "bad.csv.gz" if pack is gzip.compress else "bad.csv"
+    text = refuse(home, wh, {name: pack(doubled)}, GOOD[0])
+    assert text.startswith(f"{name}, line 1: lines end in \\r\\r\\n")
+    assert "newline=''" in text
+    assert everything(wh) == before
+
+
 def test_an_empty_cost(home: Home, wh: Warehouse, before: dict[str, Any]) -> None:
     text = refuse(home, wh, {"bad.csv.gz": gzip.compress(csv_bytes(with_cost(None)))}, GOOD[0])
     assert text.startswith("bad.csv.gz, row 17, line 18, column BilledCost: is empty")
