@@ -17,6 +17,7 @@ CONNECTORS: dict[str, str] = {
     "bedrock_logs": "connectors.bedrock_logs:BedrockLogs",
     "events": "connectors.events:Events",
     "focus_files": "connectors.focus_files:FocusFiles",
+    "ga4": "connectors.ga4:Ga4",
     "gcp_billing": "connectors.gcp_billing:GcpBilling",
     "langfuse": "connectors.langfuse:Langfuse",
     "litellm": "connectors.litellm:LiteLlm",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from connectors import base
@@ -30,6 +32,7 @@ class TelemetryOptions(base.Options):
     `leave_out`: calls, by feature and provider, that another source reports and that would count twice.
     """
 
+    no_part_of_identity: ClassVar[frozenset[str]] = frozenset({"user_hash_key", "location"})
     user_hash_key: ApiKey | None = None
     leave_out: tuple[CallsOfOthers, ...] = ()
 
@@ -44,7 +47,7 @@ class TelemetryOptions(base.Options):
         import hashlib
         import hmac
 
-        said = self.model_dump_json(exclude={"user_hash_key", "location"})
+        said = self.model_dump_json(exclude=set(self.no_part_of_identity))
         key = hmac.digest(self.hash_key() or b"", b"trendbreak projection", "sha256").hex()
         return f"v{version}-{hashlib.sha256(f'{said}{key}'.encode()).hexdigest()[:12]}"
 

@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import Field
 
 from connectors import base
 from connectors.base import CheckResult, DeliveryRef, FetchPrice, Parsed, Payload, Window
-from connectors.gcp_billing.bigquery import is_local_endpoint
+from connectors.bigquery import BigQueryOptions
 from connectors.gcp_billing.fetch import Fetcher
 from connectors.gcp_billing.parse import parse_files
-from connectors.http_api import BaseUrl, RetryPolicy
+from connectors.http_api import RetryPolicy
 
 
-def _checked_path(path: SecretStr) -> SecretStr:
-    text = path.get_secret_value()
-    if not text.strip() or not text.isprintable():
-        raise ValueError("is empty or holds characters that no path has (line breaks)")
-    return path
-
-
-class GcpBillingOptions(base.Options):
+class GcpBillingOptions(BigQueryOptions):
     """`project` runs (and pays) the queries; `dataset` may name another one: other-project.billing."""
 
-    project: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.:-]+$", max_length=128)]
-    dataset: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9.:-]+\.)?[A-Za-z0-9_]+$")]
     table: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] | None = None
-    location: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = None  # default: the table's own
-    credentials_file: Annotated[SecretStr, AfterValidator(_checked_path)] | None = None
-    api_endpoint: BaseUrl | None = None  # http://, or this machine: an emulator, asked without credentials
-    maximum_gigabytes_billed: Annotated[Decimal, Field(gt=0)] = Decimal(100)  # of each query
     tag_keys: tuple[str, ...] | None = None  # labels to keep, as named in README.md; default: all
-
-    @property
-    def dataset_path(self) -> str:
-        """project.dataset"""
-        return self.dataset if "." in self.dataset else f"{self.project}.{self.dataset}"
-
-    @property
-    def is_local(self) -> bool:
-        """Whether an emulator answers, which is asked without credentials."""
-        return self.api_endpoint is not None and is_local_endpoint(self.api_endpoint)
 
 
 class GcpBilling:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_UP, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.base import CheckResult, DeliveryRef, FetchPrice, Payload, Window
+from connectors.bigquery import BigQuery, Query, check_limit, gigabytes, open_bigquery, query_price
 from connectors.errors import ConnectorError
-from connectors.gcp_billing.bigquery import BigQuery, Query, check_limit, gigabytes, open_bigquery
 from connectors.gcp_billing.labels import FOCUS_LABELS, merge_labels
 from connectors.gcp_billing.queries import (
     freshness_query,
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 EMPTY = "empty"  # the identity of a partition that holds nothing, or is gone
 STALE_AFTER = timedelta(days=3)  # "no delivery guarantee"; delays of up to 1.6 days were seen
 RECENT = timedelta(days=7)
-USD_PER_TEBIBYTE = Decimal("6.25")  # cloud.google.com/bigquery/pricing, on demand, US multi-region
 FIRST_DAY = date(2000, 1, 1)  # before any export; a table may refuse queries that name no partition
 _LOG = logging.getLogger(__name__)
 
@@ -134,8 +133,7 @@ class Fetcher:
             return FetchPrice(Decimal(0), "no rows")
         with self._open() as bigquery:
             estimate = bigquery.estimate(partition.query, where=f"partition {ref.scope}")
-        usd = (estimate * USD_PER_TEBIBYTE / 2**40).quantize(Decimal("0.000001"), ROUND_UP)
-        return FetchPrice(usd, f"{gigabytes(estimate)} GB at ${USD_PER_TEBIBYTE} per TiB, on demand in the US")
+        return query_price(estimate)
 
     def check(self) -> list[CheckResult]:
         """Reachable and which table, fresh, permitted and at what price; each failure with its cure."""

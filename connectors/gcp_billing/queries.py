@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from connectors.gcp_billing.bigquery import Parameter, Query
+from connectors.bigquery import Parameter, Query
 from connectors.gcp_billing.labels import CHARGES_LABELS, FOCUS_LABELS, label_fields
 from connectors.gcp_billing.schema import (
     FOCUS_TAGS,

@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from connectors.base import Window
+from connectors.bigquery import BigQuery, Parameter
 from connectors.errors import ConfigError, PayloadError
 from connectors.focus_columns import looks_like_focus, map_focus_header
-from connectors.gcp_billing.bigquery import BigQuery, Parameter
 from connectors.gcp_billing.schema import DOCUMENTED, FOCUS_DOCUMENTED, FOCUS_EXPORT_TIME, FOCUS_KEPT_DAYS, REQUIRED
 from connectors.tabular_files import named
 

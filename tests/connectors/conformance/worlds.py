@@ -12,6 +12,7 @@ from tests.connectors.bedrock_logs.world import BedrockLogsWorld
 from tests.connectors.conformance.world import World
 from tests.connectors.events.world import EventsWorld
 from tests.connectors.focus_files.world import FocusFilesWorld
+from tests.connectors.ga4.world import Ga4World
 from tests.connectors.gcp_billing.world import GcpBillingWorld
 from tests.connectors.langfuse.world import LangfuseWorld
 from tests.connectors.litellm.world import LiteLlmWorld
@@ -29,6 +30,7 @@ WORLDS: dict[str, Callable[[int, Path], World]] = {
     "bedrock_logs": BedrockLogsWorld,
     "events": EventsWorld,
     "focus_files": FocusFilesWorld,
+    "ga4": lambda seed, folder: Ga4World(seed),
     "gcp_billing": lambda seed, folder: GcpBillingWorld(seed),
     "langfuse": LangfuseWorld,
     "litellm": lambda seed, folder: LiteLlmWorld(seed),

@@ -16,6 +16,7 @@ from google.auth import exceptions as auth
 from pydantic import ValidationError
 
 from connectors.base import CheckResult, Window
+from connectors.bigquery import explain
 from connectors.errors import (
     ConfigError,
     ConnectorError,
@@ -26,7 +27,6 @@ from connectors.errors import (
     TransientError,
 )
 from connectors.gcp_billing import GcpBilling, GcpBillingOptions
-from connectors.gcp_billing.bigquery import explain
 from connectors.http_api import RetryPolicy
 from tests.connectors.conformance.ledger import Ledger
 from tests.connectors.gcp_billing.export_rows import TABLE, net, row

@@ -1,4 +1,4 @@
-"""BigQuery as this connector uses it: metadata, dry runs and queries, with bounded retries and our errors.
+"""BigQuery as the connectors use it: metadata, dry runs and queries, with bounded retries and our errors.
 
 Results are read page by page over REST. A credential never enters an error: what Google says is
 repeated on one line, with tokens and the key file's path struck out.
@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from decimal import ROUND_UP, Decimal
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
+from pydantic import AfterValidator, Field, SecretStr
 
+from connectors import base
+from connectors.base import FetchPrice
 from connectors.errors import (
     ConfigError,
     ConnectorError,
@@ -28,12 +31,10 @@ from connectors.errors import (
     PermissionDenied,
     TransientError,
 )
-from connectors.http_api import RetryPolicy
+from connectors.http_api import BaseUrl, RetryPolicy
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
-
-    from connectors.gcp_billing import GcpBillingOptions
 
 SCOPES = ("https://www.googleapis.com/auth/bigquery",)
 GIGABYTE = 10**9
@@ -46,7 +47,37 @@ _PASSING_REASONS = frozenset({"rateLimitExceeded", "backendError", "internalErro
 _PASSING_CODES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LOG = logging.getLogger(__name__)
 
+USD_PER_TEBIBYTE = Decimal("6.25")  # cloud.google.com/bigquery/pricing, on demand, US multi-region
+
 Parameter = date | datetime | tuple[str, ...]
+
+
+def _checked_path(path: SecretStr) -> SecretStr:
+    text = path.get_secret_value()
+    if not text.strip() or not text.isprintable():
+        raise ValueError("is empty or holds characters that no path has (line breaks)")
+    return path
+
+
+class BigQueryOptions(base.Options):
+    """`project` runs (and pays) the queries; `dataset` may name another one: other-project.billing."""
+
+    project: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.:-]+$", max_length=128)]
+    dataset: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9.:-]+\.)?[A-Za-z0-9_]+$")]
+    location: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = None  # default: the table's own
+    credentials_file: Annotated[SecretStr, AfterValidator(_checked_path)] | None = None
+    api_endpoint: BaseUrl | None = None  # http://, or this machine: an emulator, asked without credentials
+    maximum_gigabytes_billed: Annotated[Decimal, Field(gt=0)] = Decimal(100)  # of each query
+
+    @property
+    def dataset_path(self) -> str:
+        """project.dataset"""
+        return self.dataset if "." in self.dataset else f"{self.project}.{self.dataset}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether an emulator answers, which is asked without credentials."""
+        return self.api_endpoint is not None and is_local_endpoint(self.api_endpoint)
 
 
 @dataclass(frozen=True)
@@ -62,7 +93,7 @@ class BigQuery:
     """Open connections to one project; made by `open_bigquery`."""
 
     def __init__(
-        self, client: Any, credentials: Any, *, options: GcpBillingOptions, source_name: str, retry: RetryPolicy
+        self, client: Any, credentials: Any, *, options: BigQueryOptions, source_name: str, retry: RetryPolicy
     ) -> None:
         self._client = client
         self._credentials = credentials
@@ -153,7 +184,7 @@ class BigQuery:
 
 
 @contextmanager
-def open_bigquery(options: GcpBillingOptions, *, source_name: str, retry: RetryPolicy) -> Iterator[BigQuery]:
+def open_bigquery(options: BigQueryOptions, *, source_name: str, retry: RetryPolicy) -> Iterator[BigQuery]:
     """Connections that are closed at the end of the block. Raises CredentialError."""
     from google.api_core.client_options import ClientOptions
     from google.cloud import bigquery
@@ -175,7 +206,7 @@ def open_bigquery(options: GcpBillingOptions, *, source_name: str, retry: RetryP
         client.close()  # type: ignore[no-untyped-call]
 
 
-def _credentials(options: GcpBillingOptions) -> Any:
+def _credentials(options: BigQueryOptions) -> Any:
     import warnings
 
     import google.auth
@@ -224,7 +255,7 @@ def can_pass(error: BaseException) -> bool:
     return isinstance(error, TransportError | OSError)  # OSError: what requests raises is one
 
 
-def explain(error: Exception, *, where: str, options: GcpBillingOptions, credentials: Any) -> ConnectorError:
+def explain(error: Exception, *, where: str, options: BigQueryOptions, credentials: Any) -> ConnectorError:
     """What the library raised, as the error that says what to do."""
     from google.api_core.exceptions import GoogleAPICallError
     from google.auth import exceptions as auth
@@ -266,7 +297,7 @@ def explain(error: Exception, *, where: str, options: GcpBillingOptions, credent
     )
 
 
-def _explain_answer(error: Any, *, where: str, options: GcpBillingOptions, credentials: Any) -> ConnectorError:
+def _explain_answer(error: Any, *, where: str, options: BigQueryOptions, credentials: Any) -> ConnectorError:
     reason, code = _reason(error), int(error.code or 0)
     said = _said(error, options, credentials)
     what = f"{said} ({reason})" if reason and reason not in said else said
@@ -294,7 +325,7 @@ def _explain_answer(error: Any, *, where: str, options: GcpBillingOptions, crede
         return _denied(what, where=where, options=options, credentials=credentials)
     if code == 404:
         return ConfigError(
-            what, where=where, cure="check project, dataset, table and location; the export must be enabled in Billing"
+            what, where=where, cure="check project, dataset, table and location; the export must be enabled"
         )
     if reason == "invalidQuery":
         return PayloadError(
@@ -307,7 +338,7 @@ def _explain_answer(error: Any, *, where: str, options: GcpBillingOptions, crede
     )
 
 
-def over_limit(what: str, *, where: str, options: GcpBillingOptions) -> ConfigError:
+def over_limit(what: str, *, where: str, options: BigQueryOptions) -> ConfigError:
     """The error of a query that would cost more than it may."""
     return ConfigError(
         f"the query would be billed for more than maximum_gigabytes_billed, {options.maximum_gigabytes_billed}: {what}",
@@ -327,7 +358,7 @@ _ROLES = {
 }
 
 
-def _denied(what: str, *, where: str, options: GcpBillingOptions, credentials: Any) -> ConnectorError:
+def _denied(what: str, *, where: str, options: BigQueryOptions, credentials: Any) -> ConnectorError:
     if re.search(r"VPC Service Controls|organization's policy", what):
         return PermissionDenied(what, where=where, cure="run inside the service perimeter, or add an ingress rule")
     named = re.search(r"bigquery\.\w+\.\w+|serviceusage\.\w+\.\w+", what)
@@ -348,7 +379,7 @@ def _reason(error: Any) -> str:
     return str(first.get("reason") or "") if isinstance(first, dict) else ""
 
 
-def _said(error: Any, options: GcpBillingOptions, credentials: Any) -> str:
+def _said(error: Any, options: BigQueryOptions, credentials: Any) -> str:
     """Google's own words, on one line, at most 300 characters, without secrets."""
     first = next(iter(error.errors or ()), None)
     text = str(first.get("message") or "") if isinstance(first, dict) else ""
@@ -365,13 +396,19 @@ def gigabytes(count: int) -> Decimal:
     return (Decimal(count) / GIGABYTE).quantize(Decimal("0.001"))
 
 
+def query_price(estimate: int) -> FetchPrice:
+    """What a query costs that is billed for these bytes, at the list price of on-demand queries."""
+    usd = (estimate * USD_PER_TEBIBYTE / 2**40).quantize(Decimal("0.000001"), ROUND_UP)
+    return FetchPrice(usd, f"{gigabytes(estimate)} GB at ${USD_PER_TEBIBYTE} per TiB, on demand in the US")
+
+
 def is_local_endpoint(endpoint: str) -> bool:
     """Whether the endpoint is an emulator: on this machine, or without TLS, where no token may travel."""
     parts = urlsplit(endpoint)
     return parts.scheme == "http" or parts.hostname in ("localhost", "127.0.0.1", "::1")
 
 
-def check_limit(estimate: int, *, where: str, options: GcpBillingOptions) -> None:
+def check_limit(estimate: int, *, where: str, options: BigQueryOptions) -> None:
     """Raise ConfigError when the estimate is above what may be billed."""
     if estimate > options.maximum_gigabytes_billed * GIGABYTE:
         raise over_limit(f"the dry run says {gigabytes(estimate)} GB", where=where, options=options)
