@@ -52,7 +52,22 @@ def apply_prices(con: duckdb.DuckDBPyConnection, book: PriceBook) -> None:
     )
     _write_accounts(con, book)
     con.execute(render("prices/priced_calls.sql", name="priced_calls", prices="core.prices", since=None, until=None))
-    con.execute(render("prices/priced_hours.sql"))
+    _write_hours(con)
+
+
+def _write_hours(con: duckdb.DuckDBPyConnection) -> None:
+    """temp table priced_hours: dollars are computed once per group of calls, where that gives the same digits."""
+    sizes, minutes, fine_prices = con.execute(render("prices/steps.sql", kinds=KINDS)).fetchall()[0]
+    by_group = not fine_prices
+    if by_group:
+        con.execute(render("prices/call_groups.sql", kinds=KINDS, sizes=sizes or [], minutes=minutes or []))
+        con.execute(render("prices/priced_groups.sql", kinds=KINDS))
+    else:
+        con.execute(render("prices/single_calls.sql", kinds=KINDS))
+    con.execute(render("prices/priced_hours.sql", by_group=by_group))
+    for view in ("priced_groups", "single_calls"):
+        con.execute(f"DROP VIEW IF EXISTS temp.main.{view}")
+    con.execute("DROP TABLE IF EXISTS temp.main.call_groups")
 
 
 def reprice(

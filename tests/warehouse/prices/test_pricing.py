@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from datetime import date
 from decimal import Decimal
 from typing import Any
+
+import pytest
 
 from tests.warehouse.ledger import add_calls, add_charges, build_marts, charge, new_warehouse, rows_of
 from warehouse.features import parse_features
@@ -146,3 +149,80 @@ def test_splits_weigh_metered_tokens_by_price() -> None:
         "b": Decimal(4),
         "unallocated": Decimal(1),
     }
+
+
+# What priced_hours must be, call by call.
+SINGLY = """
+SELECT
+    source_name, date_trunc('hour', called_at) AS usage_hour, feature, provider, model, task_type, api_key_id,
+    count(*) AS calls,
+    count(*) FILTER (WHERE status = 'error') AS failed_calls,
+    count(*) FILTER (WHERE attempt > 1) AS retries,
+    sum(input_tokens)::BIGINT AS input_tokens,
+    sum(cache_read_tokens)::BIGINT AS cache_read_tokens,
+    sum(cache_write_tokens)::BIGINT AS cache_write_tokens,
+    sum(output_tokens)::BIGINT AS output_tokens,
+    sum(reasoning_tokens)::BIGINT AS reasoning_tokens,
+    sum(tool_calls)::BIGINT AS tool_calls,
+    sum(gpu_seconds::DECIMAL(18, 3)) AS gpu_seconds,
+    count(estimated_cost_usd) AS priced_calls,
+    sum(estimated_cost_usd) AS estimated_cost_usd,
+    count(logged_cost_usd) AS logged_calls,
+    sum(logged_cost_usd) AS logged_cost_usd
+FROM priced_calls
+GROUP BY ALL
+"""
+MODELS = (
+    ("openai", "gpt-5-mini"),
+    ("anthropic", "claude-sonnet-4-5"),  # dearer above 200,000 tokens
+    ("deepseek", "deepseek-chat"),  # cheaper from 16:30 to 00:30
+    ("openai", "no-such-model"),
+)
+
+
+@pytest.mark.parametrize("percent", ["-20", "-33.3337"])  # the second makes prices of more than six decimals
+def test_dollars_by_the_hour_are_those_of_the_calls_to_the_digit(percent: str) -> None:
+    rng = random.Random(percent)
+    wh = new_warehouse()
+
+    def tokens(most: int) -> int | None:
+        return rng.choice((None, 0, rng.randrange(1000), rng.randrange(most)))
+
+    calls = []
+    for _ in range(1500):
+        provider, model = rng.choice(MODELS)
+        year, month = rng.choice(((2025, 3), (2026, 3)))  # deepseek's hours ended in September 2025
+        at = f"{year}-{month:02d}-{rng.randint(1, 3):02d} {rng.choice((0, 9, 16)):02d}:{rng.randrange(60):02d}:30+00"
+        kinds = {
+            f"{kind}_tokens": tokens(260_000) for kind in ("input", "cache_read", "cache_write", "output", "reasoning")
+        }
+        if rng.random() < 0.1:
+            kinds = dict.fromkeys(kinds)
+        calls.append(
+            {
+                "called_at": at,
+                "provider": provider,
+                "model": model,
+                "feature": rng.choice(("a", "b", None)),
+                "status": rng.choice(("ok", "error", None)),
+                "attempt": rng.choice((None, 1, 2)),
+                "api_key_id": rng.choice((None, "key_a")),
+                "gpu_seconds": rng.choice((None, 0.1234567)),
+                "logged_cost_usd": rng.choice((None, Decimal("0.000123456789"))),
+                **kinds,
+            }
+        )
+    add_calls(wh, calls)
+    build_with(
+        wh,
+        parse_prices(
+            "version: 1\nprices:\n"
+            f"  - {{provider: openai, model: gpt-5-mini, valid_from: 2026-03-02, percent: {percent}}}\n"
+            "  - {provider: anthropic, account: key_a, valid_from: 2026-01-01, percent: -50}"
+        ),
+    )
+    by_group, singly = (rows_of(wh.con, f"{sql} ORDER BY ALL") for sql in ("SELECT * FROM priced_hours", SINGLY))
+    assert by_group == singly
+    assert sum(row["priced_calls"] for row in singly) > 700
+    bands = "SELECT count(DISTINCT price_id) > 2 FROM priced_calls WHERE model = 'deepseek-chat'"  # of two accounts
+    assert wh.con.execute(bands).fetchall() == [(True,)]

@@ -57,8 +57,8 @@ LEFT JOIN {{ prices }} AS p
     AND p.pricing_tier = 'standard'
     AND c.called_at::DATE >= p.valid_from
     AND c.called_at::DATE < p.valid_to
-    AND (p.time_from = TIME '00:00:00' OR c.called_at::TIME >= p.time_from)
-    AND (p.time_to IS NULL OR c.called_at::TIME < p.time_to)
+    AND (p.time_from = TIME '00:00:00' OR c.called_at::TIMESTAMP::TIME >= p.time_from)
+    AND (p.time_to IS NULL OR c.called_at::TIMESTAMP::TIME < p.time_to)
     AND (
         p.above_input_tokens = 0
         OR coalesce(c.input_tokens, 0) + coalesce(c.cache_read_tokens, 0) + coalesce(c.cache_write_tokens, 0)
