@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from alerts.feedback import apply_answers, measure_precision
 from alerts.incidents import (
@@ -27,6 +29,10 @@ from flows.findings import add_findings, recall_findings
 from flows.planned_events import list_expected_changes
 from flows.run import Run
 from flows.watches import BY_TELEMETRY, decide_watches, find_conditions, list_mutes
+
+if TYPE_CHECKING:
+    from alerts.breaks import DetectionSettings
+    from alerts.message import RenderContext
 
 RULE_MEMORY_DAYS = 42  # DetectionSettings.remember_days
 
@@ -65,6 +71,14 @@ def find_incidents(run: Run) -> None:
         for action in run.actions
         if action.reason.endswith((BY_RULES, BY_TELEMETRY))
     )
+    record_actions(run, context)
+    ledger = [incident_from_row(row) for row in run.state.list_incidents()]
+    told = [incident for incident in ledger if incident.kind not in CONDITION_KINDS]
+    run.state.save_precision(measure_precision(told, run.state.list_feedback(), now=run.now))
+
+
+def record_actions(run: Run, context: RenderContext) -> None:
+    """Save what was decided, and enqueue what is to be told of it."""
     context = add_findings(run.warehouse.con, context, run.actions, task_url=run.settings.alerts.task_url)
     for action in run.actions:
         message = record_action(
@@ -76,13 +90,25 @@ def find_incidents(run: Run) -> None:
         )
         if message is not None:
             run.messages.append(message)
-    ledger = [incident_from_row(row) for row in run.state.list_incidents()]
-    told = [incident for incident in ledger if incident.kind not in CONDITION_KINDS]
-    run.state.save_precision(measure_precision(told, run.state.list_feedback(), now=run.now))
+
+
+def make_detection(run: Run, ledger: Sequence[Incident], features: Sequence[str]) -> DetectionSettings:
+    """The settings of both lanes' detectors, with what people answered and what is planned for `features`."""
+    from alerts.breaks import DetectionSettings
+
+    alerts = run.settings.alerts
+    return DetectionSettings(
+        min_usd_per_day=alerts.min_usd_per_day,
+        min_percent=alerts.min_percent,
+        false_alerts_per_month=alerts.false_alerts_per_month,
+        limit_factors=find_limit_factors(ledger, as_of=run.as_of),
+        accepted_levels=find_accepted_levels(ledger, as_of=run.as_of),
+        expected_changes=list_expected_changes(run.events, features),
+    )
 
 
 def _find_breaks(run: Run, panel: FeaturePanel, ledger: list[Incident]) -> list[Break]:
-    from alerts.breaks import DetectionSettings, find_breaks
+    from alerts.breaks import find_breaks
     from warehouse.series import read_members
 
     through = panel.start + timedelta(days=panel.cost_usd.shape[1] - 1)
@@ -90,15 +116,7 @@ def _find_breaks(run: Run, panel: FeaturePanel, ledger: list[Incident]) -> list[
         MemberSeries(**member)
         for member in read_members(run.warehouse.con, features=panel.features, start=panel.start, through=through)
     ]
-    alerts = run.settings.alerts
-    detection = DetectionSettings(
-        min_usd_per_day=alerts.min_usd_per_day,
-        min_percent=alerts.min_percent,
-        false_alerts_per_month=alerts.false_alerts_per_month,
-        limit_factors=find_limit_factors(ledger, as_of=run.as_of),
-        accepted_levels=find_accepted_levels(ledger, as_of=run.as_of),
-        expected_changes=list_expected_changes(run.events, panel.features),
-    )
+    detection = make_detection(run, ledger, panel.features)
     breaks = find_breaks(panel, members, detection) + _confirm_estimates(run, panel, ledger)
     return [add_parts(run.warehouse.con, found) for found in breaks]
 

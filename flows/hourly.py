@@ -10,16 +10,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from alerts.incidents import decide, find_accepted_levels, find_limit_factors, incident_from_row
-from alerts.outbox import record_action
+from alerts.incidents import decide, incident_from_row
 from connectors.base import Window
 from connectors.errors import ConnectorError
 from connectors.registry import connector_class
 from flows import alert, ingest
 from flows.delivery import make_context
 from flows.errors import SettingsError
-from flows.findings import add_findings
-from flows.planned_events import list_expected_changes
 from flows.run import Run
 from flows.settings import SourceSettings
 from flows.steps import BUILD, DELIVER, FETCH, HOURS, LOAD, PUBLISH, RATES, REFRESH, SWEEP, Execute, Step
@@ -59,7 +56,6 @@ def _ingest(run: Run, source: SourceSettings, execute: Execute) -> None:
 
 def find_hourly_incidents(run: Run) -> None:
     """Find rises of the last hours, told as estimates; falls and confirmations wait for the bill."""
-    from alerts.breaks import DetectionSettings
     from alerts.hourly import choose_hourly_breaks, find_hourly_breaks
     from warehouse.hourly import read_hourly_spend
 
@@ -68,15 +64,7 @@ def find_hourly_incidents(run: Run) -> None:
         run.notices.append("no usage by the hour: the estimated lane needs telemetry, or a provider that meters hours")
         return
     ledger = [incident_from_row(row) for row in run.state.list_incidents()]
-    alerts = run.settings.alerts
-    detection = DetectionSettings(
-        min_usd_per_day=alerts.min_usd_per_day,
-        min_percent=alerts.min_percent,
-        false_alerts_per_month=alerts.false_alerts_per_month,
-        limit_factors=find_limit_factors(ledger, as_of=run.as_of),
-        accepted_levels=find_accepted_levels(ledger, as_of=run.as_of),
-        expected_changes=list_expected_changes(run.events, spend.features),
-    )
+    detection = alert.make_detection(run, ledger, spend.features)
     found = find_hourly_breaks(spend.features, spend.spend_usd, end=spend.end, settings=detection)
     run.breaks = choose_hourly_breaks(found, ledger, as_of=run.as_of)
     told = {one.node for one in run.breaks}
@@ -88,15 +76,4 @@ def find_hourly_incidents(run: Run) -> None:
         routing=alert.make_routing(run),
         data_through=(spend.end - timedelta(hours=1)).date(),
     )
-    context = make_context(run.features, (), as_of=run.as_of, settled_through=None)
-    context = add_findings(run.warehouse.con, context, run.actions, task_url=run.settings.alerts.task_url)
-    for action in run.actions:
-        message = record_action(
-            run.state,
-            action,
-            context=context,
-            now=run.now,
-            digest_below_usd_per_day=run.settings.alerts.digest_below_usd_per_day,
-        )
-        if message is not None:
-            run.messages.append(message)
+    alert.record_actions(run, make_context(run.features, (), as_of=run.as_of, settled_through=None))
