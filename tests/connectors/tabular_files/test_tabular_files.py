@@ -47,7 +47,11 @@ MANY_LINES = b"A,B\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(50_000))
         ("bill.csv", b"BilledCost;EffectiveCost;Tags\n1,5;2,5;{}\n", "separated by semicolons"),
         ("bill.csv", b"BilledCost\tEffectiveCost\tTags\n1\t2\t{}\n", "separated by tabs"),
         ("bill.csv", b"sep=;\nBilledCost;Tags\n1;2\n", "Excel's separator line"),
-        ("bill.csv", gzip.compress(b"A,B\n1,2\n", mtime=0), r"looks like a gzip file: its name should end in \.csv\.gz"),
+        (
+            "bill.csv",
+            gzip.compress(b"A,B\n1,2\n", mtime=0),
+            r"looks like a gzip file: its name should end in \.csv\.gz",
+        ),
         ("bill.csv", WHOLE_PARQUET, "looks like a Parquet file"),
         ("bill.csv", zipped(b"A,B\n"), "looks like a ZIP or Excel file"),
         ("bill.csv", b'{"a": 1}', "looks like JSON"),
@@ -57,9 +61,17 @@ MANY_LINES = b"A,B\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(50_000))
         ("bill.csv.gz", b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
         ("bill.csv.gz", gzip.compress(b"", mtime=0), "the file is empty"),
         ("bill.csv.gz", gzip.compress(MANY_LINES, mtime=0)[:-1000], "gzip file is cut off or damaged"),
-        ("bill.csv.gz", gzip.compress(MANY_LINES, mtime=0)[:-8], "gzip file is cut off or damaged"),  # rows whole, trailer gone
+        (
+            "bill.csv.gz",
+            gzip.compress(MANY_LINES, mtime=0)[:-8],
+            "gzip file is cut off or damaged",
+        ),  # rows whole, trailer gone
         ("bill.csv.gz", gzip.compress(MANY_LINES, mtime=0)[:5], "gzip file is cut off or damaged"),
-        ("bill.csv.gz", gzip.compress(MANY_LINES, mtime=0)[:-8] + b"\0\0\0\0\0\0\0\1", "gzip file is cut off or damaged"),
+        (
+            "bill.csv.gz",
+            gzip.compress(MANY_LINES, mtime=0)[:-8] + b"\0\0\0\0\0\0\0\1",
+            "gzip file is cut off or damaged",
+        ),
         ("bill.parquet", b"", r"empty \(0 bytes\)"),
         ("bill.parquet", WHOLE_PARQUET[:-100], "Parquet file is cut off or damaged"),
         ("bill.parquet", WHOLE_PARQUET[:4], "Parquet file is cut off or damaged"),
