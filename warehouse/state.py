@@ -1,9 +1,10 @@
 """The state store: what people, Slack and the flows write, and no rebuild of the warehouse may lose.
 
 SQLite in WAL mode by default, PostgreSQL by URL (`postgresql+psycopg://…`, driver installed beside).
-Rows go in and come out as dicts with Decimal, date and timezone-aware datetime, exactly as they were.
+Rows go in and come out as dicts with Decimal, date and timezone-aware datetime, exactly as they were
+(but for the character NUL, which PostgreSQL's texts cannot hold: U+FFFD stands for it there).
 Every write is idempotent: the same call a second time changes nothing. Several processes may write
-at once; a writer waits for another up to BUSY_SECONDS.
+at once; on either engine a writer waits for another up to BUSY_SECONDS, and a reader sees one moment.
 """
 
 from __future__ import annotations
@@ -34,11 +35,21 @@ MIGRATIONS = Path(__file__).parent / "state_migrations"
 BUSY_SECONDS = 30.0
 FORECASTS_KEPT_DAILY = 14  # days; of older ones, those issued on Mondays
 _FORECAST_KEY = ("as_of", "feature", "forecast_date")
-_MIGRATION_LOCK = 7_261_996_310  # PostgreSQL advisory lock: one process brings the schema up to date
+_WRITE_LOCK = 7_261_996_310  # PostgreSQL advisory lock: one writer at a time, as SQLite has it
 
 
 class StateError(WarehouseError):
     """The state store cannot be opened, or is of another version."""
+
+
+class PlainText(TypeDecorator[str]):
+    """A text."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value.replace("\x00", "\ufffd") if value is not None and dialect.name == "postgresql" else value
 
 
 class DecimalText(TypeDecorator[Decimal]):
@@ -108,42 +119,42 @@ def _table(name: str, *columns: sa.Column[Any]) -> sa.Table:
     return sa.Table(name, _METADATA, *columns)
 
 
-def _key(name: str, kind: Any = sa.Text) -> sa.Column[Any]:
+def _key(name: str, kind: Any = PlainText) -> sa.Column[Any]:
     return sa.Column(name, kind, primary_key=True)
 
 
 INCIDENTS = _table(
     "incidents",
     _key("id"),
-    *(sa.Column(name, sa.Text) for name in ("node", "direction")),
+    *(sa.Column(name, PlainText) for name in ("node", "direction")),
     sa.Column("episode", sa.BigInteger),
-    *(sa.Column(name, sa.Text) for name in ("kind", "label", "severity", "status")),
+    *(sa.Column(name, PlainText) for name in ("kind", "label", "severity", "status")),
     *(sa.Column(name, DateText) for name in ("onset", "last_day")),
     *(sa.Column(name, InstantText) for name in ("opened_at", "updated_at", "resolved_at")),
     *(sa.Column(name, DecimalText) for name in ("excess_usd_per_day", "excess_usd_total", "excess_percent")),
-    *(sa.Column(name, sa.Text) for name in ("channel", "owner")),
+    *(sa.Column(name, PlainText) for name in ("channel", "owner")),
     sa.Column("details", JsonText),
 )
 INCIDENT_EVENTS = _table(
     "incident_events",
     _key("event_key"),
-    *(sa.Column(name, sa.Text) for name in ("incident_id", "kind")),
+    *(sa.Column(name, PlainText) for name in ("incident_id", "kind")),
     sa.Column("at", InstantText),
-    *(sa.Column(name, sa.Text) for name in ("who", "text")),
+    *(sa.Column(name, PlainText) for name in ("who", "text")),
 )
 OUTBOX = _table(
     "outbox",
     _key("key"),
     sa.Column("position", sa.BigInteger),  # the order of enqueuing
-    *(sa.Column(name, sa.Text) for name in ("incident_id", "channel", "thread_of", "kind")),
+    *(sa.Column(name, PlainText) for name in ("incident_id", "channel", "thread_of", "kind")),
     sa.Column("payload", JsonText),
     sa.Column("created_at", InstantText),
-    sa.Column("status", sa.Text),
+    sa.Column("status", PlainText),
     sa.Column("attempts", sa.BigInteger),
     *(sa.Column(name, InstantText) for name in ("sending_at", "sent_at")),
-    *(sa.Column(name, sa.Text) for name in ("channel_id", "ts")),
+    *(sa.Column(name, PlainText) for name in ("channel_id", "ts")),
     sa.Column("failed_at", InstantText),
-    sa.Column("error", sa.Text),
+    sa.Column("error", PlainText),
 )
 _INTERVAL = ("lower_80_usd", "upper_80_usd", "lower_95_usd", "upper_95_usd")
 FORECASTS = _table(
@@ -152,7 +163,7 @@ FORECASTS = _table(
     _key("feature"),
     _key("forecast_date", DateText),
     sa.Column("issued_at", InstantText),
-    sa.Column("model", sa.Text),
+    sa.Column("model", PlainText),
     *(sa.Column(name, DecimalText) for name in ("mean_usd", *_INTERVAL)),
 )
 MONTH_END_FORECASTS = _table(
@@ -171,7 +182,7 @@ SUPERSEDED_FORECASTS = _table(
     _key("feature"),
     _key("forecast_date", DateText),
     _key("issued_at", InstantText),
-    sa.Column("model", sa.Text),
+    sa.Column("model", PlainText),
     *(sa.Column(name, DecimalText) for name in ("mean_usd", *_INTERVAL)),
 )
 PERIOD_FORECASTS = _table(
@@ -195,16 +206,16 @@ RUNS = _table(
     _key("run_id"),
     sa.Column("as_of", DateText),
     *(sa.Column(name, InstantText) for name in ("started_at", "finished_at")),
-    sa.Column("status", sa.Text),
+    sa.Column("status", PlainText),
     sa.Column("details", JsonText),
 )
-WATERMARKS = _table("watermarks", _key("name"), sa.Column("position", sa.Text), sa.Column("updated_at", InstantText))
+WATERMARKS = _table("watermarks", _key("name"), sa.Column("position", PlainText), sa.Column("updated_at", InstantText))
 FEEDBACK = _table(
     "feedback",
     _key("key"),
-    *(sa.Column(name, sa.Text) for name in ("incident_id", "kind", "who")),
+    *(sa.Column(name, PlainText) for name in ("incident_id", "kind", "who")),
     *(sa.Column(name, InstantText) for name in ("at", "until")),
-    sa.Column("text", sa.Text),
+    sa.Column("text", PlainText),
 )
 INVOICES = _table(
     "invoices",
@@ -212,9 +223,9 @@ INVOICES = _table(
     _key("billing_account_id"),
     _key("month", DateText),
     sa.Column("billed_cost", DecimalText),
-    sa.Column("billing_currency", sa.Text),
+    sa.Column("billing_currency", PlainText),
     sa.Column("recorded_at", InstantText),
-    sa.Column("who", sa.Text),
+    sa.Column("who", PlainText),
 )
 BACKTESTS = _table(
     "backtests",
@@ -227,9 +238,9 @@ BACKTESTS = _table(
 RULE_VERSIONS = _table(
     "rule_versions",
     _key("version", sa.BigInteger),
-    sa.Column("fingerprint", sa.Text),
+    sa.Column("fingerprint", PlainText),
     sa.Column("recorded_at", InstantText),
-    *(sa.Column(name, sa.Text) for name in ("who", "content")),
+    *(sa.Column(name, PlainText) for name in ("who", "content")),
 )
 RULE_CHANGES = _table(
     "rule_changes",
@@ -237,7 +248,7 @@ RULE_CHANGES = _table(
     _key("feature"),
     _key("month", DateText),
     sa.Column("recorded_at", InstantText),
-    *(sa.Column(name, sa.Text) for name in ("who", "old_fingerprint", "new_fingerprint")),
+    *(sa.Column(name, PlainText) for name in ("who", "old_fingerprint", "new_fingerprint")),
     *(sa.Column(f"{side}_effective_cost_before_credits_usd", DecimalText) for side in ("old", "new")),
     *(sa.Column(name, DateText) for name in ("first_charge_date", "last_charge_date")),
 )
@@ -245,9 +256,9 @@ BACKFILLS = _table(
     "backfills",
     _key("backfill_id"),
     *(sa.Column(name, DateText) for name in ("first_day", "last_day")),
-    *(sa.Column(name, sa.Text) for name in ("source", "reason", "who")),
+    *(sa.Column(name, PlainText) for name in ("source", "reason", "who")),
     *(sa.Column(name, InstantText) for name in ("started_at", "finished_at")),
-    sa.Column("status", sa.Text),
+    sa.Column("status", PlainText),
 )
 BACKFILL_WINDOWS = _table(
     "backfill_windows",
@@ -255,13 +266,13 @@ BACKFILL_WINDOWS = _table(
     _key("source_name"),
     _key("window_start", DateText),
     sa.Column("window_end", DateText),
-    sa.Column("status", sa.Text),
+    sa.Column("status", PlainText),
     sa.Column("finished_at", InstantText),
     *(sa.Column(name, sa.BigInteger) for name in ("deliveries", "source_rows", "restated_days")),
-    sa.Column("error", sa.Text),
+    sa.Column("error", PlainText),
 )
 CLOSED_MONTHS = _table(
-    "closed_months", _key("month", DateText), sa.Column("closed_at", InstantText), sa.Column("who", sa.Text)
+    "closed_months", _key("month", DateText), sa.Column("closed_at", InstantText), sa.Column("who", PlainText)
 )
 _BOOKED = [f"{measure}{twin}" for twin in ("", "_usd") for measure in ("billed_cost", "effective_cost", "list_cost")]
 _ACCOUNT = ("source_name", "billing_currency", "feature")
@@ -279,7 +290,7 @@ CORRECTIONS = _table(
     *(_key(name) for name in _ACCOUNT),
     _key("is_credit", sa.BigInteger),
     sa.Column("booked_month", DateText),
-    sa.Column("reason", sa.Text),
+    sa.Column("reason", PlainText),
     *(sa.Column(name, DecimalText) for name in _BOOKED),
 )
 
@@ -287,10 +298,10 @@ CORRECTIONS = _table(
 ACTIONS = _table(
     "actions",
     _key("action_id"),
-    *(sa.Column(name, sa.Text) for name in ("feature", "kind")),
+    *(sa.Column(name, PlainText) for name in ("feature", "kind")),
     sa.Column("done_on", DateText),
     *(sa.Column(name, DecimalText) for name in ("predicted_low_usd", "predicted_usd", "predicted_high_usd")),
-    *(sa.Column(name, sa.Text) for name in ("note", "who")),
+    *(sa.Column(name, PlainText) for name in ("note", "who")),
     sa.Column("recorded_at", InstantText),
 )
 RULE_CHANGE_DAYS = _table(
@@ -318,10 +329,12 @@ class StateStore:
     def _engine(self) -> Engine:
         if self._url.get_backend_name() != "sqlite":
             try:
-                return sa.create_engine(self._url, pool_pre_ping=True)
+                return self._server_engine()
             except ModuleNotFoundError as error:
                 raise StateError(
-                    f"the database driver {error.name!r} is not installed", where="state", cure=f"install {error.name}"
+                    f"the database driver {error.name!r} is not installed",
+                    where="state",
+                    cure="install psycopg: it is the extra `postgres`",
                 ) from None
         # A connection per operation: nothing is shared with a forked child, nothing stays open.
         engine = sa.create_engine(self._url, poolclass=sa.NullPool, connect_args={"timeout": BUSY_SECONDS})
@@ -339,10 +352,26 @@ class StateStore:
         _ = (_connected, _begin)
         return engine
 
+    def _server_engine(self) -> Engine:
+        engine = sa.create_engine(self._url, pool_pre_ping=True)
+
+        @sa.event.listens_for(engine, "begin")
+        def _begin(connection: Connection) -> None:
+            if connection.dialect.name == "postgresql" and connection.get_execution_options().get("writes"):
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS:.0f}s'")
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
+
+        _ = _begin
+        return engine
+
     @contextmanager
     def _connect(self, *, writes: bool) -> Iterator[Connection]:
+        options: dict[str, Any] = {"writes": writes}
+        if self._url.get_backend_name() == "postgresql":
+            # A reader sees one moment; a writer, once it has the lock, what the writer before it left.
+            options["isolation_level"] = "READ COMMITTED" if writes else "REPEATABLE READ"
         try:
-            with self._engine.connect().execution_options(writes=writes) as connection, connection.begin():
+            with self._engine.connect().execution_options(**options) as connection, connection.begin():
                 yield connection
         except DBAPIError as error:
             raise StateError(f"{error.orig}", where=f"state store {self._url.render_as_string()}") from error
@@ -354,8 +383,6 @@ class StateStore:
             self._switch_to_wal()
         known = {int(path.name[:4]): path for path in sorted(MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))}
         with self._connect(writes=True) as connection:
-            if self._url.get_backend_name() == "postgresql":
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
             connection.execute(sa.text("CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY)"))
             applied = set(connection.execute(sa.text("SELECT version FROM migrations")).scalars())
             if applied - known.keys():

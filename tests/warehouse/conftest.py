@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.postgres import Postgres, postgres_server
 from tests.warehouse.bills import Home
 from warehouse.store import Warehouse
 
@@ -18,3 +19,9 @@ def home(tmp_path: Path) -> Home:
 def wh(home: Home) -> Iterator[Warehouse]:
     with home.open() as warehouse:
         yield warehouse
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with postgres_server() as server:
+        yield server

@@ -13,15 +13,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts.model import Incident
+from tests.servers.postgres import Postgres
 from warehouse.state import _METADATA, StateError, StateStore
 
 D = Decimal
 NOW = datetime(2026, 3, 5, 9, 30, 0, 123456, tzinfo=UTC)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a store that nobody has made yet, on either engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'deeper' / 'state.sqlite'}"
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return postgres.new_database().url
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[StateStore]:
-    made = StateStore(f"sqlite:///{tmp_path / 'deeper' / 'state.sqlite'}")
+def store(url: str) -> Iterator[StateStore]:
+    made = StateStore(url)
     made.create()
     yield made
     made.close()
@@ -231,14 +241,16 @@ def test_a_redelivered_button_press_counts_once(store: StateStore) -> None:
     assert len(store.list_feedback()) == 2
 
 
-def test_hostile_text_is_stored_as_it_is(store: StateStore) -> None:
+def test_hostile_text_is_stored_as_it_is(store: StateStore, url: str) -> None:
     text = "'; DROP TABLE incidents; -- \x00 🚀"
-    store.save_incident(incident(node=text, owner=text))
-    assert store.list_incidents()[0]["node"] == text
+    store.save_incident(incident(node=text, owner=text, details={"said": text}))
+    found = store.list_incidents()[0]
+    kept = text if url.startswith("sqlite") else text.replace("\x00", "\ufffd")  # PostgreSQL has no NUL in texts
+    assert (found["node"], found["owner"], found["details"]) == (kept, kept, {"said": text})
 
 
-def test_the_columns_are_those_of_the_migrations(store: StateStore, tmp_path: Path) -> None:
-    engine = sa.create_engine(f"sqlite:///{tmp_path / 'deeper' / 'state.sqlite'}")
+def test_the_columns_are_those_of_the_migrations(store: StateStore, url: str) -> None:
+    engine = sa.create_engine(url)
     inspector = sa.inspect(engine)
     assert set(inspector.get_table_names()) == {*_METADATA.tables, "migrations"}
     for name, table in _METADATA.tables.items():
@@ -247,11 +259,11 @@ def test_the_columns_are_those_of_the_migrations(store: StateStore, tmp_path: Pa
     engine.dispose()
 
 
-def test_creating_again_keeps_everything_and_a_newer_store_is_refused(store: StateStore, tmp_path: Path) -> None:
+def test_creating_again_keeps_everything_and_a_newer_store_is_refused(store: StateStore, url: str) -> None:
     store.save_incident(incident())
     store.create()
     assert len(store.list_incidents()) == 1
-    with sa.create_engine(f"sqlite:///{tmp_path / 'deeper' / 'state.sqlite'}").begin() as connection:
+    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
         connection.execute(sa.text("INSERT INTO migrations VALUES (99)"))
     with pytest.raises(StateError, match=r"version 99, this program knows \d+"):
         store.create()
@@ -263,9 +275,53 @@ def test_a_url_that_is_none_is_told(url: str) -> None:
         StateStore(url)
 
 
-def test_a_store_that_was_not_made_says_so(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="no such table"):
-        StateStore(f"sqlite:///{tmp_path / 'state.sqlite'}").list_incidents()
+def test_a_store_that_was_not_made_says_so(url: str, tmp_path: Path) -> None:
+    (tmp_path / "deeper").mkdir()
+    made = StateStore(url)
+    with pytest.raises(StateError, match=r"no such table|does not exist"):
+        made.list_incidents()
+    made.close()
+
+
+def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
+    with pytest.raises(StateError, match="connection") as caught:
+        StateStore("postgresql+psycopg://someone:never-in-an-error@127.0.0.1:1/trendbreak").create()
+    assert "someone" in str(caught.value)
+    assert "never-in-an-error" not in str(caught.value)
+
+
+def test_a_store_is_copied_from_one_engine_to_the_other_and_back(postgres: Postgres, tmp_path: Path) -> None:
+    first, there, back = (
+        StateStore(url)
+        for url in (
+            f"sqlite:///{tmp_path / 'a.sqlite'}",
+            postgres.new_database().url,
+            f"sqlite:///{tmp_path / 'b.sqlite'}",
+        )
+    )
+    for store in (first, there, back):
+        store.create()
+    first.save_incident(incident())
+    enqueue(first, "k")
+    first.close_month({"month": date(2026, 2, 1), "closed_at": NOW, "who": "cfo"}, [])
+    assert first.copy_to(there) == there.copy_to(back) == first.copy_to(there)
+    assert back.export() == there.export() == first.export()
+    assert back.list_incidents() == [incident()]
+    there.close()
+
+
+def test_a_reader_sees_one_moment(url: str) -> None:
+    """Tables are exported one after the other: what is written between them is in none of them."""
+    reader, writer = StateStore(url), StateStore(url)
+    writer.create()
+    writer.save_incident(incident())
+    with reader._connect(writes=False) as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM incidents")).scalar() == 1
+        writer.save_incident(incident(id="inc-2"))
+        assert connection.execute(sa.text("SELECT count(*) FROM incidents")).scalar() == 1
+    assert len(reader.list_incidents()) == 2
+    reader.close()
+    writer.close()
 
 
 def test_the_export_is_typed_for_the_snapshot(store: StateStore) -> None:
@@ -301,9 +357,8 @@ print(won)
 """
 
 
-def test_two_processes_write_at_once_and_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+def test_two_processes_write_at_once_and_nothing_is_lost_or_doubled(url: str) -> None:
     """Both also make the store: neither finds it there, and neither fails."""
-    url = f"sqlite:///{tmp_path / 'state.sqlite'}"
     command = [sys.executable, "-c", WRITER, url]
     writers = [subprocess.Popen([*command, name], stdout=subprocess.PIPE, text=True) for name in ("one", "two")]
     won = [int(writer.communicate(timeout=60)[0]) for writer in writers]
@@ -313,3 +368,4 @@ def test_two_processes_write_at_once_and_nothing_is_lost_or_doubled(tmp_path: Pa
     assert len(store.pending()) == 40
     assert len({row["position"] for row in store.pending()}) == 40
     assert len(store.list_events("inc")) == 80
+    store.close()

