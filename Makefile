@@ -31,7 +31,7 @@ $(UV):
 
 $(VENV)/.ready: pyproject.toml uv.lock | $(UV)
 	$(UV) sync --frozen --quiet --python $(PYTHON)
-	$(BIN)/python -m flows.prefect_home
+	$(BIN)/python -m flows.serving.prefect_home
 	@touch $@
 
 demo: setup ## an invented company, its bills, the real daily flow, the alerts (SEED=n for another company)

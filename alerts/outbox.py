@@ -8,7 +8,7 @@
 A row found in the state `sending` belongs to a run that died, or to a call whose outcome nobody knows.
 The sink is asked for its key; only when it cannot be there any more (the sink's visible_after_seconds
 have passed) is it sent again. Rows of one incident go out in order; those of others do not wait for it.
-One process delivers at a time: the caller holds the home's delivery lock (flows.delivery).
+One process delivers at a time: the caller holds the home's delivery lock (flows.steps.delivery).
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ COLD = """
 import sys
 from datetime import datetime
 from pathlib import Path
-from flows.alert import find_incidents
-from flows.forecast import make_forecasts
+from flows.steps.alert import find_incidents
+from flows.steps.forecast import make_forecasts
 from flows.run import open_run
 from flows.settings import load_settings
 from warehouse.series import read_settled
@@ -85,9 +85,9 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    from flows.direct import run_direct
     from flows.run import open_run
     from flows.settings import load_settings
+    from flows.steps.direct import run_direct
 
     with tempfile.TemporaryDirectory() as name:
         config = write_home(Path(name), arguments.features, arguments.days)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from prefect import flow, get_run_logger
 
-from flows.artifacts import publish_artifacts
 from flows.backfills import run_backfill
-from flows.incidents import open_state
-from flows.liveness import living_run
+from flows.commands.incidents import open_state
 from flows.logs import configure as configure_logs
 from flows.run import Home
+from flows.serving.artifacts import publish_artifacts
+from flows.serving.liveness import living_run
 from flows.settings import config_path, load_settings
 from flows.summary import RunSummary
 

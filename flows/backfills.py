@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 from connectors.base import FetchPrice, Priced, Window
 from connectors.errors import ConnectorError
 from connectors.registry import connector_class
-from flows import ingest
-from flows.direct import execute
 from flows.errors import BackfillFailed, FlowError, SettingsError
 from flows.run import Run, open_run
 from flows.settings import Settings, SourceSettings, connect_source
-from flows.steps import finish_steps
+from flows.steps import ingest
+from flows.steps.direct import execute
+from flows.steps.order import finish_steps
 from flows.summary import RunSummary, summarise
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from flows.settings import Settings
 if TYPE_CHECKING:
     from alerts.forecast import BacktestScore
     from alerts.model import FeaturePanel
-    from flows.planned_events import EventsFile
+    from flows.settings.planned_events import EventsFile
     from warehouse.state import StateStore
 
 HORIZON_DAYS = 14
@@ -76,7 +76,7 @@ def read_published_panel(settings: Settings) -> FeaturePanel:
 def run_backtest(panel: FeaturePanel, events: EventsFile, *, now: datetime) -> Backtest:
     """Every engine on every series (the 200 largest), and on their total."""
     from alerts.forecast import backtest, choose
-    from flows.planned_events import list_planned_events
+    from flows.settings.planned_events import list_planned_events
 
     size = np.nansum(np.abs(panel.cost_usd), axis=1)
     rows = [int(row) for row in np.argsort(-size, kind="stable")[:MOST_SERIES] if size[row] > 0]
@@ -124,8 +124,8 @@ def list_rows(found: Backtest) -> list[dict[str, Any]]:
 
 def backtest_and_keep(settings: Settings, *, now: datetime) -> Backtest:
     """Run it on what is published, and store scores and choices for the daily runs to come."""
-    from flows.incidents import open_state
-    from flows.planned_events import load_events
+    from flows.commands.incidents import open_state
+    from flows.settings.planned_events import load_events
     from warehouse.features import load_features
 
     panel = read_published_panel(settings)

@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from flows.commands.options import AsOfOption, ConfigOption
+from flows.commands.terminal import clean, launcher
+from flows.commands.whatif_commands import whatif_app
 from flows.errors import FlowError
-from flows.options import AsOfOption, ConfigOption
-from flows.terminal import clean, launcher
-from flows.whatif_commands import whatif_app
 
 app = typer.Typer(
     name="trendbreak",
@@ -94,7 +94,7 @@ def init(
 @app.command()
 def check(config: ConfigOption = None) -> None:
     """Test every source, the features file and Slack; say what to fix. Exit code 1 if anything fails."""
-    from flows.check import check_all
+    from flows.commands.check import check_all
 
     failed = 0
     for subject, result in check_all(*_settings(config)):
@@ -119,7 +119,7 @@ def run(
     ] = False,
 ) -> None:
     """Ingest, build, forecast, detect, publish and deliver, once."""
-    from flows.once import run_once
+    from flows.commands.once import run_once
 
     path, settings = _settings(config)
     run_once(path, settings, as_of=_day(as_of), source=source, direct=direct, hourly=hourly, console=out)
@@ -136,7 +136,7 @@ def backfill(
     config: ConfigOption = None,
 ) -> None:
     """Read past days again, month by month. Killed or failed, the same command goes on where it was."""
-    from flows.backfill_screen import show_backfill, show_plan
+    from flows.commands.backfill import show_backfill, show_plan
 
     settings = _settings(config)[1]
     days = (since.date(), until.date())
@@ -154,7 +154,7 @@ def backup(
     config: ConfigOption = None,
 ) -> None:
     """Back up the warehouse, the state and landing's index, all of one moment; waits for a run to end."""
-    from flows.backup import back_up
+    from flows.keeping.backup import back_up
 
     made = back_up(_settings(config)[1], location, with_landing=with_landing, keep=keep)
     out.print(f"{made.name}: {len(made.files)} files, {made.size_bytes:,} bytes", markup=False, soft_wrap=True)
@@ -168,7 +168,7 @@ def restore(
     config: ConfigOption = None,
 ) -> None:
     """Put a backup in the home's place, after comparing every byte with its manifest, and publish it."""
-    from flows.backup import restore as restore_backup
+    from flows.keeping.backup import restore as restore_backup
 
     done = restore_backup(_settings(config)[1], location, name=at, force=force)
     out.print(f"restored {done.name} of {done.created_at:%Y-%m-%d %H:%M} UTC", markup=False, soft_wrap=True)
@@ -184,7 +184,7 @@ def restore(
 @app.command()
 def maintain(config: ConfigOption = None) -> None:
     """Remove landed deliveries that others replaced long ago, and back up where `backup.location` says."""
-    from flows.maintain import maintain as run_maintenance
+    from flows.keeping.maintain import maintain as run_maintenance
 
     for line in run_maintenance(_settings(config)[1]):
         out.print(line, markup=False, soft_wrap=True)
@@ -193,7 +193,7 @@ def maintain(config: ConfigOption = None) -> None:
 @app.command()
 def serve(config: ConfigOption = None) -> None:
     """Run the daily flow on its schedule in this process, with the Prefect server it needs."""
-    from flows.serve import serve as serve_schedules
+    from flows.serving.serve import serve as serve_schedules
 
     path, settings = _settings(config)
     serve_schedules(path, settings, say=lambda text: out.print(text, markup=False, soft_wrap=True))
@@ -214,7 +214,7 @@ def query(
     list_queries: Annotated[bool, typer.Option("--list", help="Show the canned queries.")] = False,
 ) -> None:
     """Ask the published snapshot. Read-only; works while a run is writing."""
-    from flows.adhoc import list_canned, run_adhoc
+    from flows.commands.query import list_canned, run_adhoc
 
     if list_queries or sql is None:
         list_canned(out)
@@ -226,7 +226,7 @@ def query(
 @tags_app.command("check")
 def tags_check(config: ConfigOption = None) -> None:
     """Rules that take nothing, overlaps, and the largest untagged spend. Exit code 1 when a rule takes nothing."""
-    from flows.tags import show_check
+    from flows.commands.tags import show_check
 
     if not show_check(_settings(config)[1], out):
         raise typer.Exit(1)
@@ -238,7 +238,7 @@ NewFeaturesArgument = Annotated[Path, typer.Argument(metavar="NEW.yml", help="An
 @tags_app.command("diff")
 def tags_diff(new: NewFeaturesArgument, config: ConfigOption = None) -> None:
     """Each feature's months under the rules of today and under NEW.yml. Changes nothing."""
-    from flows.tags import show_diff
+    from flows.commands.tags import show_diff
 
     show_diff(_settings(config)[1], new, out)
 
@@ -246,7 +246,7 @@ def tags_diff(new: NewFeaturesArgument, config: ConfigOption = None) -> None:
 @tags_app.command("apply")
 def tags_apply(new: NewFeaturesArgument, config: ConfigOption = None) -> None:
     """Put NEW.yml in the place of features.yml, allocate all history by it, publish, and record what it moved."""
-    from flows.tags import apply_features
+    from flows.commands.tags import apply_features
 
     apply_features(_settings(config)[1], new, out)
 
@@ -254,7 +254,7 @@ def tags_apply(new: NewFeaturesArgument, config: ConfigOption = None) -> None:
 @app.command()
 def rebuild(as_of: AsOfOption = None, config: ConfigOption = None) -> None:
     """Make the warehouse anew from what was landed, and publish it. No source is asked; the state store stays."""
-    from flows.rebuild import rebuild as rebuild_warehouse
+    from flows.commands.rebuild import rebuild as rebuild_warehouse
 
     if not rebuild_warehouse(_settings(config)[1], out, as_of=_day(as_of)):
         raise typer.Exit(1)
@@ -267,7 +267,7 @@ def close(
     config: ConfigOption = None,
 ) -> None:
     """Close a month: its figures stay, and what changes of them later is a correction in the open month."""
-    from flows.close import close_month, list_closed, read_month
+    from flows.commands.close import close_month, list_closed, read_month
 
     settings = _settings(config)[1]
     if month is None:
@@ -286,7 +286,7 @@ def invoice_add(
     config: ConfigOption = None,
 ) -> None:
     """Record an invoice's total, compare it with the charges, and say what explains the difference."""
-    from flows.invoice import add_invoice
+    from flows.commands.invoice import add_invoice
 
     add_invoice(_settings(config)[1], source, month, amount, currency, out, account=account)
 
@@ -294,7 +294,7 @@ def invoice_add(
 @invoice_app.command("list")
 def invoice_list(config: ConfigOption = None) -> None:
     """Every invoice beside its charges, as the last build compared them."""
-    from flows.invoice import list_invoices
+    from flows.commands.invoice import list_invoices
 
     list_invoices(_settings(config)[1], out)
 
@@ -304,7 +304,7 @@ def status(config: ConfigOption = None) -> None:
     """Sources, how far they are, coverage, open incidents. Exit code 1 when a source is late or an alert waits."""
     from datetime import UTC
 
-    from flows.status import show_status
+    from flows.commands.status import show_status
 
     if not show_status(_settings(config)[1], out, now=datetime.now(UTC)):
         raise typer.Exit(1)
@@ -317,7 +317,7 @@ def forget(
     config: ConfigOption = None,
 ) -> None:
     """Take out of the warehouse what a source, or one of its files, has said. The landed bytes stay."""
-    from flows.standing import forget_source
+    from flows.commands.standing import forget_source
 
     forget_source(_settings(config)[1], source, delivery, out)
 
@@ -329,7 +329,7 @@ def rename(
     config: ConfigOption = None,
 ) -> None:
     """Keep the charges of a source whose name has changed in trendbreak.yml."""
-    from flows.standing import rename_source
+    from flows.commands.standing import rename_source
 
     rename_source(_settings(config)[1], old, new, out)
 
@@ -342,7 +342,7 @@ def forecast(
     coverage: Annotated[bool, typer.Option("--coverage", help="How past forecasts have held, as issued.")] = False,
 ) -> None:
     """What each feature will cost: this month, next month, the next 90 days, each with its own interval."""
-    from flows.outlook import show_coverage, show_forecast
+    from flows.commands.outlook import show_coverage, show_forecast
 
     settings = _settings(config)[1]
     if coverage:
@@ -358,7 +358,7 @@ def budget(
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Exit code 1 above this probability.")] = 0.5,
 ) -> None:
     """Each budget: pace, expected total, probability and day of going over. Exit code 1 when one probably does."""
-    from flows.outlook import show_budgets
+    from flows.commands.outlook import show_budgets
 
     if not show_budgets(_settings(config)[1], out, fmt=format, threshold=threshold):
         raise typer.Exit(1)
@@ -398,8 +398,8 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of the published snapshot: one HTML file that needs no network, to forward."""
+    from flows.commands.terminal import shown_path
     from flows.report.write import report_again
-    from flows.terminal import shown_path
 
     written = report_again(_settings(config)[1], output, now=datetime.now(UTC))
     out.print(Text(f"wrote {shown_path(written)}"), soft_wrap=True)
@@ -424,7 +424,7 @@ def digest(
 @app.command()
 def deliver(config: ConfigOption = None) -> None:
     """Send what waits in the outbox, such as for the end of the quiet hours."""
-    from flows.incidents import show_delivery
+    from flows.commands.incidents import show_delivery
 
     if not show_delivery(_settings(config)[1], out):
         raise typer.Exit(1)
@@ -439,7 +439,7 @@ def incidents_list(
     include_closed: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
 ) -> None:
     """Open incidents."""
-    from flows.incidents import list_incidents
+    from flows.commands.incidents import list_incidents
 
     list_incidents(_settings(config)[1], out, include_closed=include_closed)
 
@@ -447,7 +447,7 @@ def incidents_list(
 @incidents_app.command("show")
 def incidents_show(incident: IncidentArgument, config: ConfigOption = None) -> None:
     """One incident as Slack shows it, and its history."""
-    from flows.incidents import show_incident
+    from flows.commands.incidents import show_incident
 
     show_incident(_settings(config)[1], incident, out)
 
@@ -489,7 +489,7 @@ def incidents_resolve(incident: IncidentArgument, config: ConfigOption = None) -
 @slack_app.command("test")
 def slack_test(config: ConfigOption = None) -> None:
     """Post a sample message to the default channel."""
-    from flows.incidents import post_sample
+    from flows.commands.incidents import post_sample
 
     post_sample(_settings(config)[1], out)
 
@@ -509,7 +509,7 @@ def slack_listen(config: ConfigOption = None) -> None:
     """Answer the buttons of alerts over Socket Mode, until interrupted."""
     import threading
 
-    from flows.incidents import listen
+    from flows.commands.incidents import listen
 
     listen(_settings(config)[1], stop=threading.Event(), say=lambda text: out.print(text, markup=False))
 
@@ -521,7 +521,7 @@ def prices_show(
     as_of: AsOfOption = None,
 ) -> None:
     """The dated prices of a model per million tokens, with your own from prices.yml."""
-    from flows.prices import show_prices
+    from flows.commands.prices import show_prices
     from flows.settings import config_path
 
     settings = _settings(config)[1] if config is not None or config_path(config).is_file() else None
@@ -536,7 +536,7 @@ def prices_diff(
     config: ConfigOption = None,
 ) -> None:
     """Re-price a period's calls: today's prices beside those of another file. Changes nothing."""
-    from flows.prices import diff_prices
+    from flows.commands.prices import diff_prices
 
     diff_prices(_settings(config)[1], new, since=_day(since), until=_day(until), console=out)
 
@@ -544,7 +544,7 @@ def prices_diff(
 @app.command()
 def savings(config: ConfigOption = None) -> None:
     """What could be saved, by dollars a month: waste, caching, batches, routing, quantizing."""
-    from flows.savings import show_savings
+    from flows.commands.savings import show_savings
 
     show_savings(_settings(config)[1], out)
 
@@ -561,9 +561,9 @@ def action_add(
     config: ConfigOption = None,
 ) -> None:
     """Record what was done; two weeks later its realised saving stands beside the predicted one."""
+    from flows.commands.savings import add_action
+    from flows.commands.whatif_commands import read_range
     from flows.run import login_name
-    from flows.savings import add_action
-    from flows.whatif_commands import read_range
 
     now = datetime.now(UTC)
     add_action(
@@ -582,13 +582,13 @@ def action_add(
 @action_app.command("list")
 def action_list(config: ConfigOption = None) -> None:
     """What was done: predicted and realised savings."""
-    from flows.savings import list_actions
+    from flows.commands.savings import list_actions
 
     list_actions(_settings(config)[1], out)
 
 
 def _answer(config: Path | None, incident: str, word: str, *, until: date | None = None) -> None:
-    from flows.incidents import answer
+    from flows.commands.incidents import answer
 
     answer(_settings(config)[1], incident, word, out, until=until)
 

@@ -1,4 +1,4 @@
-"""The daily flow: the steps of `flows.steps` as Prefect tasks, thin wrappers and nothing more."""
+"""The daily flow: the steps of `flows.steps.order` as Prefect tasks, thin wrappers and nothing more."""
 
 # No `from __future__ import annotations` here: Prefect resolves the flow's parameter types at run time.
 
@@ -11,13 +11,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 
 from connectors.errors import TransientError
-from flows.artifacts import publish_artifacts
 from flows.errors import AlertsUndelivered, DeliveriesWaiting, SourcesFailed
-from flows.liveness import living_run
 from flows.logs import configure as configure_logs
 from flows.run import Home, Run, open_run
+from flows.serving.artifacts import publish_artifacts
+from flows.serving.liveness import living_run
 from flows.settings import config_path, load_settings
-from flows.steps import Step, run_steps
+from flows.steps.order import Step, run_steps
 from flows.summary import RunSummary, summarise
 
 LOCK_WAIT_SECONDS = 3600  # a scheduled run waits this long for a run that a person started

@@ -43,8 +43,8 @@ def send_digest(
     """
     from alerts.message import render_digest
     from alerts.outbox import enqueue_message
-    from flows.delivery import empty_outbox
-    from flows.incidents import open_state, present_context
+    from flows.commands.incidents import open_state, present_context
+    from flows.steps.delivery import empty_outbox
 
     state = open_state(settings)
     context = present_context(settings, state)
@@ -151,8 +151,8 @@ def _list_savings(
     settings: Settings, snapshot: duckdb.DuckDBPyConnection, today: date
 ) -> tuple[tuple[str, Decimal], ...]:
     """The largest savings found: what, and dollars a month as expected."""
+    from flows.commands.savings import find_savings
     from flows.run import read_prices
-    from flows.savings import find_savings
 
     found = find_savings(snapshot, read_prices(settings), today)
     return tuple((f"{one.subject}: {one.kind}", one.saving_usd.expected) for one in found[:MOST_SAVINGS])
@@ -162,7 +162,7 @@ def show_digest(settings: Settings, console: Console, *, now: datetime, week: da
     """Send the digest, or only show it; False when it could not be delivered."""
     from alerts.message import render_digest
     from alerts.terminal import to_terminal
-    from flows.incidents import open_state, present_context
+    from flows.commands.incidents import open_state, present_context
 
     if only_show:
         state = open_state(settings)

@@ -1,4 +1,4 @@
-"""The lanes besides the daily one as Prefect flows; `flows.hourly` and so on do the work."""
+"""The lanes besides the daily one as Prefect flows; `flows.steps.hourly` and so on do the work."""
 
 # No `from __future__ import annotations` here: Prefect resolves the flow's parameter types at run time.
 
@@ -9,15 +9,15 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows.backtest import backtest_and_keep
+from flows.commands.incidents import send_waiting
 from flows.digest import send_digest
-from flows.direct import execute
 from flows.errors import FlowError
-from flows.hourly import run_hours
-from flows.incidents import send_waiting
-from flows.liveness import living_run
 from flows.logs import configure as configure_logs
 from flows.run import Home, open_run
+from flows.serving.liveness import living_run
 from flows.settings import config_path, load_settings
+from flows.steps.direct import execute
+from flows.steps.hourly import run_hours
 from flows.summary import RunSummary, summarise, summary_markdown
 
 LOCK_WAIT_SECONDS = 1800  # the daily run goes first

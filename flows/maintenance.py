@@ -1,4 +1,4 @@
-"""Maintenance as a Prefect flow: `flows.maintain` does the work."""
+"""Maintenance as a Prefect flow: `flows.keeping.maintain` does the work."""
 
 # No `from __future__ import annotations` here: Prefect resolves the flow's parameter types at run time.
 
@@ -7,10 +7,10 @@ from pathlib import Path
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.liveness import living_run
+from flows.keeping.maintain import maintain
 from flows.logs import configure as configure_logs
-from flows.maintain import maintain
 from flows.run import Home
+from flows.serving.liveness import living_run
 from flows.settings import config_path, load_settings
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.logs import log_event
-from flows.planned_events import EventsFile, load_events
 from flows.settings import Settings, SourceSettings, connect_source
+from flows.settings.planned_events import EventsFile, load_events
 
 if TYPE_CHECKING:
     from alerts.forecast import PanelForecast

@@ -10,11 +10,11 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from flows.commands.terminal import clean, shown_path
 from flows.logs import log_event
-from flows.metrics import write_metrics
 from flows.report import figures
 from flows.run import Home, Run
-from flows.terminal import clean, shown_path
+from flows.serving.metrics import write_metrics
 
 
 @dataclass(frozen=True)

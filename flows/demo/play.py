@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from flows.commands.once import execute
 from flows.demo.screen import show_outcome, show_story
 from flows.demo.world import DemoWorld, prepare
-from flows.once import execute
 from flows.settings import load_settings
 from flows.summary import RunSummary
 

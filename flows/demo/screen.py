@@ -13,10 +13,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from flows.commands.terminal import Unbroken, clean, shown_path
 from flows.report import figures
 from flows.report.data import FeatureRow, IncidentRow, MonthForecast, ReportData
 from flows.report.geometry import moving_mean
-from flows.terminal import Unbroken, clean, shown_path
 
 if TYPE_CHECKING:
     from flows.demo.scoring import Score

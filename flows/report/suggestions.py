@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flows.commands.terminal import command
 from flows.report.data import SuggestedQuery
-from flows.terminal import command
 
 _QUESTIONS = (
     ("What does one success of each feature cost, and what did it cost before?", "cost-per-successful-task"),

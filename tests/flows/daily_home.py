@@ -11,9 +11,9 @@ from typing import Any
 
 import duckdb
 
-from flows.direct import run_direct
 from flows.run import Run, open_run
 from flows.settings import load_settings
+from flows.steps.direct import run_direct
 from tests.flows.small_bill import HEADER, month_after
 
 

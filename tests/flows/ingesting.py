@@ -13,11 +13,11 @@ from typing import Any
 
 import yaml
 
-from flows.build import build_warehouse
-from flows.ingest import apply_rates, sweep
 from flows.run import Run, open_run
 from flows.settings import load_settings
-from flows.steps import Step, ingest_sources
+from flows.steps.build import build_warehouse
+from flows.steps.ingest import apply_rates, sweep
+from flows.steps.order import Step, ingest_sources
 from tests.warehouse.bills import csv_bytes
 from warehouse.store import open_warehouse
 
@@ -26,7 +26,7 @@ FEATURES = "version: 1\nfeatures: {}\nrules: []\n"
 
 
 def plainly(step: Step, run: Run, label: str, *arguments: Any) -> Any:
-    """Execute a step as `flows.direct` does."""
+    """Execute a step as `flows.steps.direct` does."""
     return step.function(run, *arguments)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from flows.commands.incidents import open_state, present_context
 from flows.digest import choose_week, gather_facts, send_digest
 from flows.errors import FlowError
-from flows.incidents import open_state, present_context
 from flows.settings import load_settings
 from tests.flows.daily_home import DailyHome, daily_lines
 from tests.servers import slack

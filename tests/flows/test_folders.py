@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from flows.commands.standing import forget_source, rename_source
 from flows.run import Run
 from flows.settings import load_settings
-from flows.standing import forget_source, rename_source
 from tests.flows.ingesting import Company
 from tests.warehouse.bills import focus_row
 from warehouse.errors import LoadError

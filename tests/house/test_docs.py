@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from connectors.registry import CONNECTORS
-from flows.planned_events import load_events
 from flows.settings import load_settings
-from flows.strict_yaml import load_strict_yaml
+from flows.settings.planned_events import load_events
+from flows.settings.strict_yaml import load_strict_yaml
 from tests.flows.command import typed
 from tests.flows.small_bill import write_small_home
 from warehouse.features import parse_features

@@ -18,10 +18,10 @@ from connectors.errors import ConnectorError, PayloadError
 from connectors.events import Events
 from connectors.focus_files import FocusFiles
 from connectors.tabular_files import read_table_file
-from flows.direct import run_direct
 from flows.errors import SettingsError
 from flows.run import open_run
 from flows.settings import Settings, load_settings
+from flows.steps.direct import run_direct
 from flows.summary import RunSummary, summarise
 from tests.flows.small_bill import HEADER, first_day, month_after, write_small_home
 from warehouse.errors import WarehouseError

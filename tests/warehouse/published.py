@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from flows.drivers import write_drivers
+from flows.steps.drivers import write_drivers
 from tests.warehouse.ledger import NOW, TODAY, add_calls, add_charges, build_marts, charge
 from warehouse.features import Features, parse_features
 from warehouse.publish import publish

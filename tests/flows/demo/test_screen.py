@@ -10,10 +10,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from flows.commands.terminal import launcher
 from flows.demo.screen import render_terminal_summary, show_story, sparkline
 from flows.demo.world import DemoWorld
 from flows.report.data import ReportData, SuggestedQuery
-from flows.terminal import launcher
 from tests.flows.report.sample import sample_report
 
 

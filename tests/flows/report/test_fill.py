@@ -13,13 +13,13 @@ from rich.console import Console
 
 from alerts.model import ChartSeries
 from flows.demo.screen import render_terminal_summary
-from flows.direct import run_direct
 from flows.report import figures, render_report
 from flows.report.data import ReportData
 from flows.report.fill import build_report
 from flows.report.suggestions import suggest_queries
 from flows.run import Home, open_run
 from flows.settings import load_settings
+from flows.steps.direct import run_direct
 from tests.flows.small_bill import FEATURES, bill_lines
 from warehouse.query import QueryError, canned, run_query
 from warehouse.state import StateStore

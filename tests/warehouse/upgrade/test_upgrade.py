@@ -14,9 +14,9 @@ import duckdb
 import pytest
 import sqlalchemy as sa
 
-from flows.direct import run_direct
 from flows.run import open_run
 from flows.settings import load_settings
+from flows.steps.direct import run_direct
 from flows.summary import summarise
 from tests.flows.small_bill import bill_lines, first_day, write_small_home
 from warehouse import state as state_module

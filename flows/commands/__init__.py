@@ -1,0 +1,1 @@
+"""What each `trendbreak` command does, and what it shows on the terminal."""

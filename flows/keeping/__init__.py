@@ -1,0 +1,1 @@
+"""What keeps a home: backup and restore, retention, maintenance."""

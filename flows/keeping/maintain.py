@@ -1,0 +1,30 @@
+"""What keeps a home in order: retention, then a backup. `trendbreak maintain` and the maintenance deployment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flows.keeping.backup import back_up
+from flows.keeping.retention import remove_superseded
+from flows.settings import Settings
+
+LOCK_WAIT_SECONDS = 3600.0
+
+
+def maintain(settings: Settings, *, now: datetime | None = None) -> list[str]:
+    """Do what the settings ask for; one line for each thing done. Waits for a run to end."""
+    said = []
+    removed = remove_superseded(settings, now=now, wait_seconds=LOCK_WAIT_SECONDS)
+    said.append(f"retention: {removed.deliveries} superseded deliveries removed, {removed.freed_bytes:,} bytes freed")
+    if settings.backup.location:
+        made = back_up(
+            settings,
+            settings.backup.location,
+            with_landing=settings.backup.with_landing,
+            keep=settings.backup.keep,
+            now=now,
+        )
+        said.append(f"backup: {made.name} in {made.place}, {made.size_bytes:,} bytes")
+    else:
+        said.append("backup: none — set backup.location, or call `trendbreak backup` yourself")
+    return said

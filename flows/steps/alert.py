@@ -1,0 +1,185 @@
+"""From series to messages that are sent: detect, decide, enqueue; then deliver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from alerts.feedback import apply_answers, measure_precision
+from alerts.incidents import (
+    BY_RULES,
+    LIVE,
+    FeatureRoute,
+    Routing,
+    decide,
+    find_accepted_levels,
+    find_limit_factors,
+    incident_from_row,
+    is_estimated,
+)
+from alerts.model import CONDITION_KINDS, Break, FeaturePanel, Incident, MemberSeries
+from alerts.outbox import record_action
+from alerts.rule_moves import RuleMoves, join_moves
+from flows.errors import DeliveriesWaiting
+from flows.run import Run
+from flows.settings.planned_events import list_expected_changes
+from flows.steps.delivery import empty_outbox, make_context
+from flows.steps.drivers import add_parts
+from flows.steps.findings import add_findings, recall_findings
+from flows.steps.watches import BY_TELEMETRY, decide_watches, find_conditions, list_mutes
+
+if TYPE_CHECKING:
+    from alerts.breaks import DetectionSettings
+    from alerts.message import RenderContext
+
+RULE_MEMORY_DAYS = 42  # DetectionSettings.remember_days
+
+
+def find_incidents(run: Run) -> None:
+    """Find breaks on settled days, decide what each means for the ledger, and enqueue what is to be told.
+
+    What people answered since the last run is applied first: it changes what is decided.
+    """
+    newest = None if run.panel is None else run.panel.start + timedelta(days=run.panel.cost_usd.shape[1] - 1)
+    # Unsettled days are unknown in the panel: no break of this lane is provisional.
+    context = recall_findings(
+        run.state,
+        make_context(run.features, run.month_ends, as_of=run.as_of, settled_through=newest),
+        task_url=run.settings.alerts.task_url,
+    )
+    run.messages.extend(apply_answers(run.state, context=context, now=run.now))
+    ledger = [incident_from_row(row) for row in run.state.list_incidents()]
+    conditions, judged = find_conditions(run)
+    if run.panel is not None and run.data_through is not None:
+        run.breaks = _find_breaks(run, run.panel, ledger)
+        run.actions = decide(
+            run.breaks,
+            ledger,
+            now=run.now,
+            as_of=run.as_of,
+            routing=make_routing(run),
+            data_through=run.data_through,
+            node_through=run.feature_through,
+            rule_moves=_read_rule_moves(run),
+            mutes=list_mutes(run, conditions, run.breaks),
+        )
+    run.actions += decide_watches(run, conditions, judged, ledger, make_routing(run))
+    run.notes.extend(
+        f"{action.incident.node}: not told, {action.reason}"
+        for action in run.actions
+        if action.reason.endswith((BY_RULES, BY_TELEMETRY))
+    )
+    record_actions(run, context)
+    ledger = [incident_from_row(row) for row in run.state.list_incidents()]
+    told = [incident for incident in ledger if incident.kind not in CONDITION_KINDS]
+    run.state.save_precision(measure_precision(told, run.state.list_feedback(), now=run.now))
+
+
+def record_actions(run: Run, context: RenderContext) -> None:
+    """Save what was decided, and enqueue what is to be told of it."""
+    context = add_findings(run.warehouse.con, context, run.actions, task_url=run.settings.alerts.task_url)
+    for action in run.actions:
+        message = record_action(
+            run.state,
+            action,
+            context=context,
+            now=run.now,
+            digest_below_usd_per_day=run.settings.alerts.digest_below_usd_per_day,
+        )
+        if message is not None:
+            run.messages.append(message)
+
+
+def make_detection(run: Run, ledger: Sequence[Incident], features: Sequence[str]) -> DetectionSettings:
+    """The settings of both lanes' detectors, with what people answered and what is planned for `features`."""
+    from alerts.breaks import DetectionSettings
+
+    alerts = run.settings.alerts
+    return DetectionSettings(
+        min_usd_per_day=alerts.min_usd_per_day,
+        min_percent=alerts.min_percent,
+        false_alerts_per_month=alerts.false_alerts_per_month,
+        limit_factors=find_limit_factors(ledger, as_of=run.as_of),
+        accepted_levels=find_accepted_levels(ledger, as_of=run.as_of),
+        expected_changes=list_expected_changes(run.events, features),
+    )
+
+
+def _find_breaks(run: Run, panel: FeaturePanel, ledger: list[Incident]) -> list[Break]:
+    from alerts.breaks import find_breaks
+    from warehouse.series import read_members
+
+    through = panel.start + timedelta(days=panel.cost_usd.shape[1] - 1)
+    members = [
+        MemberSeries(**member)
+        for member in read_members(run.warehouse.con, features=panel.features, start=panel.start, through=through)
+    ]
+    detection = make_detection(run, ledger, panel.features)
+    breaks = find_breaks(panel, members, detection) + _confirm_estimates(run, panel, ledger)
+    return [add_parts(run.warehouse.con, found) for found in breaks]
+
+
+def deliver_messages(run: Run) -> None:
+    """Send what the outbox holds: to Slack with a token, else to a folder.
+
+    Raises DeliveriesWaiting when a message could not go now; it stays in the outbox for the next try.
+    """
+    context = make_context(run.features, run.month_ends, as_of=run.as_of, settled_through=run.data_through)
+    delivered = empty_outbox(
+        run.settings,
+        run.home,
+        run.state,
+        run.environment,
+        context=recall_findings(run.state, context, task_url=run.settings.alerts.task_url),
+        now=run.present(),
+        notices=run.notices,
+        found={action.incident.id: action.found for action in run.actions if action.found is not None},
+    )
+    run.delivered.extend(delivered)
+    waiting = [one.title for one in delivered if one.status == "waiting"]
+    if waiting:
+        raise DeliveriesWaiting("waiting to be sent: " + "; ".join(waiting))
+
+
+def _confirm_estimates(run: Run, panel: FeaturePanel, ledger: list[Incident]) -> list[Break]:
+    """What the bill shows of incidents that were estimated from usage, where it makes no break of its own."""
+    from alerts.hourly import confirm_from_bill
+
+    confirmed = []
+    for incident in ledger:
+        through = run.feature_through.get(incident.node)
+        if is_estimated(incident) and incident.status in LIVE and through is not None:
+            found = confirm_from_bill(incident, panel, through=through, found=run.breaks)
+            if found is not None:
+                confirmed.append(found)
+    return confirmed
+
+
+def _read_rule_moves(run: Run) -> dict[str, RuleMoves]:
+    """What changes of features.yml within the detector's memory moved, by feature."""
+    moves: dict[str, RuleMoves] = {}
+    for version in run.state.list_rule_versions():
+        changed_on = version["recorded_at"].date()
+        if (run.as_of - changed_on).days > RULE_MEMORY_DAYS:
+            continue
+        days: dict[str, dict[date, Decimal]] = {}
+        for row in run.state.list_rule_change_days(version=version["version"]):
+            moved = row["delta_effective_cost_before_credits_usd"]
+            days.setdefault(row["feature"], {})[row["charge_date"]] = moved
+        for feature, usd in days.items():
+            through = max(max(usd), changed_on - timedelta(days=1))
+            moves[feature] = join_moves(moves.get(feature), RuleMoves(changed_on, through, usd))
+    return moves
+
+
+def make_routing(run: Run) -> Routing:
+    """Channels and owners of features.yml."""
+    return Routing(
+        default_channel=run.settings.slack.channel,
+        features={
+            name: FeatureRoute(channel=feature.channel, owner=feature.owner)
+            for name, feature in run.features.features.items()
+        },
+    )

@@ -1,0 +1,197 @@
+"""Drivers from charges and calls, through the marts, to marts.cost_drivers."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from alerts.explain import choose_label
+from alerts.incidents import break_from_json, break_to_json
+from alerts.message.context import RenderContext
+from alerts.message.details import list_facts
+from alerts.model import Break, FeaturePanel, Incident
+from flows.steps.drivers import add_parts, drivers_between, write_drivers
+from tests.warehouse.ledger import add_calls, add_charges, build_marts, charge, new_warehouse, rows_of
+from warehouse.features import parse_features
+from warehouse.series import read_feature_panel
+from warehouse.store import Warehouse
+
+FIRST = date(2026, 3, 2)
+FEATURES = parse_features("version: 1\nfeatures: {a: {}, b: {}}\nrules: [{when: {sub_account_id: a}, feature: a}]")
+# gpt-5 at its list prices: $1.25 in, $.125 cached, $10 out. A call of 80k + 20k cached + 10k out costs $.2025.
+CALL = {"model": "gpt-5", "feature": "a", "input_tokens": 80_000, "cache_read_tokens": 20_000, "output_tokens": 10_000}
+PRICE = Decimal("0.2025")
+
+
+def world(recent_calls: int, *, recent_factor: Decimal = Decimal(1), recent_fields: Any = None) -> Warehouse:
+    """28 days of ten calls, then 7 of `recent_calls`, billed at list price times `recent_factor`."""
+    wh = new_warehouse()
+    calls, charges = [], []
+    for offset in range(35):
+        day = FIRST + timedelta(days=offset)
+        count = recent_calls if offset >= 28 else 10
+        fields = {**CALL, **(recent_fields or {})} if offset >= 28 else CALL
+        calls += [{"called_at": f"{day} 10:{n:02d}:00+00", "task_id": f"{offset}-{n}", **fields} for n in range(count)]
+        usd = count * PRICE * (recent_factor if offset >= 28 else 1)
+        charges.append(charge(usd, charge_date=day, model="gpt-5", sub_account_id="a"))
+        charges.append(charge(1, charge_date=day, provider="aws", ai_kind="other", sub_account_id="a"))
+    add_charges(wh, charges)
+    add_calls(wh, calls)
+    build_marts(wh, FEATURES)
+    write_drivers(wh.con)
+    return wh
+
+
+@pytest.fixture(scope="module")
+def grown() -> Warehouse:
+    return world(16)
+
+
+def test_what_changed_stands_in_the_mart(grown: Warehouse) -> None:
+    rows = rows_of(grown.con, "SELECT * FROM marts.cost_drivers WHERE driver_change_per_day_usd <> 0")
+    assert [(row["driver"], row["driver_label"]) for row in rows] == [("tasks", "growth")]
+    (row,) = rows
+    assert row["baseline_cost_per_day_usd"] == 10 * PRICE + 1
+    assert row["driver_change_per_day_usd"] == row["change_per_day_usd"]
+    assert (row["baseline_start"], row["period_start"], row["period_end"]) == (
+        FIRST,
+        FIRST + timedelta(days=28),
+        FIRST + timedelta(days=35),
+    )
+
+
+def test_tokens_and_cache_at_list_prices() -> None:
+    # All of the input uncached: 100k at 1.25 instead of 80k and 20k at .125: 2.25 cents a call.
+    more = (Decimal("0.225") / PRICE).quantize(Decimal("1e-15"))
+    wh = world(10, recent_factor=more, recent_fields={"input_tokens": 100_000, "cache_read_tokens": 0})
+    rows = rows_of(wh.con, "SELECT driver, driver_change_per_day_usd AS usd FROM marts.cost_drivers")
+    parts = {row["driver"]: row["usd"] for row in rows}
+    assert parts.pop("cache_rate") == pytest.approx(Decimal("0.225"), abs=Decimal("1e-6"))
+    assert all(abs(usd) < Decimal("1e-6") for usd in parts.values())
+
+
+def test_any_two_periods_and_features_without_telemetry(grown: Warehouse) -> None:
+    wh = grown
+    halves = ((FIRST, FIRST + timedelta(days=14)), (FIRST + timedelta(days=14), FIRST + timedelta(days=28)))
+    told = drivers_between(wh.con, "a", *halves)
+    assert told is not None
+    assert told.change_usd == 0
+    assert set(told.parts.values()) == {Decimal(0)}
+    assert drivers_between(wh.con, "unallocated", *halves) is None
+    assert drivers_between(wh.con, "nobody", *halves) is None
+
+
+def test_an_unknown_amount_is_no_change_of_zero() -> None:
+    wh = world(10, recent_factor=Decimal("1.4"))
+    rows = rows_of(wh.con, "SELECT driver FROM marts.cost_drivers WHERE driver_change_per_day_usd <> 0")
+    assert [row["driver"] for row in rows] == ["price"]
+    wh.con.execute(
+        "UPDATE core.charges SET effective_cost_usd = NULL WHERE charge_date = ? AND model IS NOT NULL", [FIRST]
+    )
+    build_marts(wh, FEATURES)
+    write_drivers(wh.con)
+    assert rows_of(wh.con, "SELECT * FROM marts.cost_drivers") == []
+
+
+def make_break(**fields: Any) -> Break:
+    plain = {
+        "node": "a",
+        "direction": "up",
+        "kind": "cost",
+        "label": "unknown",
+        "onset": FIRST + timedelta(days=28),
+        "last_day": FIRST + timedelta(days=34),
+        "is_active": True,
+        "data_through": FIRST + timedelta(days=34),
+        "score": 2.0,
+        **{
+            name: Decimal(1) for name in Break.__dataclass_fields__ if name.endswith(("_per_day", "_total", "_percent"))
+        },
+    }
+    return Break(**{**plain, **fields})
+
+
+def test_a_break_carries_its_parts_and_a_label_that_they_tell(grown: Warehouse) -> None:
+    found = add_parts(grown.con, make_break())
+    assert [part.driver for part in found.parts if part.change_usd_per_day] == ["tasks"]
+    assert sum(part.change_usd_per_day for part in found.parts) == 6 * PRICE
+    assert found.label == "growth"
+    assert break_from_json(break_to_json(found)) == found
+    facts = {fact.label: fact.text for fact in list_facts(opened(found), found, RenderContext(as_of=found.last_day))}
+    assert facts["Made of"] == "tasks +$1.22 a day, against the four weeks before"
+    told = add_parts(grown.con, make_break(label="mix"))
+    assert told.label == "mix"
+
+
+@pytest.mark.parametrize("fields", [{"is_weekend_only": True}, {"basis": "estimated"}, {"node": "unallocated"}])
+def test_breaks_that_have_no_such_parts_stay_as_they_are(grown: Warehouse, fields: dict[str, Any]) -> None:
+    found = make_break(**fields)
+    assert add_parts(grown.con, found) == found
+
+
+def test_cost_up_and_unit_cost_flat_is_growth_to_the_detector_too(grown: Warehouse) -> None:
+    panel = FeaturePanel(**read_feature_panel(grown.con, through=FIRST + timedelta(days=34)))
+    row = panel.features.index("a")
+    assert choose_label(panel, row, [], onset=28, last=34) == "growth"
+
+
+def opened(found: Break) -> Incident:
+    moment = datetime(2026, 4, 6, tzinfo=UTC)
+    figures = {name: Decimal(1) for name in ("excess_usd_per_day", "excess_usd_total", "excess_percent")}
+    return Incident(
+        id="inc-1",
+        node=found.node,
+        direction="up",
+        episode=1,
+        kind="cost",
+        label=found.label,
+        severity="medium",
+        status="open",
+        onset=found.onset,
+        last_day=found.last_day,
+        opened_at=moment,
+        updated_at=moment,
+        resolved_at=None,
+        channel="#a",
+        owner="",
+        **figures,
+    )
+
+
+def test_idle_gpu_hours_are_idle() -> None:
+    # 8 device hours a day at $4: 6 served calls; then the machine doubles and nobody calls more.
+    wh = new_warehouse()
+    calls, charges = [], []
+    for offset in range(35):
+        day, hours = FIRST + timedelta(days=offset), 16 if offset >= 28 else 8
+        calls.append(
+            {
+                "called_at": f"{day} 10:00:00+00",
+                "feature": "a",
+                "provider": "self_hosted",
+                "model": "llama-3.1-70b",
+                "task_id": str(offset),
+                "gpu_seconds": 6 * 3600,
+            }
+        )
+        charges.append(
+            charge(
+                hours * 4,
+                charge_date=day,
+                provider="aws",
+                ai_kind="gpu",
+                gpu_hours=hours,
+                gpu_type="H100",
+                resource_id="i-1",
+                sub_account_id="a",
+            )
+        )
+    add_charges(wh, charges)
+    add_calls(wh, calls)
+    build_marts(wh, FEATURES)
+    write_drivers(wh.con)
+    rows = rows_of(wh.con, "SELECT driver, driver_change_per_day_usd AS usd FROM marts.cost_drivers")
+    assert {row["driver"]: row["usd"] for row in rows if row["usd"]} == {"idle": Decimal(32)}

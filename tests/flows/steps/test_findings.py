@@ -1,0 +1,102 @@
+"""What was new on the onset day, and the links to the worst tasks: from calls through the daily run to the message."""
+
+import json
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.commands.incidents import open_state, present_context
+from flows.errors import SettingsError
+from flows.settings import load_settings
+from tests.flows.daily_home import DailyHome, daily_lines
+
+AS_OF = date(2026, 11, 22)
+FIRST = AS_OF - timedelta(days=46)
+ONSET = AS_OF - timedelta(days=6)
+HOSTILE = 'a/b c|<!channel>"&?#%2e'
+
+
+def write_calls(folder: Path) -> None:
+    """Ten tasks a day; since the onset one of them is asked again and again, by another release and prompt."""
+    calls: list[dict[str, Any]] = []
+    for offset in range(46):
+        day = FIRST + timedelta(days=offset)
+        is_new = day >= ONSET
+        plain = {
+            "provider": "openai",
+            "model": "gpt-5",
+            "feature": "chat",
+            "release": "2.4.1" if is_new else "2.4.0",
+            "prompt_version": "<!here>" if is_new else "p1",
+            "input_tokens": 1000,
+            "output_tokens": 100,
+        }
+        for n in range(10):
+            task = f"{HOSTILE}{day}" if is_new and n == 0 else f"task-{day}-{n}"
+            attempts = 10 + offset if is_new and n == 0 else 1
+            calls += [
+                {**plain, "time": f"{day}T10:{n:02d}:{attempt:02d}Z", "task_id": task, "attempt": attempt}
+                for attempt in range(1, attempts + 1)
+            ]
+    (folder / "events").mkdir()
+    (folder / "events" / "calls.jsonl").write_text("".join(json.dumps(call) + "\n" for call in calls))
+
+
+def make_home(folder: Path, alerts: str = "") -> DailyHome:
+    home = DailyHome(folder, features=("chat",), extra=alerts)
+    home.write()
+    config = folder / "trendbreak.yml"
+    config.write_text(
+        config.read_text().replace("features:", "  - {name: calls, type: events, location: ./events}\nfeatures:", 1)
+    )
+    home.bill(
+        "drop", daily_lines("chat", FIRST, 40, usd=200) + daily_lines("chat", ONSET, 6, usd=200, factor=Decimal("2.5"))
+    )
+    write_calls(folder)
+    return home
+
+
+def test_what_is_new_and_the_worst_tasks_are_on_the_card(tmp_path: Path) -> None:
+    home = make_home(tmp_path, 'alerts: {task_url: "https://traces.example.com/t/{task_id}?tab=calls"}\n')
+    run = home.run(AS_OF)
+    [card] = [message for message in run.messages if message.kind == "cost"]
+    new = {line.split(",")[0]: line for line in card.changes if line.startswith("New ")}
+    assert set(new) >= {"New release 2.4.1", "New prompt version <!here>"}
+    assert f"first seen {ONSET.day} Nov: 100% of the calls since" in new["New release 2.4.1"]
+    assert len(card.links) == 3
+    newest = AS_OF - timedelta(days=3)  # settled
+    text, address = card.links[0]  # the one with most attempts
+    quoted = "a%2Fb%20c%7C%3C%21channel%3E%22%26%3F%23%252e"
+    assert address == f"https://traces.example.com/t/{quoted}{newest}?tab=calls"
+    assert "53 calls, 52 retried, looks like a loop" in text
+    [blocks] = [path.read_text() for path in (tmp_path / "data" / "outbox").glob("*.json")]
+    assert quoted in blocks
+    assert "<!channel>" not in blocks
+    assert "<!here>" not in blocks
+    # A card that is drawn again, without the warehouse, still says so.
+    settings = load_settings(tmp_path / "trendbreak.yml")
+    context = present_context(settings, open_state(settings))
+    assert context.worst_tasks["chat"] == card.links
+    assert context.changes["chat"] == card.changes
+
+
+def test_without_an_address_no_task_is_named(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    run = home.run(AS_OF)
+    assert all(message.links == () for message in run.messages)
+    assert not any("!channel" in json.dumps(str(row)) for row in home.ask("SELECT * FROM ops.outbox"))
+    assert HOSTILE not in str(home.ask("SELECT * FROM ops.incidents"))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://x.example.com/{task_id}", "https://x.example.com/", "https://x.example.com/{task_id}/{id}",
+     "https://{task_id}/", "https://x.example.com/{task_id}|<b", "https://x.example.com/{task_id}/{task_id}"],
+)  # fmt: skip
+def test_an_address_that_cannot_work_is_refused(tmp_path: Path, address: str) -> None:
+    DailyHome(tmp_path, extra=f"alerts: {{task_url: '{address}'}}\n").write()
+    with pytest.raises(SettingsError, match=r"alerts\.task_url: must be an https address with"):
+        load_settings(tmp_path / "trendbreak.yml")

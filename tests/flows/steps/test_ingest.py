@@ -1,0 +1,209 @@
+"""What a daily run reads of its sources, and what it leaves alone."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from connectors.base import Window
+from flows.run import open_run
+from flows.settings import load_settings
+from flows.steps.ingest import fetch_source, load_source
+from tests.connectors.aws_data_exports.world import _Folder
+from tests.connectors.billing_files import AwsExport, focus_row, parquet
+from tests.flows.ingesting import Company
+from tests.servers.json_api import serve
+from tests.servers.openai import Cost, OpenAIStub, Usage
+from tests.warehouse.bills import focus_row as focus_csv_row
+from warehouse.errors import CurrencyError
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Company:
+    return Company(tmp_path)
+
+
+def month(period: str, cost: str) -> bytes:
+    start = date.fromisoformat(f"{period}-01")
+    row = focus_row(1, cost=cost)
+    moved = {name: row[name].replace(year=start.year, month=start.month) for name in ("ChargePeriodStart",)}
+    moved["ChargePeriodEnd"] = moved["ChargePeriodStart"] + timedelta(days=1)
+    moved["BillingPeriodStart"] = moved["ChargePeriodStart"]
+    moved["BillingPeriodEnd"] = moved["ChargePeriodStart"] + timedelta(days=28)
+    return parquet([row | moved])
+
+
+def export(company: Company) -> AwsExport:
+    made = AwsExport(_Folder(company.root / "copy"))
+    location = str(company.root / "copy/exports/focus")
+    company.sources = [{"name": "aws", "type": "aws_data_exports", "location": location}]
+    return made
+
+
+def test_the_first_look_at_an_export_reads_every_period_however_old(company: Company) -> None:
+    made = export(company)
+    for period, cost in (("2023-11", "1"), ("2025-02", "2"), ("2026-01", "4")):
+        made.deliver(period, {"f.parquet": month(period, cost)})
+    run = company.run()
+    assert not run.failures
+    assert company.billed() == 7
+    assert company.news(company.run(), "aws") == 0
+
+
+def test_a_period_that_failed_at_first_is_read_when_it_is_mended(company: Company) -> None:
+    made = export(company)
+    made.deliver("2023-11", {"f.parquet": b"no parquet"})
+    made.deliver("2026-01", {"f.parquet": month("2026-01", "4")})
+    assert "f.parquet" in company.run().failures["aws"]
+    assert company.billed() == 4
+    made.deliver("2023-11", {"f.parquet": month("2023-11", "1")})
+    assert not company.run().failures
+    assert company.billed() == 5
+
+
+def test_a_window_given_reaches_behind_the_due_days(company: Company) -> None:
+    made = export(company)
+    made.deliver("2023-11", {"f.parquet": month("2023-11", "1")})
+    company.run()
+    made.deliver("2023-11", {"f.parquet": month("2023-11", "3")})
+    assert company.news(company.run(), "aws") == 0
+    settings = load_settings(company.config)
+    with open_run(settings, as_of=company.now.date(), now=company.now) as run:
+        [source] = run.sources
+        load_source(run, source, fetch_source(run, source, Window(date(2023, 11, 1), date(2023, 11, 2))))
+    assert company.billed() == 3
+
+
+@contextmanager
+def openai(company: Company, **more: object) -> Iterator[OpenAIStub]:
+    api = OpenAIStub(rng=random.Random(5), admin_key="sk-admin-stub")
+    api.projects = {"proj_a": "Support"}
+    api.costs = [
+        Cost(date(2026, 1, day), Decimal(day) / 7, "gpt-5-nano, input_tokens", project)
+        for day in range(1, 20)
+        for project in ("proj_a", "proj_b")
+    ]
+    with serve(api):
+        options = {"admin_key": "sk-admin-stub", "base_url": f"{api.url}/v1", "usage": ["completions"], **more}
+        company.sources = [{"name": "openai", "type": "openai", **options}]
+        yield api
+
+
+def test_an_answer_that_says_the_same_in_other_bytes_is_no_news(company: Company) -> None:
+    with openai(company) as api:
+        first = company.run()
+        assert company.news(first, "openai") > 0
+        assert any("read from 2025-09-22 on" in note for note in first.notes)
+        total = company.billed()
+        company.run()
+        api.projects |= {"proj_new": "Made today"}
+        api.rng.seed(77)  # other page sizes, other order of fields
+        again = company.run()
+        assert company.news(again, "openai") == 0
+        assert company.billed() == total
+        api.costs.append(Cost(date(2026, 1, 19), Decimal(1), "web search", "proj_a"))
+        changed = company.run()
+        assert (company.news(changed, "openai"), company.billed()) == (1, total + 1)
+
+
+def test_hours_of_usage_stand_for_the_estimated_lane(company: Company) -> None:
+    with openai(company) as api:
+        api.usage = [
+            Usage(date(2026, 1, day), "gpt-5-nano-2025-08-07", "proj_a", "key_1", 1000, 400, 0, 77, 3, hour=hour)
+            for day in (5, 18, 19, 20)
+            for hour in (3, 8, 10)
+        ]
+        run = company.run(build=True)  # at 10:30 on the 20th: the hour of 10 is not over
+        assert not run.failures
+        hours = "SELECT usage_hour, model, sub_account_id, calls, input_tokens FROM core.usage_hourly ORDER BY 1"
+        found = company.ask(hours)
+        assert [(row[0].day, row[0].hour) for row in found] == [
+            (18, 3), (18, 8), (18, 10), (19, 3), (19, 8), (19, 10), (20, 3), (20, 8)
+        ]  # fmt: skip
+        assert set(found[0][1:]) == {"gpt-5-nano", "proj_a", 3, 600}
+        asked = len(api.requests)
+        api.usage = [usage for usage in api.usage if usage.day.day != 19]
+        company.now += timedelta(days=1)
+        company.run(build=True)
+        hourly = [request for request in api.requests[asked:] if request.query.get("bucket_width") == ["1h"]]
+        assert {request.query["start_time"][0] for request in hourly} == {"1768780800"}  # 2026-01-19
+        assert [row[0].day for row in company.ask(hours)] == [18, 18, 18, 20, 20, 20]
+
+
+def test_hours_that_cannot_be_read_hold_up_no_bill(company: Company) -> None:
+    with openai(company) as api:
+        api.hours_denied = True
+        run = company.run()
+        assert not run.failures
+        assert company.billed() > 0
+        assert any("its hourly usage could not be read" in notice for notice in run.notices)
+
+
+def test_a_refused_key_is_said_once_and_asked_once(company: Company) -> None:
+    with openai(company) as api:
+        api.admin_key = "another"
+        run = company.run()
+        assert run.failures["openai"].count("401") == 1
+        assert len(api.requests) == 1
+
+
+def euro_bill(company: Company) -> None:
+    company.sources = [{"name": "drop", "type": "focus_files", "location": "./inbox"}]
+    rows = [focus_csv_row(day, "10", BillingCurrency="EUR") for day in (1, 10)]
+    company.drop("a.csv", [*rows, focus_csv_row(2, "5", BillingAccountId="other")])
+
+
+def rate(since: str, usd: str) -> dict[str, str]:
+    return {"currency": "EUR", "valid_from": since, "usd_per_unit": usd}
+
+
+def test_changed_currency_rates_reach_what_is_loaded(company: Company) -> None:
+    euro_bill(company)
+    company.extra["currency_rates"] = [rate("2026-01-01", "1.10")]
+    with_first = company.run(build=True)
+    assert not with_first.failures
+    dollars = "SELECT sum(billed_cost_usd), sum(list_cost_usd) FROM core.charges"
+    assert company.ask(dollars) == [(27, 27)]
+    company.extra["currency_rates"].append(rate("2026-01-10", "1.25"))
+    changed = company.run(build=True)
+    assert company.ask(dollars) == [(Decimal("28.5"), Decimal("28.5"))]
+    assert company.ask("SELECT sum(effective_cost_usd) FROM core.allocations") == [(Decimal("28.5"),)]
+    assert any("1 charges in EUR are 12.5 USD now, 11 before" in note for note in changed.notes)
+    assert company.ask("SELECT count(*) FROM ops.restatements") == [(0,)]
+    assert not any("currency_rates" in note for note in company.run(build=True).notes)
+
+
+def test_a_rate_that_is_taken_away_stops_the_run(company: Company) -> None:
+    euro_bill(company)
+    company.extra["currency_rates"] = [rate("2026-01-01", "1.10")]
+    company.run(build=True)
+    company.extra["currency_rates"] = [rate("2026-01-05", "1.10")]
+    with pytest.raises(CurrencyError, match=r"charges of 2026-01-01 are loaded in EUR.*currency_rates"):
+        company.run(build=True)
+
+
+def test_of_many_tags_the_listed_ones_are_kept_and_the_list_may_change(company: Company) -> None:
+    company.sources = [{"name": "drop", "type": "focus_files", "location": "./inbox", "tag_keys": ["feature"]}]
+    tags = [f'{{"feature": "chat", "team": "a", "pod": "pod-{number}"}}' for number in range(20)]
+    company.drop("a.csv", [focus_csv_row(1, "1", Tags=text) for text in tags])
+    company.run()
+    kept = "SELECT tags, billed_cost FROM core.charges"
+    assert company.ask(kept) == [('{"feature":"chat"}', 20)]
+    assert company.news(company.run(), "drop") == 0
+    company.sources[0]["tag_keys"] = ["feature", "team"]
+    run = company.run()
+    assert company.ask(kept) == [('{"feature":"chat","team":"a"}', 20)]
+    assert company.ask("SELECT count(*) FROM ops.restatements") == [(0,)]
+    assert company.news(run, "drop") == 1
+
+
+def test_each_source_has_its_settled_watermark(company: Company) -> None:
+    with openai(company):
+        run = company.run(build=True)
+        assert run.state.watermarks() == {"openai": "2026-01-18"}
