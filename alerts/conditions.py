@@ -21,12 +21,12 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from alerts.incidents import LIVE, Routing
-from alerts.model import CONDITION_KINDS, Action, Break, Direction, Incident, IncidentStatus, Severity
+from alerts.model import CONDITION_KINDS, LIVE, Action, Incident, IncidentStatus, Severity
+from alerts.routing import Routing
 
 ConditionKind = Literal["freshness", "coverage", "budget"]
 _REOPEN_DAYS = 7
@@ -221,17 +221,3 @@ def condition_from_json(plain: Mapping[str, Any]) -> Condition:
     fields["facts"] = tuple((label, text) for label, text in plain["facts"])
     fields["excess_usd"] = Decimal(plain["excess_usd"])
     return Condition(**fields)
-
-
-@dataclass(frozen=True)
-class Mute:
-    """Why breaks of a node that began on or after `since` (three days of tolerance) are not told: they would be
-    faked. Unit costs in any case, costs in one direction."""
-
-    since: date
-    reason: str
-    direction: Direction = "down"
-
-    def covers(self, found: Break) -> bool:
-        is_fake = found.kind in ("unit_cost", "zero_success") or found.direction == self.direction
-        return is_fake and found.onset >= self.since - timedelta(days=3)

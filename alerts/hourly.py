@@ -19,8 +19,8 @@ import numpy as np
 from alerts.breaks import is_expected
 from alerts.expectations import DetectionSettings
 from alerts.explain import compare_days
-from alerts.incidents import LIVE, break_from_json, is_due, is_estimated
-from alerts.model import Break, ChartSeries, Evidence, FeaturePanel, Floats, Incident
+from alerts.incidents import break_from_json, is_due, is_estimated
+from alerts.model import LIVE, Break, ChartSeries, Evidence, FeaturePanel, Floats, Incident
 
 WINDOW_HOURS = (3, 6, 12, 24)
 _PAST_DAYS = 12

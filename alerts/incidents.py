@@ -27,15 +27,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from alerts.expectations import AcceptedLevel, name_metric
 from alerts.figures import format_day, format_days, format_signed_percent, format_usd
 from alerts.model import (
     CONDITION_KINDS,
+    LIVE,
     Action,
     ActionKind,
     Break,
@@ -49,43 +50,16 @@ from alerts.model import (
     Part,
     Severity,
 )
+from alerts.mutes import Mute
+from alerts.routing import Routing
 from alerts.rule_moves import RuleMoves
 
-if TYPE_CHECKING:
-    from alerts.conditions import Mute
-
-LIVE: frozenset[IncidentStatus] = frozenset({"open", "acknowledged", "escalated", "snoozed"})
 _FALSE_ALARM_DAYS = 90
 DIGEST_ONLY = "digest_only"  # in details: too small for a thread of its own
 BY_RULES = ": no change of its cost"  # how the reason of such a skip ends
 _ACCEPTED_DAYS = 180
 _ESTIMATE_PATIENCE = timedelta(days=2)
 _SEVERITY_ORDER: Mapping[Severity, int] = {"high": 0, "medium": 1, "low": 2}
-
-
-@dataclass(frozen=True)
-class FeatureRoute:
-    """Where a feature's incidents go. None: the default."""
-
-    channel: str | None = None
-    owner: str | None = None
-
-
-@dataclass(frozen=True)
-class Routing:
-    """Channel and owner by feature, from features.yml, with defaults."""
-
-    default_channel: str
-    default_owner: str = ""
-    features: Mapping[str, FeatureRoute] = field(default_factory=dict)
-
-    def find_channel(self, node: str) -> str:
-        route = self.features.get(node)
-        return (route.channel if route else None) or self.default_channel
-
-    def find_owner(self, node: str) -> str:
-        route = self.features.get(node)
-        return (route.owner if route else None) or self.default_owner
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ Severity = Literal["high", "medium", "low"]
 IncidentStatus = Literal["open", "acknowledged", "escalated", "snoozed", "resolved", "absorbed", "withdrawn"]
 ActionKind = Literal["open", "update", "escalate", "resolve", "withdraw", "skip"]
 
+LIVE: frozenset[IncidentStatus] = frozenset({"open", "acknowledged", "escalated", "snoozed"})  # not closed
 UNALLOCATED = "unallocated"  # the feature name of what no rule takes
 CONDITION_KINDS: frozenset[IncidentKind] = frozenset({"freshness", "coverage", "budget"})  # alerts.conditions
 ALL_FEATURES = "all features"  # node of a break that most features share

@@ -21,9 +21,9 @@ from decimal import Decimal
 from typing import Any, Literal, Protocol
 
 from alerts.figures import format_day
-from alerts.incidents import DIGEST_ONLY, LIVE, incident_from_row, incident_to_row
+from alerts.incidents import DIGEST_ONLY, incident_from_row, incident_to_row
 from alerts.message import RenderContext, make_card_key, message_from_json, message_to_json, render, render_card
-from alerts.model import CONDITION_KINDS, Action, Break, Message, Severity
+from alerts.model import CONDITION_KINDS, LIVE, Action, Break, Message, Severity
 from alerts.sinks import DeliveryDelayed, DeliveryRefused, Letter, Receipt, Sink
 
 WEBHOOK = "webhook"  # the channel of copies for the signed webhook
@@ -247,7 +247,7 @@ def deliver_pending(
     """One pass: every row that is not sent is tried once, in order, at most until its incident's first failure.
 
     `now`: the time at which the pass begins. `channel`: only its rows; else all but the webhook's.
-    `fallback`: told at least once of what `sink` refuses. `held`: incidents whose rows wait (alerts.routing).
+    `fallback`: told at least once of what `sink` refuses. `held`: incidents whose rows wait (alerts.holding).
     Never raises for a message: what waits or failed is in the answer.
     """
     started = time.monotonic()

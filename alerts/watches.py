@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from alerts.conditions import Condition, Mute
+from alerts.conditions import Condition
 from alerts.figures import format_day, format_days, format_percent, format_short_day, format_usd
 from alerts.message.sentences import name_node
 from alerts.model import ALL_FEATURES, UNALLOCATED, FeaturePanel, Floats, Severity
+from alerts.mutes import Mute
 
 _STEADY_SHARE = 0.9  # of days with a charge: so many, and a day without one is news
 _STEADY_SPAN_DAYS = 14

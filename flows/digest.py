@@ -61,8 +61,9 @@ def gather_facts(
     settings: Settings, state: StateStore, context: RenderContext, *, now: datetime, week: date | None = None
 ) -> DigestFacts:
     """From the published snapshot and the state store."""
-    from alerts.incidents import LIVE, incident_from_row
+    from alerts.incidents import incident_from_row
     from alerts.message import DigestFacts, render_card
+    from alerts.model import LIVE
     from warehouse.reads import open_snapshot, read_features, read_reported
 
     with open_snapshot(Home(settings.home).published) as snapshot:

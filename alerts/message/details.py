@@ -15,10 +15,9 @@ from alerts.figures import (
     format_usd,
     format_usd_range,
 )
-from alerts.incidents import LIVE
 from alerts.message.context import BudgetView, RenderContext
 from alerts.message.sentences import DIMENSIONS, MEMBER_LIMIT, describe_span, find_newcomer, find_unit_cost, name_unit
-from alerts.model import UNALLOCATED, Break, Driver, Fact, Incident
+from alerts.model import LIVE, UNALLOCATED, Break, Driver, Fact, Incident
 
 _SHORT_HISTORY_DAYS = 28
 _MAIN_STORY = Decimal("0.6")  # of the largest driver

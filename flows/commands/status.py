@@ -24,8 +24,8 @@ RUNS_SHOWN = 3
 def show_status(settings: Settings, console: Console, *, now: datetime) -> bool:
     """Print it; True when every configured source is in and not late, the last run went well, and no message waits but
     for the end of the quiet hours or for the daily limit."""
+    from alerts.holding import find_held
     from alerts.incidents import incident_from_row
-    from alerts.routing import find_held
     from flows.report.fill import build_report, is_late
     from flows.steps.delivery import describe_held, posting_rules
     from warehouse.reads import open_snapshot, read_freshness, read_published_at, read_reported, read_telemetry_issues

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING
 from alerts.feedback import apply_answers, measure_precision
 from alerts.incidents import (
     BY_RULES,
-    LIVE,
-    FeatureRoute,
-    Routing,
     decide,
     find_accepted_levels,
     find_limit_factors,
     incident_from_row,
     is_estimated,
 )
-from alerts.model import CONDITION_KINDS, Break, FeaturePanel, Incident, MemberSeries
+from alerts.model import CONDITION_KINDS, LIVE, Break, FeaturePanel, Incident, MemberSeries
 from alerts.outbox import record_action
+from alerts.routing import FeatureRoute, Routing
 from alerts.rule_moves import RuleMoves, join_moves
 from flows.errors import DeliveriesWaiting
 from flows.run import Run

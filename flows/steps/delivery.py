@@ -20,9 +20,9 @@ from flows.run import Home
 from flows.settings import Settings, app_token, incoming_webhook, signed_webhook, slack_token
 
 if TYPE_CHECKING:
+    from alerts.holding import Held, PostingRules
     from alerts.model import Break
     from alerts.outbox import Delivered
-    from alerts.routing import Held, PostingRules
     from alerts.sinks import Sink
     from warehouse.features import Features
     from warehouse.state import StateStore
@@ -53,8 +53,8 @@ def empty_outbox(
 
     `found`: this run's breaks by incident id. What could not go is in the answer, nothing is raised for it.
     """
+    from alerts.holding import hold_threads
     from alerts.outbox import copy_for_webhook, deliver_copies, deliver_pending, move_threads
-    from alerts.routing import hold_threads
 
     sink, fallback = make_sinks(settings, home, environment, notices)
     with delivery_lock(home):
@@ -70,7 +70,7 @@ def empty_outbox(
 
 def posting_rules(settings: Settings) -> PostingRules:
     """What of `alerts:` says when a new thread may begin."""
-    from alerts.routing import PostingRules, QuietHours
+    from alerts.holding import PostingRules, QuietHours
 
     alerts, quiet = settings.alerts, settings.alerts.quiet_hours
     hours = None

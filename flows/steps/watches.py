@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alerts.conditions import Condition, ConditionKind, Mute, decide_conditions
+from alerts.conditions import Condition, ConditionKind, decide_conditions
 from alerts.model import UNALLOCATED, Action, Break, FeaturePanel, Floats, Incident
+from alerts.mutes import Mute
 from alerts.watches import (
     SourceDays,
     explain_by_split,
@@ -21,7 +22,7 @@ from alerts.watches import (
 from flows.run import Run
 
 if TYPE_CHECKING:
-    from alerts.incidents import Routing
+    from alerts.routing import Routing
 
 BASELINE_DAYS = 120
 BY_TELEMETRY = "has lost its telemetry"  # how the reason of a muted break ends

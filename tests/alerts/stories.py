@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from alerts.incidents import FeatureRoute, Routing, decide, incident_from_row, incident_to_row
+from alerts.incidents import decide, incident_from_row, incident_to_row
 from alerts.message import BudgetView, RenderContext
 from alerts.model import Action, Break, ChartSeries, Driver, Evidence, Incident
+from alerts.routing import FeatureRoute, Routing
 
 AS_OF = date(2026, 11, 22)
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from alerts.expectations import DetectionSettings, ExpectedChange
 from alerts.hourly import choose_hourly_breaks, confirm_from_bill, find_hourly_breaks
-from alerts.incidents import Routing, decide
+from alerts.incidents import decide
 from alerts.model import Break, Incident
+from alerts.routing import Routing
 from tests.alerts.breaks.worlds import START, draw_cost, make_panel
 
 Floats = NDArray[np.float64]
