@@ -49,6 +49,14 @@ class RuleMoves:
         return excess_usd_per_day != 0 and -step / excess_usd_per_day >= _LEAST_SHARE
 
 
+def cover_moves(old: RuleMoves, new: RuleMoves) -> RuleMoves:
+    """One change as it was compared when it came and as it is compared now: on a day that both know, the larger."""
+    days = {
+        day: max(old.usd.get(day, Decimal(0)), new.usd.get(day, Decimal(0)), key=abs) for day in {*old.usd, *new.usd}
+    }
+    return RuleMoves(max(old.changed_on, new.changed_on), max(old.through, new.through), days)
+
+
 def join_moves(old: RuleMoves | None, new: RuleMoves) -> RuleMoves:
     """Two changes one after the other."""
     if old is None:

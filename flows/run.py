@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from warehouse.store import Warehouse
 
 
+RULE_MEMORY_DAYS = 42  # what moved within the detector's memory: DetectionSettings.remember_days
+
+
 @dataclass(frozen=True)
 class Home:
     """Where a home keeps what."""

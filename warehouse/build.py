@@ -65,6 +65,7 @@ class BuildResult:
     rule_moves: tuple[RuleMove, ...] = ()
     data_through: date | None = None
     rule_move_days: tuple[RuleMoveDay, ...] = ()
+    boundary_move_days: tuple[RuleMoveDay, ...] = ()
     corrections: tuple[dict[str, Any], ...] = ()  # newly booked: rows of the state store's corrections
 
 
@@ -78,6 +79,7 @@ def build(
     settled_through: Mapping[str, date],
     settle_days: Mapping[str, int] | None = None,
     old_features: Features | None = None,
+    unbounded_features: Features | None = None,
     due_through: Mapping[str, date] | None = None,
     prices: PriceBook | None = None,
     books: Mapping[str, pa.Table] | None = None,
@@ -89,7 +91,9 @@ def build(
     after `as_of` never counts. `due_through`: the day it would be if the source were not late (default:
     it is not). `settle_days`: configured source → days until its days are settled, by which
     marts.freshness tells what is late. `old_features`: the rules of the build before, where they were
-    others; the result says what the change moves. `prices`: what tokens cost; list prices by default.
+    others; the result says what the change moves. `unbounded_features`: the present rules without what began or
+    ended to hold of late, where something did; the result says what that moves. `prices`: what tokens cost; list
+    prices by default.
     `books`: the state store's tables of closed months (warehouse.books); what is booked new is in the result.
     `commitments`: prepaid credits and commitments to spend, for marts.commitments.
 
@@ -112,10 +116,13 @@ def build(
         run_models(con, [model for model in models if model.table not in late])
         moves: list[RuleMove] = []
         move_days: list[RuleMoveDay] = []
-        if old_features is None:
-            allocate(wh, features)
-        else:
+        boundary_move_days: list[RuleMoveDay] = []
+        if unbounded_features is not None:
+            _, boundary_move_days = compare_rules(wh, unbounded_features, features)
+        if old_features is not None:
             moves, move_days = compare_rules(wh, old_features, features)
+        elif unbounded_features is None:
+            allocate(wh, features)
         corrections = book_corrections(con, as_of=as_of, now=now, moved={move.month for move in moves})
         run_models(con, [model for model in models if model.table in late])
         data_through = _write_reported(con, as_of)
@@ -130,6 +137,7 @@ def build(
         tuple(moves),
         data_through,
         tuple(move_days),
+        tuple(boundary_move_days),
         tuple(corrections),
     )
 

@@ -65,6 +65,20 @@ def fingerprint(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
+def undo_boundaries(features: Features, *, after: date, through: date) -> Features | None:
+    """The rules without what begins or ends to hold on a day in (`after`, `through`]; None where nothing does.
+
+    The file is the same before and after such a day, and yet the day moves cost from one feature to another.
+    """
+    kept = []
+    for rule in features.rules:
+        ends = rule.valid_to is not None and after <= rule.valid_to < through
+        if rule.valid_from is None or not after < rule.valid_from <= through:
+            kept.append(rule.model_copy(update={"valid_to": None}) if ends else rule)
+    undone = tuple(kept)
+    return None if undone == features.rules else features.model_copy(update={"rules": undone})
+
+
 def compare_rules(wh: HasConnection, old: Features, new: Features) -> tuple[list[RuleMove], list[RuleMoveDay]]:
     """Allocate by `old`, then by `new`; core.allocations then says what `new` says. Months, and the last
     RECENT_DAYS days.

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alerts.feedback import apply_answers, measure_precision
 from alerts.incidents import (
@@ -19,9 +19,9 @@ from alerts.incidents import (
 from alerts.model import CONDITION_KINDS, LIVE, Break, FeaturePanel, Incident, MemberSeries
 from alerts.outbox import record_action
 from alerts.routing import FeatureRoute, Routing
-from alerts.rule_moves import RuleMoves, join_moves
+from alerts.rule_moves import RuleMoves, cover_moves, join_moves
 from flows.errors import DeliveriesWaiting
-from flows.run import Run
+from flows.run import RULE_MEMORY_DAYS, Run
 from flows.settings.planned_events import list_expected_changes
 from flows.steps.delivery import empty_outbox, make_context
 from flows.steps.drivers import add_parts
@@ -31,8 +31,6 @@ from flows.steps.watches import BY_TELEMETRY, decide_watches, find_conditions, l
 if TYPE_CHECKING:
     from alerts.breaks import DetectionSettings
     from alerts.message import RenderContext
-
-RULE_MEMORY_DAYS = 42  # DetectionSettings.remember_days
 
 
 def find_incidents(run: Run) -> None:
@@ -156,9 +154,13 @@ def _confirm_estimates(run: Run, panel: FeaturePanel, ledger: list[Incident]) ->
 
 
 def _read_rule_moves(run: Run) -> dict[str, RuleMoves]:
-    """What changes of features.yml within the detector's memory moved, by feature."""
+    """What changes of features.yml within the detector's memory moved, by feature; and what moved on the days from
+    which its rules hold or no longer hold, in a file that stayed the same."""
     moves: dict[str, RuleMoves] = {}
-    for version in run.state.list_rule_versions():
+    bounded = _read_boundary_moves(run)
+    versions = run.state.list_rule_versions()
+    introducing = _find_introducing(run, versions) if bounded else None
+    for version in versions:
         changed_on = version["recorded_at"].date()
         if (run.as_of - changed_on).days > RULE_MEMORY_DAYS:
             continue
@@ -168,8 +170,38 @@ def _read_rule_moves(run: Run) -> dict[str, RuleMoves]:
             days.setdefault(row["feature"], {})[row["charge_date"]] = moved
         for feature, usd in days.items():
             through = max(max(usd), changed_on - timedelta(days=1))
-            moves[feature] = join_moves(moves.get(feature), RuleMoves(changed_on, through, usd))
+            moved = RuleMoves(changed_on, through, usd)
+            if version["version"] == introducing and feature in bounded:
+                moved = cover_moves(moved, bounded.pop(feature))
+            moves[feature] = join_moves(moves.get(feature), moved)
+    for feature, moved in bounded.items():
+        moves[feature] = join_moves(moves.get(feature), moved)
     return moves
+
+
+def _read_boundary_moves(run: Run) -> dict[str, RuleMoves]:
+    days: dict[str, dict[date, Decimal]] = {}
+    for day in run.built.boundary_move_days if run.built is not None else ():
+        days.setdefault(day.feature, {})[day.charge_date] = day.delta_usd
+    return {feature: RuleMoves(min(usd), max(usd), usd) for feature, usd in days.items()}
+
+
+def _find_introducing(run: Run, versions: Sequence[Mapping[str, Any]]) -> int | None:
+    """The version that brought the rules whose days are bounded: its own comparison tells the same moves again, as far
+    as bills had come by then."""
+    from warehouse.rule_changes import read_rules, undo_boundaries
+
+    after = run.as_of - timedelta(days=RULE_MEMORY_DAYS)
+    undone = undo_boundaries(run.features, after=after, through=run.as_of)
+    bounded = [rule for rule in run.features.rules if undone is not None and rule not in undone.rules]
+    before: Sequence[Any] | None = None
+    for version in versions:
+        rules = read_rules(version["content"])
+        here = rules.rules if rules is not None else ()
+        if before is not None and any(rule in here and rule not in before for rule in bounded):
+            return int(version["version"])
+        before = here
+    return None
 
 
 def make_routing(run: Run) -> Routing:

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from connectors.registry import connector_class
-from flows.run import Run
+from flows.run import RULE_MEMORY_DAYS, Run
 from flows.steps.drivers import write_drivers
 from flows.steps.ingest import is_partitioned
 
@@ -23,7 +23,7 @@ def build_warehouse(run: Run) -> None:
     from warehouse.build import build
     from warehouse.commitments import Commitment
     from warehouse.record import write_record
-    from warehouse.rule_changes import read_rules, record_rules, write_rules
+    from warehouse.rule_changes import read_rules, record_rules, undo_boundaries, write_rules
     from warehouse.series import read_settled
     from warehouse.watermarks import spoken_through
 
@@ -65,6 +65,9 @@ def build_warehouse(run: Run) -> None:
         ],
         settle_days=settles,
         old_features=read_rules(previous["content"]) if previous and previous["content"] != rules else None,
+        unbounded_features=undo_boundaries(
+            run.features, after=run.as_of - timedelta(days=RULE_MEMORY_DAYS), through=run.as_of
+        ),
     )
     # A run that is killed here compares again the next time: the state store still has the old rules.
     record_rules(

@@ -43,6 +43,43 @@ def test_a_rule_that_holds_from_a_day_on_opens_no_incident(tmp_path: Path) -> No
     assert messages(tmp_path) == []
 
 
+def test_a_rule_written_before_it_holds_opens_no_incident_on_its_day_or_after(tmp_path: Path) -> None:
+    home = DailyHome(tmp_path)
+    since = AS_OF - timedelta(days=4)
+    write_rules(home, CHAT, SEARCH, f"{OPS}, valid_from: {since}")
+    days = (AS_OF - FIRST).days
+
+    def bill(through: int) -> None:
+        names = {"chat": 100, "search": 100, "ops": 150}
+        home.bill("drop", [line for name, usd in names.items() for line in daily_lines(name, FIRST, through, usd=usd)])
+
+    for late in (9, 0):  # the rule is recorded before its day; bills follow
+        bill(days - late)
+        run = home.run(AS_OF - timedelta(days=late))
+        assert messages(tmp_path) == []
+    assert any(found.node == "search" and found.direction == "up" for found in run.breaks)
+    assert any("search: not told, the rules in features.yml changed" in note for note in run.notes)
+
+
+def test_a_break_beside_a_rule_that_begins_to_hold_is_told(tmp_path: Path) -> None:
+    home = DailyHome(tmp_path)
+    since = AS_OF - timedelta(days=5)
+    write_rules(home, CHAT, SEARCH, f"{OPS}, valid_from: {since}")
+    days = (AS_OF - FIRST).days
+    quiet = [line for name in ("chat", "search", "ops") for line in daily_lines(name, FIRST, days - 9, usd=40)]
+    home.bill("drop", quiet)
+    home.run(AS_OF - timedelta(days=9))
+    lines = daily_lines("chat", FIRST, days, usd=40) + daily_lines("ops", FIRST, days, usd=40)
+    storm = [
+        Line(line.day, line.cost * (5 if line.day >= since else 1), line.feature)
+        for line in daily_lines("search", FIRST, days, usd=40)
+    ]
+    home.bill("drop", lines + storm)
+    run = home.run(AS_OF)
+    (told,) = messages(tmp_path)
+    assert "search has cost" in told["text"], run.notes
+
+
 def test_a_real_break_that_changes_hands_is_withdrawn_there_and_told_here(tmp_path: Path) -> None:
     home = DailyHome(tmp_path)
     write_rules(home, CHAT, SEARCH, OPS)
