@@ -2,12 +2,14 @@
 
     python -m benchmarks.detection.posted                    companies 0 to 39, 5 and 100 clean series
     python -m benchmarks.detection.posted --first 100 --companies 200
-    python -m benchmarks.detection.posted --clean 400 --replays 90     (minutes)
+    python -m benchmarks.detection.posted --clean 5 --clean 400 --kind all --companies 0 --recall 40     (an hour)
 
 Companies: six features over 120 days with five planted breaks (benchmarks/detection/simulate.py); a planted
-break is found when a break of its node, direction and kind begins within ten days of it. Clean panels:
-find_breaks is run on each day of the replay, on what was known then; a break is posted when none of the
-same node and direction was posted before that touches it within a week.
+break is found when a break of its node, direction and kind begins within ten days of it. Clean teams, of each `--kind`:
+find_breaks is run on each day of the replay (of every `--every`-th), on what was known then; a break is posted when
+none of the same node and direction was posted before that touches it within a week. Recall: teams of twelve series of
+a kind, $200 a day each, ten of them with one event each (simulate.EVENTS) in the last month; found when a daily run of
+its window, or of the five days after it, tells it.
 """
 
 from __future__ import annotations
@@ -15,14 +17,17 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from alerts.breaks import DetectionSettings, find_breaks
+import numpy as np
+
+from alerts.breaks import DetectionSettings, find_breaks, replay_breaks
 from alerts.model import Break
-from benchmarks.detection.simulate import Planted, cut_panel, draw_clean_panel, draw_company
+from benchmarks.detection.simulate import EVENTS, TEAMS, Planted, cut_panel, draw_company, draw_team
 
 _MONTH = 365.25 / 12
+_PATIENCE = 5  # days after an event's window: a fall is posted from its fourth day
 
 
 @dataclass
@@ -67,14 +72,21 @@ def run_companies(first: int, count: int) -> tuple[Counter[str], Counter[str], i
 
 
 def replay_clean(
-    series: int, seed: int, *, first: int = 160, replays: int = 90, settings: DetectionSettings | None = None
+    series: int,
+    seed: int,
+    *,
+    kind: str = "mixed",
+    first: int = 160,
+    replays: int = 90,
+    every: int = 1,
+    settings: DetectionSettings | None = None,
 ) -> Replay:
-    whole = draw_clean_panel(series, first + replays, seed)
+    whole = draw_team(kind, series, first + replays, seed)
     posted: list[Posted] = []
     before: list[Break] = []
     lost = 0
     week = timedelta(days=7)
-    for days in range(first, first + replays):
+    for days in range(first, first + replays, every):
         breaks = find_breaks(cut_panel(whole, days), [], settings)
         for b in breaks:
             known = next(
@@ -97,33 +109,78 @@ def replay_clean(
     return Replay(posted, lost, replays / _MONTH)
 
 
+def measure_recall(kind: str, first: int, teams: int) -> dict[str, float]:
+    """Share of the events of each name that daily runs would have posted."""
+    found: Counter[str] = Counter()
+    days = 250
+    for seed in range(first, first + teams):
+        rng = np.random.default_rng([seed, 63])
+        team = draw_team(kind, 12, days, seed)
+        cost = np.array([row / np.median(row[row > 0]) for row in team.cost_usd]) * 200.0
+        at = rng.integers(days - 60, days - 36, len(EVENTS))
+        for row, (_, factor) in enumerate(EVENTS.values()):
+            cost[row] *= factor(np.arange(days) - float(at[row]))
+        told = replay_breaks(replace(team, cost_usd=cost), DetectionSettings(), days_back=62)
+        for row, (name, (window, factor)) in enumerate(EVENTS.items()):
+            onset = team.start + timedelta(days=int(at[row]))
+            up = 1 if factor(np.array([0.0]))[0] > 1 or name == "from nothing" else -1
+            found[name] += any(
+                b.node == team.features[row]
+                and b.direction == up
+                and onset <= b.alarm <= onset + timedelta(days=window + _PATIENCE)
+                for b in told
+            )
+    return {name: found[name] / teams for name in EVENTS}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--companies", type=int, default=40)
     parser.add_argument("--clean", type=int, action="append", help="series of a clean panel; may be repeated")
     parser.add_argument("--teams", type=int, default=4, help="clean panels of each size")
-    parser.add_argument("--replays", type=int, default=90, help="daily runs over each")
+    parser.add_argument("--kind", choices=[*TEAMS, "all"], action="append", help="of clean team; may be repeated")
+    parser.add_argument("--replays", type=int, default=90, help="days over which each is replayed")
+    parser.add_argument("--every", type=int, default=1, help="a run on every so manieth day of them")
+    parser.add_argument("--recall", type=int, default=0, metavar="TEAMS", help="also what is found, in so many of each")
     arguments = parser.parse_args()
 
+    kinds = TEAMS if "all" in (arguments.kind or []) else arguments.kind or ["mixed"]
+    if arguments.companies:
+        print_companies(arguments.first, arguments.companies)
+    for size in arguments.clean or [5, 100]:
+        for kind in kinds:
+            print_clean(size, kind, arguments)
+    if arguments.recall:
+        print("| team | " + " | ".join(EVENTS) + " |")
+        print("|---|" + "---|" * len(EVENTS))
+        for kind in kinds:
+            recall = measure_recall(kind, arguments.first, arguments.recall)
+            print(f"| {kind} | " + " | ".join(f"{share:.2f}" for share in recall.values()) + " |", flush=True)
+
+
+def print_companies(first: int, runs: int) -> None:
     began = time.perf_counter()
-    planted, found, false = run_companies(arguments.first, arguments.companies)
+    planted, found, false = run_companies(first, runs)
     for story, count in planted.items():
         print(f"{story:14s} {found[story]:4d} of {count}")
-    runs = arguments.companies
     print(f"{'all':14s} {found.total():4d} of {planted.total()} = {found.total() / planted.total():.1%}")
     print(f"breaks nobody planted: {false} in {runs} runs, {10 * false / runs:.2f} in ten")
     print(f"{(time.perf_counter() - began) / runs:.3f} s per run")
-    for size in arguments.clean or [5, 100]:
-        results = [replay_clean(size, arguments.first + k, replays=arguments.replays) for k in range(arguments.teams)]
-        months = sum(r.months for r in results)
-        count = sum(len(r.posted) for r in results)
-        lost = sum(r.lost for r in results)
-        rate = f"{count / months:.2f} a month"
-        print(f"{size} clean series: {count} posted in {months:.1f} team-months, {rate}; {lost} lost")
-        for r in results:
-            for p in r.posted:
-                print(f"   {p.node} {p.direction} {p.percent:+.0f}% {p.onset} to {p.last_day}")
+
+
+def print_clean(size: int, kind: str, arguments: argparse.Namespace) -> None:
+    results = [
+        replay_clean(size, arguments.first + k, kind=kind, replays=arguments.replays, every=arguments.every)
+        for k in range(arguments.teams)
+    ]
+    months = sum(r.months for r in results)
+    posted = [p for r in results for p in r.posted]
+    lost = sum(r.lost for r in results)
+    rate = f"{len(posted) / months:.2f} a month"
+    print(f"{size} clean series, {kind}: {len(posted)} posted in {months:.1f} team-months, {rate}; {lost} lost")
+    for p in posted:
+        print(f"   {p.node} {p.direction} {p.percent:+.0f}% {p.onset} to {p.last_day}", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Two generators, both seeded:
   month ends, holidays, noise of 3% to 40% with heavy tails and correlation, wandering level, growth),
   into which `EVENTS` are injected. The scorer's limits are set on these.
 * `draw_company(seed)`: six features over 120 days with telemetry and members, one of each kind of break
-  in the last three weeks, one feature clean; and `draw_clean_panel(n, days, seed)` without any break.
+  in the last three weeks, one feature clean; and `draw_team(kind, n, days, seed)` without any break.
 """
 
 from __future__ import annotations
@@ -184,11 +184,56 @@ def _members(name: str, cost: Floats, rng: np.random.Generator) -> list[MemberSe
     ]
 
 
-def draw_clean_panel(n: int, days: int, seed: int, *, start: date = date(2025, 6, 2)) -> FeaturePanel:
-    """n features of all kinds of noise, with telemetry on the same volumes, and no break."""
+TEAMS = ("mixed", "weekly", "heavy tails", "zero-inflated", "month end", "growth", "young")
+
+
+def draw_team(kind: str, n: int, days: int, seed: int, *, start: date = date(2025, 6, 2)) -> FeaturePanel:
+    """n features of one kind of noise, with telemetry on the same volumes, and no break.
+
+    `mixed`: as draw_series. `weekly`: quiet weekends at 5% to 40%, noise of 3% to 12%. `heavy tails`: t(2.5) noise of
+    10% to 30%. `zero-inflated`: jobs on 25% to 80% of the days, nothing on the others. `month end`: 1.5 to 3 times as
+    much on the last two days of a month and its first, a job on one fixed day of the month in half of them. `growth`:
+    0.2% to 1% a day. `young`: as draw_series, each begins somewhere in the last 130 days, a tenth of them ramping up
+    over ten days.
+    """
     rng = np.random.default_rng([seed, 62])
-    cost = draw_series(n, days, rng, start=start)
-    tasks = np.maximum(np.round(cost / np.median(cost, axis=1, keepdims=True) * np.exp(
+    if kind == "mixed":
+        return _with_telemetry(draw_series(n, days, rng, start=start), rng, start)
+    dates = [start + timedelta(days=k) for k in range(days)]
+    weekday = np.array([d.weekday() for d in dates])
+    edge = np.array([d.day == 1 or (d + timedelta(days=2)).day <= 2 for d in dates])
+    t = np.arange(days)
+    if kind == "young":
+        cost = draw_series(n, days, rng, start=start)
+        born = rng.integers(days - 130, days - 10, n)
+        ramp = np.where(rng.random((n, 1)) < 0.1, np.clip((t - born[:, None] + 1) / 10, 0.1, 1.0), 1.0)
+        return _with_telemetry(np.where(t >= born[:, None], cost * ramp, np.nan), rng, start)
+    level = np.exp(rng.normal(np.log(110), 1.3, (n, 1)))
+    sigma = rng.uniform(0.03, 0.12, (n, 1))
+    shock = rng.standard_t(5, (n, days)) / np.sqrt(5 / 3)
+    log = np.log(level) + np.cumsum(rng.normal(0, 0.003, (n, days)), axis=1)
+    weekend = np.where(weekday >= 5, np.log(rng.uniform(0.4, 0.95, (n, 1))), 0.0)
+    if kind == "weekly":
+        weekend = np.where(weekday >= 5, np.log(rng.uniform(0.05, 0.4, (n, 1))), 0.0)
+    elif kind == "heavy tails":
+        shock, sigma = rng.standard_t(2.5, (n, days)) / np.sqrt(5), rng.uniform(0.1, 0.3, (n, 1))
+    elif kind == "month end":
+        log += np.where(edge, np.log(rng.uniform(1.5, 3.0, (n, 1))), 0.0)
+        job = np.where(rng.random(n) < 0.5, rng.integers(5, 26, n), 0)[:, None]
+        log += np.where(np.array([d.day for d in dates]) == job, np.log(2.0), 0.0)
+    elif kind == "growth":
+        log += rng.uniform(0.002, 0.01, (n, 1)) * t
+    cost = np.exp(log + weekend + sigma * np.clip(shock, -8, 8))
+    if kind == "zero-inflated":
+        cost *= rng.random((n, days)) < rng.uniform(0.25, 0.8, (n, 1))
+        cost *= np.exp(rng.normal(0, 0.4, (n, days)))
+    return _with_telemetry(np.round(cost, 2), rng, start)
+
+
+def _with_telemetry(cost: Floats, rng: np.random.Generator, start: date) -> FeaturePanel:
+    n, days = cost.shape
+    usual = np.array([np.median(row[row > 0]) for row in cost])[:, None]
+    tasks = np.maximum(np.round(np.nan_to_num(cost) / usual * np.exp(
         rng.normal(np.log(800), 1.0, (n, 1)) + rng.normal(0, rng.uniform(0.02, 0.08, (n, 1)), (n, days))
     )), 0)  # fmt: skip
     success = np.clip(rng.uniform(0.6, 0.97, (n, 1)) + rng.normal(0, 0.01, (n, days)), 0.05, 0.99)
