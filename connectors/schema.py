@@ -95,6 +95,8 @@ CALLS = pa.schema(
         ("latency_ms", pa.int64()),
         ("gpu_seconds", pa.float64()),
         ("logged_cost_usd", MONEY),  # what the log's own tool priced the call at: an estimate of theirs
+        ("pricing_tier", pa.string()),  # standard | batch | flex | priority | other; null = not told
+        ("trace_id", pa.string()),  # where it is not the task: outcomes may name it
     ]
 )
 

@@ -13,10 +13,10 @@ from connectors.calls.rules import LeftOut
 KNOWN = frozenset(
     {
         *("schemaType", "schemaVersion", "timestamp", "accountId", "identity", "region", "requestId", "operation"),
-        *("modelId", "input", "output", "requestMetadata", "inferenceRegion", "errorCode", "status"),
+        *("modelId", "input", "output", "requestMetadata", "inferenceRegion", "errorCode", "status", "serviceTier"),
     }
 )
-OWN = ("feature", "task_id", "task_type", "attempt", "outcome", "user_id", "plan", "release", "prompt_version")
+OWN = ("feature", "task_id", "task_type", "attempt", "outcome", "user_id", "plan", "release", "prompt_version", "pricing_tier")
 
 
 def read_invocation(
@@ -39,6 +39,7 @@ def read_invocation(
         "attempt": whole(own["attempt"], "attempt"),
         "status": "error" if record.get("errorCode") else "ok",
         "response_id": identifier(record.get("requestId"), "requestId"),
+        "pricing_tier": event["pricing_tier"] or _tier(record),
         "input_tokens": whole(given.get("inputTokenCount"), "inputTokenCount"),
         "cache_read_tokens": whole(given.get("cacheReadInputTokenCount"), "cacheReadInputTokenCount"),
         "cache_write_tokens": whole(given.get("cacheWriteInputTokenCount"), "cacheWriteInputTokenCount"),
@@ -49,6 +50,12 @@ def read_invocation(
 def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = record.get(name)
     return part if isinstance(part, Mapping) else {}
+
+
+def _tier(record: Mapping[str, Any]) -> str | None:
+    """Bedrock names the tier `serviceTier`, plain or as {type: …}."""
+    tier = decoded(record.get("serviceTier"))
+    return identifier(tier.get("type") if isinstance(tier, Mapping) else tier, "serviceTier")
 
 
 def _model(model_id: str | None) -> str | None:

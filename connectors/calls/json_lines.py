@@ -26,7 +26,7 @@ BOM = b"\xef\xbb\xbf"
 
 _SCHEMA = pa.schema(
     [
-        *((name, pa.string()) for name in ("time", "status", "user_id", *TEXTS)),
+        *((name, pa.string()) for name in ("time", "status", "pricing_tier", "user_id", *TEXTS)),
         *((name, pa.float64() if name == "latency_ms" else pa.int64()) for name in COUNTS),
         ("gpu_seconds", pa.float64()),
     ]

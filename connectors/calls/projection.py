@@ -24,6 +24,7 @@ from connectors.calls.rules import (
     LARGEST_GPU_SECONDS,
     LONGEST_TEXT,
     OTHER_NAMES,
+    OTHER_TIER,
     REQUIRED_TEXTS,
     TEXTS,
     Rejected,
@@ -32,6 +33,7 @@ from connectors.calls.rules import (
     read_gpu_seconds,
     read_status,
     read_text,
+    read_tier,
     read_time,
 )
 from connectors.schema import CALLS
@@ -155,11 +157,15 @@ class Projection:
         called_at = _instants(table)
         gpu_seconds = _seconds(table)
         costs = _costs(table)
-        status, users = _texts(table, "status"), _texts(table, "user_id", longest=None)
-        if called_at is None or gpu_seconds is None or costs is None or status is None or users is None:
+        status, tiers = _texts(table, "status"), _texts(table, "pricing_tier")
+        users = _texts(table, "user_id", longest=None)
+        if called_at is None or gpu_seconds is None or costs is None:
+            return None
+        if status is None or tiers is None or users is None:
             return None
         columns |= {"called_at": called_at, "gpu_seconds": gpu_seconds, "logged_cost_usd": costs}
         columns["status"] = self._statuses(status)
+        columns["pricing_tier"] = self._tiers(tiers)
         columns["user_hash"] = self._user_hashes(users)
         return self._finish(columns)
 
@@ -179,6 +185,9 @@ class Projection:
             row["status"] = read_status(status)
             if status not in (None, "") and row["status"] is None:
                 self.keep("unknown_status")
+            row["pricing_tier"] = read_tier(record.get("pricing_tier"))
+            if row["pricing_tier"] == OTHER_TIER:
+                self.keep("unknown_pricing_tier")
             user = record.get("user_id")
             row["user_hash"] = self._user_hash(str(user) if user.__class__ is int else user)
             self._count_unknown(record.keys() - KNOWN, [record])
@@ -189,6 +198,11 @@ class Projection:
 
     def _finish(self, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
         arrays = [columns[name].cast(CALLS.field(name).type) for name in CALLS.names]
+        # A trace that is the task itself says nothing more.
+        trace, task = CALLS.get_field_index("trace_id"), CALLS.get_field_index("task_id")
+        if arrays[trace].null_count < len(arrays[trace]):
+            same = pc.fill_null(pc.equal(arrays[trace], arrays[task]), False)
+            arrays[trace] = pc.if_else(same, pa.scalar(None, pa.string()), arrays[trace])
         batch = pa.RecordBatch.from_arrays(arrays, schema=CALLS)
         batch = self._leave_to_others(batch)
         self._count_order(batch.column("called_at"))
@@ -233,6 +247,13 @@ class Projection:
         found = known.take(encoded.indices)
         if odd := found.null_count - status.null_count:
             self.keep("unknown_status", odd)
+        return found
+
+    def _tiers(self, tiers: pa.Array) -> pa.Array:
+        encoded = tiers.dictionary_encode()
+        found = pa.array([read_tier(word) for word in encoded.dictionary.to_pylist()], pa.string()).take(encoded.indices)
+        if odd := pc.sum(pc.equal(found, OTHER_TIER)).as_py():
+            self.keep("unknown_pricing_tier", odd)
         return found
 
     def _user_hashes(self, users: pa.Array) -> pa.Array:
@@ -356,7 +377,7 @@ def _costs(table: pa.Table) -> pa.Array | None:
 
 
 _TYPES: Mapping[str, tuple[frozenset[type], pa.DataType | None]] = {
-    **{name: (frozenset({str, type(None)}), pa.string()) for name in (*TEXTS, "status", "user_id")},
+    **{name: (frozenset({str, type(None)}), pa.string()) for name in (*TEXTS, "status", "pricing_tier", "user_id")},
     **{name: (frozenset({int, type(None)}), pa.int64()) for name in COUNTS},
     "gpu_seconds": (frozenset({int, float, type(None)}), pa.float64()),
 }

@@ -10,6 +10,7 @@ The rules, in the order in which they apply:
     task_id absent                                              kept: counts as a call, not as a task
     tokens absent                                               kept: unknown is null, never 0
     status that is neither ok nor error                         kept, status unknown
+    pricing_tier that is none of ours                           kept, without a price
     any other field                                             dropped, counted by its name
 """
 
@@ -39,6 +40,7 @@ TEXTS = (
     "release",
     "prompt_version",
     "api_key_id",
+    "trace_id",
 )
 REQUIRED_TEXTS = frozenset({"provider", "model"})
 # The largest count that is believed: no single call has more tokens than a hundred million.
@@ -53,7 +55,14 @@ COUNTS = {
     "latency_ms": 10**9,
 }
 STATUSES = {"ok": "ok", "success": "ok", "error": "error", "failed": "error", "failure": "error", "timeout": "error"}
-KNOWN = frozenset({"time", "status", "user_id", "gpu_seconds", "logged_cost_usd", *TEXTS, *COUNTS})
+# How providers, gateways and SDKs call the way in which a request was served. `auto` is a wish and no answer.
+TIERS = {
+    **dict.fromkeys(("standard", "default", "on_demand", "on-demand", "regular"), "standard"),
+    **{name: name for name in ("batch", "flex", "priority")},
+    "auto": None,
+}
+OTHER_TIER = "other"  # a tier that no price list has: such calls have no known price
+KNOWN = frozenset({"time", "status", "pricing_tier", "user_id", "gpu_seconds", "logged_cost_usd", *TEXTS, *COUNTS})
 # A field's name may itself be somebody's text or id: only what looks like a name of a schema is repeated.
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z_.]{0,60}[0-9]{0,2}")
 OTHER_NAMES = "(other names)"
@@ -168,6 +177,13 @@ def read_cost(value: Any) -> Decimal | None:
     if not cost.is_finite() or not 0 <= cost <= LARGEST_COST_USD:
         raise Rejected("logged_cost_usd: negative, not finite or absurdly large")
     return cost.quantize(Decimal("1e-12"))
+
+
+def read_tier(value: Any) -> str | None:
+    """standard, batch, flex, priority; None where it is not told; OTHER_TIER for what is none of them."""
+    if value is None or value == "":
+        return None
+    return TIERS.get(value.strip().lower(), OTHER_TIER) if isinstance(value, str) else OTHER_TIER
 
 
 def read_status(value: Any) -> str | None:

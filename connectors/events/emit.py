@@ -20,6 +20,7 @@ FIELDS = frozenset(
         *("provider", "model", "feature", "task_id", "task_type", "attempt", "outcome", "user_id", "plan", "release"),
         *("prompt_version", "api_key_id", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"),
         *("reasoning_tokens", "tool_calls", "latency_ms", "gpu_seconds", "status", "response_id", "logged_cost_usd"),
+        *("pricing_tier", "trace_id"),
     )
 )
 

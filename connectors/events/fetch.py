@@ -19,7 +19,7 @@ from connectors.errors import ConnectorError, PayloadError
 from connectors.object_storage import Storage, StoredFile
 
 SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".parquet")
-VERSION = 2  # raise it when the allow-list or a rule changes: every file is then read again
+VERSION = 3  # raise it when the allow-list or a rule changes: every file is then read again
 BATCH_ROWS = 16_384
 SAMPLE_BYTES = 256 * 2**10
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from connectors.ga4 import Ga4Options
 
 # The fields that a parameter may carry; by default the parameter of the same name.
-FIELDS = (*TEXTS, "user_id", "status", *COUNTS, "gpu_seconds", "logged_cost_usd")
+FIELDS = (*TEXTS, "user_id", "status", "pricing_tier", *COUNTS, "gpu_seconds", "logged_cost_usd")
 # Parameters that Google Analytics adds to events by itself: they are nobody's forgotten field.
 AUTOMATIC = frozenset(
     {
@@ -51,7 +51,7 @@ def read_event(
     if record["event_name"] in options.outcome_events:
         yield from _outcome(values, at, projection)
         return
-    call: dict[str, Any] = {name: identifier(values[name], name) for name in (*TEXTS, "status")}
+    call: dict[str, Any] = {name: identifier(values[name], name) for name in (*TEXTS, "status", "pricing_tier")}
     call["provider"] = call["provider"] or options.provider or provider_of(call["model"])
     call["user_id"] = identifier(values["user_id"] or record["user_id"], "user_id")
     call |= {name: whole(_rounded(values[name]) if name == "latency_ms" else values[name], name) for name in COUNTS}

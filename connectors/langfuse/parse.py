@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from connectors.calls.projection import Projection
@@ -45,6 +45,10 @@ _PLAIN_PATHS: Mapping[str, tuple[str, ...]] = {
 }
 _PROVIDER = ("metadata.provider", "metadata.ls_provider", "metadata.gen_ai.system", "metadata.attributes.gen_ai.system")
 _RESPONSE = ("metadata.response_id", "metadata.attributes.gen_ai.response.id", "metadata.gen_ai.response.id")
+_TIER = tuple(
+    f"{place}.service_tier"
+    for place in ("metadata.response_metadata", "metadata.attributes.openai.response", "metadata", "model_parameters")
+)
 _READ = ("cache_read", "cached")
 _WRITTEN = ("cache_creation", "cache_write")
 
@@ -78,10 +82,10 @@ def _read_observation(
     record: Mapping[str, Any], projection: Projection, fields: Mapping[str, str], provider: str | None
 ) -> dict[str, Any]:
     record = {**record, "metadata": decoded(record.get("metadata"))}
+    own_paths = {name: [fields[name]] if name in fields else [] for name in (*OWN, "attempt", "pricing_tier")}
     event: dict[str, Any] = {}
     for name in OWN:
-        given = [fields[name]] if name in fields else []
-        paths = [*given, f"metadata.{name}", f"metadata.attributes.{name}", *_PLAIN_PATHS.get(name, ())]
+        paths = [*own_paths[name], f"metadata.{name}", f"metadata.attributes.{name}", *_PLAIN_PATHS.get(name, ())]
         event[name] = identifier(find(record, paths), name)
     if event["feature"] is None:
         found = features_of(record.get("tags"))
@@ -95,9 +99,11 @@ def _read_observation(
         "time": start,
         "provider": identifier(find(record, _PROVIDER), "provider") or provider_of(model) or provider,
         "model": model.rpartition("/")[2] if model else None,
-        "attempt": whole(find(record, [fields.get("attempt", "metadata.attempt")]), "attempt"),
+        "attempt": whole(find(record, [*own_paths["attempt"], "metadata.attempt"]), "attempt"),
         "status": "error" if str(record.get("level")).upper() == "ERROR" else "ok",
         "response_id": identifier(find(record, _RESPONSE), "response_id"),
+        "trace_id": identifier(record.get("trace_id"), "trace_id"),
+        "pricing_tier": find(record, [*own_paths["pricing_tier"], "metadata.pricing_tier", *_TIER]),
         "latency_ms": milliseconds_between(start, end),
         "logged_cost_usd": read_cost(_cost(record)),
         **read_tokens(decoded(record.get("usage_details")), projection),
@@ -161,12 +167,15 @@ def _kind(key: str) -> str | None:
 def _read_score(record: Mapping[str, Any], projection: Projection, outcome_score: str | None) -> Iterator[OutcomeRow]:
     if outcome_score is None or record.get("name") != outcome_score:
         return
-    task_id = identifier(record.get("trace_id"), "trace_id")
+    # The trace is the task, or belongs to one: the warehouse knows from the calls which. A session's score has no trace.
+    task_id = identifier(record.get("trace_id"), "trace_id") or identifier(record.get("session_id"), "session_id")
     outcome = _outcome(record)
     if task_id is None or outcome is None:
         projection.keep("no_outcome")
         return
-    yield OutcomeRow(task_id, outcome, read_time(moment(record.get("timestamp"), "timestamp")))
+    # A score that is changed keeps its timestamp: the later word is the one that was written later.
+    told = [moment(record.get(name), name) for name in ("timestamp", "updated_at")]
+    yield OutcomeRow(task_id, outcome, read_time(max((at for at in told if at is not None), default=None)))
 
 
 def _outcome(record: Mapping[str, Any]) -> str | None:
@@ -176,7 +185,12 @@ def _outcome(record: Mapping[str, Any]) -> str | None:
     value = record.get("value")
     if value in (None, ""):
         return None
-    number = Decimal(str(value))
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return identifier(value, "value")  # a category written as the value itself
+    if not number.is_finite():
+        return None
     if record.get("data_type") == "BOOLEAN":
         return "true" if number else "false"
     return format(number.normalize(), "f")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from connectors.calls.projection import Projection
@@ -34,6 +34,7 @@ OWN = ("feature", "task_id", "task_type", "outcome", "plan", "release", "prompt_
 _USAGE = ("metadata.usage_object.{0}", "metadata.additional_usage_values.{0}")
 _CACHE_READ = ("cache_read_input_tokens", "prompt_tokens_details.cached_tokens")
 _CACHE_WRITE = ("cache_creation_input_tokens", "prompt_tokens_details.cache_creation_tokens")
+_TIER = ("pricing_tier", "service_tier", "usage_object.service_tier", "model_parameters.service_tier")
 _REASONING = ("completion_tokens_details.reasoning_tokens", "reasoning_tokens")
 
 
@@ -62,6 +63,8 @@ def read_spend_log(
         "attempt": whole(own("attempt"), "attempt") or (None if retries is None else retries + 1),
         "status": _status(record),
         "response_id": identifier(record.get("request_id"), "request_id"),
+        "trace_id": identifier(record.get("session_id"), "session_id"),
+        "pricing_tier": _tier(record, own),
         "latency_ms": milliseconds_between(start, end),
     }
     if str(record.get("cache_hit")).lower() == "true":
@@ -82,6 +85,13 @@ def read_spend_log(
 
 
 _TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
+
+
+def _tier(record: Mapping[str, Any], own: Callable[[str], Any]) -> Any:
+    """As the provider's answer says it, else as was asked for; a row that sums a whole batch is at its price."""
+    if "batch" in str(record.get("call_type")):
+        return "batch"
+    return next((found for name in _TIER if (found := own(name)) is not None), None)
 
 
 def _usage(record: Mapping[str, Any], names: tuple[str, ...]) -> int | None:

@@ -32,6 +32,15 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "gen_ai.usage.cache_creation.input_tokens",
         "gen_ai.usage.cache_creation_input_tokens",
     ),
+    # What the answer says comes before what was asked for.
+    "tier": (
+        "openai.response.service_tier",
+        "gen_ai.openai.response.service_tier",
+        "gen_ai.response.service_tier",
+        "openai.request.service_tier",
+        "gen_ai.openai.request.service_tier",
+        "gen_ai.request.service_tier",
+    ),
     "reasoning": ("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens"),
 }
 # The team's own: there is no attribute for a feature in the conventions.
@@ -46,6 +55,7 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "prompt_version": ("app.prompt_version", "gen_ai.prompt.version", "prompt_version"),
     "user_id": ("app.user_id", "enduser.id", "user.id"),
     "api_key_id": ("app.api_key_id",),
+    "pricing_tier": ("app.pricing_tier",),
     "tool_calls": ("app.tool_calls",),
     "response_id": ("gen_ai.response.id",),
 }
@@ -150,6 +160,8 @@ def _read_span(
         "provider": identifier(_first(known, NAMES["provider"]), "provider") or provider_of(model),
         "model": model,
         "task_id": event["task_id"] or identifier(span.get("traceId"), "task_id"),
+        "trace_id": identifier(span.get("traceId"), "trace_id"),
+        "pricing_tier": event["pricing_tier"] or identifier(_first(known, NAMES["tier"]), "service_tier"),
         "attempt": whole(_first(known, own["attempt"]), "attempt"),
         "tool_calls": whole(_first(known, own["tool_calls"]), "tool_calls"),
         "status": "error" if failed or "error.type" in attributes else "ok",
@@ -162,7 +174,7 @@ def _read_span(
     }
 
 
-_NO_TOKENS = frozenset({"operation", "provider", "model"})
+_NO_TOKENS = frozenset({"operation", "provider", "model", "tier"})
 
 
 def _first(attributes: Mapping[str, Any], names: Iterable[str]) -> Any:

@@ -13,6 +13,9 @@ import pytest
 
 from connectors.base import Window
 from connectors.bedrock_logs import BedrockLogs, BedrockLogsOptions
+from connectors.bedrock_logs.parse import read_invocation
+from connectors.calls.projection import Projection
+from connectors.calls.rules import read_tier
 from tests.connectors.bedrock_logs.world import BASE, invocation
 from tests.connectors.conformance.ledger import Ledger
 from tests.servers.s3 import BucketSite, FolderSite, Moto, moto_server, use_test_credentials
@@ -99,3 +102,16 @@ def test_models(tmp_path: Path, model_id: str, model: str) -> None:
     ledger = Ledger(tmp_path / "landed")
     ledger.run(connect(site, fields={"feature": "area"}), WINDOW)
     assert [(row["model"], row["feature"], row["task_id"]) for _, _, row in ledger.rows] == [(model, "search", None)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "tier"),
+    [
+        ({"serviceTier": {"type": "flex"}}, "flex"),
+        ({"serviceTier": "default"}, "standard"),
+        ({"requestMetadata": {"pricing_tier": "batch"}}, "batch"),
+    ],
+)
+def test_the_tier_that_a_request_was_served_in(changes: dict[str, Any], tier: str) -> None:
+    [call] = read_invocation(invocation(1, MOMENT, **changes), Projection(None), {})
+    assert read_tier(call["pricing_tier"]) == tier

@@ -89,6 +89,8 @@ def test_a_call_becomes_a_row_of_the_allow_list(drop: Drop) -> None:
         tool_calls=5,
         latency_ms=812.4,
         gpu_seconds=0.25,
+        pricing_tier="flex",
+        trace_id="tr-1",
     )
     [row], parsed = drop.read(content, user_hash_key="pepper")
     assert row == {
@@ -116,6 +118,8 @@ def test_a_call_becomes_a_row_of_the_allow_list(drop: Drop) -> None:
         "latency_ms": 812,
         "gpu_seconds": 0.25,
         "logged_cost_usd": None,
+        "pricing_tier": "flex",
+        "trace_id": "tr-1",
     }
     assert parsed.notes == ()
 

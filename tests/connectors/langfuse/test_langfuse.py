@@ -15,6 +15,9 @@ from connectors.langfuse import Langfuse, LangfuseOptions
 from connectors.langfuse.parse import read_tokens
 from tests.connectors.conformance.ledger import Ledger
 from tests.connectors.events.test_events import WINDOW
+from tests.connectors.in_warehouse import NOW, ingest, opened
+from warehouse.build import build
+from warehouse.features import parse_features
 
 GENERATION = {
     "id": "o1",
@@ -105,6 +108,8 @@ def test_usage_details(usage: Any, expected: tuple[int | None, ...]) -> None:
         ({"data_type": "BOOLEAN", "string_value": "True", "value": 1}, "true"),
         ({"data_type": "BOOLEAN", "string_value": None, "value": 0.0}, "false"),
         ({"data_type": "NUMERIC", "string_value": None, "value": 0.5}, "0.5"),
+        ({"data_type": "CATEGORICAL", "string_value": None, "value": "resolved"}, "resolved"),
+        ({"data_type": "NUMERIC", "string_value": None, "value": "NaN"}, None),
         ({"name": "toxicity"}, None),
     ],
 )
@@ -135,3 +140,47 @@ def test_prompts_never_reach_disk(tmp_path: Path) -> None:
     assert len(found) == 2
     assert any("input (1×)" in note for note in notes)
     assert not any(secret.encode() in path.read_bytes() for path in (tmp_path / "landed").rglob("*.*"))
+
+
+def test_the_tier_of_the_answer_comes_before_what_was_asked_for(tmp_path: Path) -> None:
+    asked = {**GENERATION, "model_parameters": {"service_tier": "priority"}}
+    [(_, call)], _ = read(tmp_path, asked)
+    assert call["pricing_tier"] == "priority"
+    answered = {"response_metadata": {"service_tier": "default"}}
+    [(_, call)], _ = read(tmp_path, {**asked, "metadata": answered})
+    assert call["pricing_tier"] == "standard"
+
+
+def test_scores_join_the_tasks_of_their_traces(tmp_path: Path) -> None:
+    """Tasks have ids of their own: two traces are one task's, one trace holds two tasks, one is a task itself."""
+    rows = [
+        {**GENERATION, "id": "o1", "trace_id": "tr1", "metadata": {"task_id": "job-1"}},
+        {**GENERATION, "id": "o2", "trace_id": "tr2", "metadata": {"task_id": "job-1", "attempt": 2}},
+        {**GENERATION, "id": "o3", "trace_id": "tr3", "metadata": {"task_id": "job-2"}},
+        {**GENERATION, "id": "o4", "trace_id": "tr3", "metadata": {"task_id": "job-3"}},
+        {**GENERATION, "id": "o5", "trace_id": "tr4"},
+    ]
+    scores = [
+        {**SCORE, "id": "s1", "trace_id": "tr1", "string_value": "no"},
+        # the score was changed later, and the export holds both versions
+        {**SCORE, "id": "s1", "trace_id": "tr1", "updated_at": "2026-01-08 10:00:00"},
+        {**SCORE, "id": "s2", "trace_id": "tr2", "string_value": "no", "timestamp": "2026-01-06 10:00:00"},
+        {**SCORE, "id": "s3", "trace_id": "tr3"},
+        {**SCORE, "id": "s4", "trace_id": "tr4"},
+        {**SCORE, "id": "s5", "trace_id": "tr9"},
+    ]
+    folder = tmp_path / "log"
+    folder.mkdir()
+    (folder / "observations.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    (folder / "scores.jsonl").write_text("".join(json.dumps(one) + "\n" for one in scores))
+    options = LangfuseOptions.model_validate({"location": str(folder), "outcome_score": "resolved"})
+    with opened(tmp_path / "home") as wh:
+        ingest(wh, tmp_path / "home", Langfuse(name="langfuse", options=options), WINDOW)
+        features = parse_features("version: 1\nfeatures: {support_chat: {success: {outcomes: ['yes']}}}")
+        build(wh, features=features, run_id="r", now=NOW, as_of=NOW.date(), settled_through={})
+        tasks = wh.con.execute("SELECT task_id, outcome FROM staging.tasks ORDER BY ALL").fetchall()
+        assert tasks == [("job-1", "yes"), ("job-2", None), ("job-3", None), ("tr4", "yes")]
+        counts = "SELECT sum(tasks), sum(tasks_with_outcome), sum(successful_tasks) FROM marts.unit_economics_daily"
+        assert wh.con.execute(counts).fetchall() == [(4, 2, 2)]
+        issues = "SELECT issue, occurrences FROM ops.telemetry_issues WHERE issue LIKE 'outcome%' ORDER BY ALL"
+        assert wh.con.execute(issues).fetchall() == [("outcome_for_several_tasks", 1), ("outcome_for_unknown_task", 1)]

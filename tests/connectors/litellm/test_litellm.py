@@ -167,3 +167,26 @@ def test_a_capped_answer_is_an_error_and_no_truncation(tmp_path: Path) -> None:
 def test_one_of_two_ways_must_be_chosen(options: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         LiteLlmOptions.model_validate(options)
+
+
+@pytest.mark.parametrize(
+    ("changes", "tier"),
+    [
+        ({}, None),
+        ({"usage_object": {"service_tier": "flex"}}, "flex"),
+        ({"service_tier": "default"}, "standard"),
+        ({"service_tier": "auto"}, None),  # asked for, and the answer does not say
+        ({"service_tier": "scale"}, "other"),  # prepaid capacity: no price per token
+        ({"spend_logs_metadata": {"pricing_tier": "Priority"}}, "priority"),
+    ],
+)
+def test_the_tier_that_a_request_was_served_in(tmp_path: Path, changes: dict[str, Any], tier: str | None) -> None:
+    metadata = {**row()["metadata"], **changes}
+    [call], notes = read(tmp_path, row(metadata=metadata))
+    assert call["pricing_tier"] == tier
+    assert any("pricing tier that no price list has" in note for note in notes) is (tier == "other")
+
+
+def test_the_row_of_a_batch_is_at_its_price_and_its_session_is_its_trace(tmp_path: Path) -> None:
+    [call], _ = read(tmp_path, row(call_type="aretrieve_batch", session_id="s-1"))
+    assert (call["pricing_tier"], call["task_id"], call["trace_id"]) == ("batch", "t-3", "s-1")

@@ -122,3 +122,19 @@ def test_prompts_never_reach_disk_and_bad_spans_stop_nothing(tmp_path: Path) -> 
         "rejected 1 of 3 lines: time: missing (line 1)",
     ]
     assert not any(secret.encode() in path.read_bytes() for path in (tmp_path / "landed").rglob("*.*"))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "tier"),
+    [
+        ({}, None),
+        ({"openai.response.service_tier": "default", "openai.request.service_tier": "priority"}, "standard"),
+        ({"gen_ai.openai.response.service_tier": "flex"}, "flex"),
+        ({"gen_ai.openai.request.service_tier": "auto"}, None),
+        ({"app.pricing_tier": "batch", "openai.response.service_tier": "default"}, "batch"),
+    ],
+)
+def test_the_tier_that_a_request_was_served_in(tmp_path: Path, attributes: dict[str, Any], tier: str | None) -> None:
+    own = {"app.task_id": "t-1"}
+    [row], _ = read(tmp_path, line(span("b" * 16, START, **NEW, **own, **attributes)))
+    assert (row["pricing_tier"], row["task_id"], row["trace_id"]) == (tier, "t-1", "a" * 32)

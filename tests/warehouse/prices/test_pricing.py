@@ -92,6 +92,27 @@ def test_unknown_is_null_and_counted_and_a_failure_without_tokens_is_billed_none
     assert any("no known price" in check.text and not check.ok for check in result.check_results)
 
 
+def test_a_call_is_at_the_price_of_the_tier_that_served_it() -> None:
+    wh = new_warehouse()
+    tiers = (None, "standard", "batch", "flex", "priority", "other")
+    add_calls(
+        wh,
+        [
+            call(1, called_at=f"2026-11-0{day} 10:00:00+00", pricing_tier=tier, input_tokens=MILLION, output_tokens=0)
+            for day, tier in enumerate(tiers, start=1)
+        ],
+    )
+    build_marts(wh, FEATURES)
+    assert [(row["usd"], row["unpriced_calls"]) for row in usage(wh)] == [
+        (Decimal("0.25"), 0),
+        (Decimal("0.25"), 0),
+        (Decimal("0.125"), 0),
+        (Decimal("0.125"), 0),
+        (Decimal("0.45"), 0),
+        (None, 1),  # no price list has it
+    ]
+
+
 def test_an_account_is_known_by_its_key_or_by_what_the_bill_says_of_the_key() -> None:
     wh = new_warehouse()
     add_charges(wh, [charge(1, api_key_id="key_a", sub_account_id="proj_a")])
@@ -207,6 +228,7 @@ def test_dollars_by_the_hour_are_those_of_the_calls_to_the_digit(percent: str) -
                 "status": rng.choice(("ok", "error", None)),
                 "attempt": rng.choice((None, 1, 2)),
                 "api_key_id": rng.choice((None, "key_a")),
+                "pricing_tier": rng.choice((None, None, "standard", "batch", "flex", "other")),
                 "gpu_seconds": rng.choice((None, 0.1234567)),
                 "logged_cost_usd": rng.choice((None, Decimal("0.000123456789"))),
                 **kinds,
@@ -223,6 +245,6 @@ def test_dollars_by_the_hour_are_those_of_the_calls_to_the_digit(percent: str) -
     )
     by_group, singly = (rows_of(wh.con, f"{sql} ORDER BY ALL") for sql in ("SELECT * FROM priced_hours", SINGLY))
     assert by_group == singly
-    assert sum(row["priced_calls"] for row in singly) > 700
+    assert sum(row["priced_calls"] for row in singly) > 300
     bands = "SELECT count(DISTINCT price_id) > 2 FROM priced_calls WHERE model = 'deepseek-chat'"  # of two accounts
     assert wh.con.execute(bands).fetchall() == [(True,)]

@@ -25,11 +25,16 @@ unknown_features AS (
     GROUP BY source_name, feature
 ),
 unknown_tasks AS (
-    SELECT o.source_name, 'outcome_for_unknown_task' AS issue, NULL AS detail, count(*) AS occurrences
+    SELECT
+        o.source_name,
+        CASE WHEN r.trace_id IS NULL THEN 'outcome_for_unknown_task' ELSE 'outcome_for_several_tasks' END AS issue,
+        NULL AS detail,
+        count(*) AS occurrences
     FROM staging.stg_outcomes AS o
     LEFT JOIN staging.tasks AS t ON t.task_id = o.task_id
-    WHERE t.task_id IS NULL
-    GROUP BY o.source_name
+    LEFT JOIN staging.traces AS r ON r.trace_id = o.task_id
+    WHERE t.task_id IS NULL AND r.task_id IS NULL
+    GROUP BY ALL
 ),
 -- Two sources that both report a feature's calls to a provider on a day, where neither's calls have a response id
 -- by which to tell that they are the same.
@@ -77,6 +82,7 @@ SELECT
         WHEN issue = 'rejected' THEN 'rejected'
         WHEN issue IN ('in_the_future', 'parent_span', 'other_source_of_record', 'not_a_call', 'unfinished_line')
             THEN 'left out'
+        WHEN issue = 'outcome_for_several_tasks' THEN 'left out'
         WHEN issue = 'duplicate' THEN 'counted once'
         WHEN issue IN ('dropped_field', 'dropped_user_id') THEN 'dropped'
         WHEN issue = 'outcome_for_unknown_task' THEN 'waits for its task'

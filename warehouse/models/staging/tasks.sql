@@ -52,6 +52,11 @@ reported AS (
     WHERE task_id IS NOT NULL AND outcome IS NOT NULL
     UNION ALL
     SELECT task_id, outcome, outcome_at FROM staging.stg_outcomes
+    UNION ALL
+    SELECT t.task_id, o.outcome, o.outcome_at
+    FROM staging.stg_outcomes AS o
+    INNER JOIN staging.traces AS t ON t.trace_id = o.task_id
+    WHERE t.task_id IS NOT NULL
 ),
 latest AS (
     SELECT task_id, max(outcome_at) AS outcome_at FROM reported GROUP BY task_id

@@ -10,6 +10,7 @@ SELECT
     model,
     task_type,
     api_key_id,
+    pricing_tier,
     {% if minutes %}
     date_trunc('hour', called_at) + CASE
         {% for past in minutes %}

@@ -17,6 +17,7 @@ SELECT
     c.plan,
     c.prompt_version,
     c.api_key_id,
+    coalesce(c.pricing_tier, 'standard') AS pricing_tier,
     c.input_tokens,
     c.cache_read_tokens,
     c.cache_write_tokens,
@@ -54,7 +55,7 @@ LEFT JOIN {{ prices }} AS p
     ON p.provider = c.provider
     AND p.model = c.model
     AND p.account IS NOT DISTINCT FROM a.account
-    AND p.pricing_tier = 'standard'
+    AND p.pricing_tier = coalesce(c.pricing_tier, 'standard')
     AND c.called_at::DATE >= p.valid_from
     AND c.called_at::DATE < p.valid_to
     AND (p.time_from = TIME '00:00:00' OR c.called_at::TIMESTAMP::TIME >= p.time_from)

@@ -21,7 +21,7 @@ LEFT JOIN core.prices AS p
     ON p.provider = c.provider
     AND p.model = c.model
     AND p.account IS NOT DISTINCT FROM a.account
-    AND p.pricing_tier = 'standard'
+    AND p.pricing_tier = coalesce(c.pricing_tier, 'standard')
     AND c.moment::DATE >= p.valid_from
     AND c.moment::DATE < p.valid_to
     AND (p.time_from = TIME '00:00:00' OR c.moment::TIMESTAMP::TIME >= p.time_from)

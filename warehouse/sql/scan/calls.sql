@@ -5,7 +5,7 @@ SELECT
     {{ c.text(name) }} AS {{ name }},
     {% endfor %}
     {{ c.cast("attempt", "INTEGER") }} AS attempt,
-    {% for name in ("outcome", "status", "response_id", "user_hash", "plan", "release", "prompt_version", "api_key_id") %}
+    {% for name in ("outcome", "status", "response_id", "user_hash", "plan", "release", "prompt_version", "api_key_id", "pricing_tier", "trace_id") %}
     {{ c.text(name) }} AS {{ name }},
     {% endfor %}
     {% for name in ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens") %}

@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS staging.stg_calls (
 -- What the log's own tool priced the call at, in US dollars: an estimate of theirs, kept beside ours.
 ALTER TABLE staging.stg_calls ADD COLUMN IF NOT EXISTS logged_cost_usd DECIMAL(38, 12);
 
+-- How the call was served (standard, batch, flex, priority; other has no known price), and the trace that it is of.
+ALTER TABLE staging.stg_calls ADD COLUMN IF NOT EXISTS pricing_tier VARCHAR;
+ALTER TABLE staging.stg_calls ADD COLUMN IF NOT EXISTS trace_id VARCHAR;
+
 -- Another row reports the same call, and that one counts. Set anew by each build, over all sources.
 ALTER TABLE staging.stg_calls ADD COLUMN IF NOT EXISTS is_duplicate BOOLEAN DEFAULT FALSE;
 
