@@ -20,6 +20,7 @@ from warehouse.books import book_corrections, no_books, write_books
 from warehouse.commitments import Commitment, write_commitments
 from warehouse.errors import ReconciliationError
 from warehouse.features import POOL_PREFIX
+from warehouse.gpu_devices import name_gpu_models
 from warehouse.model_runner import CheckResult, downstream, order_models, read_models, run_checks, run_models
 from warehouse.prices import PriceBook
 from warehouse.prices.tables import apply_prices
@@ -110,6 +111,7 @@ def build(
         apply_prices(con, prices or PriceBook())
         models = order_models(con, read_models())
         late = downstream(con, models, "core.allocations") | downstream(con, models, "core.corrections")
+        name_gpu_models(con, as_of)
         write_commitments(con, commitments)
         write_books(con, books if books is not None else no_books())
         # Splits by telemetry read core.usage: what does not need allocations is built before them.

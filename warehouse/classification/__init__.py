@@ -194,6 +194,11 @@ def knows_model(model: str, day: date) -> bool:
     return any(row.patterns["pattern"].search(model) for row in _rows("models", day))
 
 
+def find_gpu_type(name: str, day: date) -> str | None:
+    """The GPU type of a device as its driver names it, such as `NVIDIA H100 80GB HBM3`; None: unknown."""
+    return _first("gpu_names", name, day, "gpu_type", expand=True)
+
+
 def _expand(template: str, match: re.Match[str]) -> str:
     """Fill in the groups; a segment between hyphens whose group did not take part is left out."""
     segments = []

@@ -162,6 +162,7 @@ EMPTY_HERE = {
     "invoices",
     "commitments",
     "forecast-coverage",
+    "estimate-drift",
 }
 
 

@@ -4,14 +4,16 @@
 -- Calendar: days with a GPU charge only; absence is zero.
 -- Units: US dollars, effective cost before credits, of the whole machine; device hours; tokens of all kinds.
 -- Why a filter: inference only (GPU charges whose workload is training, fine-tuning or evaluation are left out).
--- Model: a GPU's hours go to models by the GPU seconds that their calls tell, else by tokens. Utilisation is told hours
---   ÷ paid hours; null where no call tells its GPU seconds. A day without any call of a feature that tells them on other
---   days is idle, if telemetry heard from anybody.
+-- Model: a GPU's hours go to models by the GPU seconds that their calls tell, else by tokens.
+-- Utilisation: what the devices' own counters say (core.gpu_activity), where they were measured for all of the hours;
+--   else the GPU seconds that calls tell ÷ paid hours; else null. A day without any call of a feature that tells them on
+--   other days is idle, if telemetry heard from anybody.
 -- Columns:
 --   usage_date: UTC day.
 --   gpu_hours: device hours paid.
 --   busy_gpu_hours: device hours that served calls.
 --   utilisation: busy ÷ paid device hours, 6 decimals.
+--   utilisation_basis: 'counters', 'calls' or 'no calls': where the utilisation comes from; null where it is unknown.
 --   tokens: input (cached or not) and output.
 --   cost_usd: all of it, the allocation basis.
 --   idle_cost_usd: dollars of the hours that served no call.
@@ -37,10 +39,17 @@ pools AS (
         a.feature,
         coalesce(nullif(m.gpu_type, ''), a.gpu_type) AS gpu_type,
         sum(a.gpu_hours) AS gpu_hours,
+        sum(a.gpu_hours) FILTER (WHERE b.utilization IS NOT NULL) AS measured_hours,
+        sum(a.gpu_hours::DOUBLE * b.utilization::DOUBLE) AS measured_busy_hours,
         CASE WHEN count(*) = count(a.effective_cost_usd) THEN sum(a.effective_cost_usd) END AS cost_usd
     FROM core.allocations AS a
     LEFT JOIN machines AS m
         ON m.charge_date = a.charge_date AND m.source_name = a.source_name AND m.resource_id = a.resource_id
+    LEFT JOIN core.gpu_activity AS b
+        ON b.usage_date = a.charge_date
+        AND b.source_name = a.source_name
+        AND b.resource_id IS NOT DISTINCT FROM a.resource_id
+        AND b.gpu_type IS NOT DISTINCT FROM a.gpu_type
     WHERE (a.ai_kind = 'gpu' OR m.resource_id IS NOT NULL)
       AND a.charge_category IS DISTINCT FROM 'Credit'
       AND a.workload IN ('inference', 'unknown')
@@ -90,8 +99,14 @@ weighed AS (
         END::DECIMAL(13, 12) AS share,
         row_number() OVER (pool ORDER BY gpu_seconds DESC NULLS LAST, tokens DESC NULLS LAST, model) = 1 AS is_remainder,
         CASE
-            WHEN sum(gpu_seconds) OVER pool > 0 THEN least(1, sum(gpu_seconds) OVER pool / 3600 / gpu_hours::DOUBLE)
-            WHEN NOT is_served AND is_heard THEN 0
+            WHEN measured_hours = gpu_hours AND gpu_hours > 0 THEN 'counters'
+            WHEN sum(gpu_seconds) OVER pool > 0 THEN 'calls'
+            WHEN NOT is_served AND is_heard THEN 'no calls'
+        END AS utilisation_basis,
+        CASE utilisation_basis
+            WHEN 'counters' THEN least(1, measured_busy_hours / gpu_hours::DOUBLE)
+            WHEN 'calls' THEN least(1, sum(gpu_seconds) OVER pool / 3600 / gpu_hours::DOUBLE)
+            WHEN 'no calls' THEN 0
         END::DECIMAL(9, 6) AS utilisation
     FROM claims
     WINDOW pool AS (PARTITION BY usage_date, feature, gpu_type)
@@ -121,6 +136,7 @@ SELECT
     gpu_hours::DECIMAL(38, 12) AS gpu_hours,
     (gpu_hours * utilisation)::DECIMAL(38, 12) AS busy_gpu_hours,
     utilisation,
+    utilisation_basis,
     tokens,
     cost_usd::DECIMAL(38, 12) AS cost_usd,
     idle_cost_usd,

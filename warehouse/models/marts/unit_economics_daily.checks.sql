@@ -28,6 +28,14 @@ FROM (SELECT sum(calls) AS calls FROM marts.unit_economics_daily) AS m
 CROSS JOIN (SELECT sum(calls) AS calls FROM core.usage) AS u
 WHERE m.calls IS DISTINCT FROM u.calls;
 
+-- fail: the scaled estimates of billed rows are not the bill
+SELECT feature, usage_date, sum(scaled_estimate_usd) AS scaled_usd, sum(effective_cost_before_credits_usd) AS billed_usd
+FROM marts.unit_economics_daily
+WHERE estimated_cost_usd IS NOT NULL AND estimate_drift_usd IS NOT NULL
+GROUP BY feature, usage_date
+HAVING sum(scaled_estimate_usd) IS DISTINCT FROM sum(effective_cost_before_credits_usd)
+    OR sum(estimated_cost_usd) - sum(estimate_drift_usd) IS DISTINCT FROM sum(scaled_estimate_usd);
+
 -- warn: tokens × price differs from the bill by more than a fifth over the last 28 days of a model
 SELECT
     feature,

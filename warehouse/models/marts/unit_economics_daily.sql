@@ -6,7 +6,8 @@
 -- Units: counts and tokens; US dollars. Unit costs divide effective_cost_before_credits_usd, rounded to 9 decimals.
 -- Dollars: the bill's, given to the rows by telemetry. Charges that name a model go to the calls of that model, those
 --   that name none to all calls of their provider, in proportion to the estimates (to tokens where a call has no known
---   price). A GPU machine goes to the calls it served by their GPU seconds; hours that served none stay idle. Per
+--   price). A GPU machine goes to the calls it served by their GPU seconds; hours in which it was idle, by its own
+--   counters (core.gpu_activity) or else by these seconds, stay idle. Per
 --   feature and day the rows add up to marts.feature_cost_daily to the last digit.
 -- Columns:
 --   usage_date: UTC day.
@@ -18,6 +19,9 @@
 --   active_users: different users of the row's calls. Rows cannot be added up.
 --   cache_rate: cached part of the input: cache reads ÷ (uncached + read + written), 6 decimals.
 --   estimated_cost_usd: tokens × dated price; null where any call has no known price.
+--   estimate_scale: what an estimated dollar came to on the bill, 9 decimals; where the provider's bill of the day is not
+--     there yet, that of the provider's model in the 28 days before, as far as they are settled.
+--   scaled_estimate_usd: the estimate, scaled: the row's cost to the last digit once it is billed.
 --   estimate_drift_usd: estimate minus what was billed.
 --   revenue_usd: revenue per unit × successful tasks, where features.yml has it; other revenue is per feature.
 --   margin_usd: revenue minus cost.
@@ -52,6 +56,7 @@ charges AS (
             ELSE 'other'
         END AS pool_kind,
         a.gpu_hours,
+        b.utilization,
         a.billed_cost_usd,
         a.effective_cost_usd,
         CASE WHEN a.charge_category = 'Credit' THEN 0 ELSE a.effective_cost_usd END AS effective_cost_before_credits_usd,
@@ -59,6 +64,12 @@ charges AS (
     FROM core.allocations AS a
     LEFT JOIN gpu_machines AS m
         ON m.charge_date = a.charge_date AND m.source_name = a.source_name AND m.resource_id = a.resource_id
+    LEFT JOIN core.gpu_activity AS b
+        ON b.usage_date = a.charge_date
+        AND b.source_name = a.source_name
+        AND b.resource_id IS NOT DISTINCT FROM a.resource_id
+        AND b.gpu_type IS NOT DISTINCT FROM a.gpu_type
+        AND a.ai_kind = 'gpu'
 ),
 pools AS (
     SELECT
@@ -69,6 +80,10 @@ pools AS (
         provider,
         model,
         sum(gpu_hours) AS gpu_hours,
+        -- Null where the counters saw only a part of the hours.
+        CASE WHEN sum(gpu_hours) > 0 AND sum(gpu_hours) = sum(gpu_hours) FILTER (WHERE utilization IS NOT NULL)
+            THEN sum(gpu_hours::DOUBLE * utilization::DOUBLE) / sum(gpu_hours)::DOUBLE
+        END AS measured_share,
         CASE WHEN count(*) = count(billed_cost_usd) THEN sum(billed_cost_usd) END AS billed_cost_usd,
         CASE WHEN count(*) = count(effective_cost_usd) THEN sum(effective_cost_usd) END AS effective_cost_usd,
         CASE WHEN count(*) = count(effective_cost_before_credits_usd) THEN sum(effective_cost_before_credits_usd) END
@@ -85,7 +100,8 @@ claims AS (
         u.estimated_cost_usd,
         u.weighted_tokens,
         NULL::DOUBLE AS gpu_seconds,
-        NULL::DECIMAL(38, 12) AS gpu_hours
+        NULL::DECIMAL(38, 12) AS gpu_hours,
+        NULL::DOUBLE AS measured_share
     FROM pools AS p
     JOIN usage AS u
         ON u.usage_date = p.usage_date
@@ -94,13 +110,13 @@ claims AS (
         AND (p.pool_kind = 'provider' OR u.model = p.model)
     WHERE p.pool_kind IN ('model', 'provider')
     UNION ALL
-    SELECT p.pool_id, u.usage_id, u.calls, NULL, u.weighted_tokens, u.gpu_seconds, p.gpu_hours
+    SELECT p.pool_id, u.usage_id, u.calls, NULL, u.weighted_tokens, u.gpu_seconds, p.gpu_hours, p.measured_share
     FROM pools AS p
     JOIN usage AS u ON u.usage_date = p.usage_date AND u.feature = p.feature
     WHERE p.pool_kind = 'gpu'
       AND (u.gpu_seconds > 0 OR u.provider NOT IN (SELECT provider FROM metered_providers))
 ),
--- Of the machine hours only those that served calls are shared; where no GPU time was told, all of them are.
+-- Of the machine hours only the busy ones are shared; where nothing tells which were, all of them are.
 busy AS (
     SELECT
         *,
@@ -112,6 +128,7 @@ busy AS (
             ELSE calls::DOUBLE
         END AS weight,
         CASE
+            WHEN measured_share IS NOT NULL THEN least(1, measured_share)
             WHEN sum(gpu_seconds) OVER pool > 0 AND gpu_hours > 0
                 THEN least(1, sum(gpu_seconds) OVER pool / 3600 / gpu_hours::DOUBLE)
             ELSE 1
@@ -205,6 +222,41 @@ joined AS (
         AND c.provider IS NOT DISTINCT FROM u.provider
         AND c.model IS NOT DISTINCT FROM u.model
         AND c.task_type IS NOT DISTINCT FROM u.task_type
+),
+billed_days AS (
+    SELECT DISTINCT charge_date AS usage_date, provider FROM core.charges WHERE ai_kind IN ('llm_api', 'ai_platform')
+),
+billed_models AS (
+    SELECT
+        j.usage_date,
+        j.provider,
+        j.model,
+        sum(j.effective_cost_before_credits_usd) AS cost_usd,
+        sum(j.estimated_cost_usd) AS estimated_usd
+    FROM joined AS j
+    JOIN marts.feature_cost_daily AS d ON d.feature = j.feature AND d.charge_date = j.usage_date
+    WHERE j.has_charge AND j.estimated_cost_usd IS NOT NULL AND j.effective_cost_before_credits_usd IS NOT NULL
+        AND d.is_settled
+    GROUP BY ALL
+),
+unbilled AS (
+    SELECT DISTINCT j.usage_date, j.provider, j.model
+    FROM joined AS j
+    LEFT JOIN billed_days AS b ON b.usage_date = j.usage_date AND b.provider = j.provider
+    WHERE NOT j.has_charge AND b.provider IS NULL AND j.estimated_cost_usd IS NOT NULL
+),
+recent_scales AS (
+    SELECT
+        u.usage_date,
+        u.provider,
+        u.model,
+        (sum(b.cost_usd) / nullif(sum(b.estimated_usd), 0))::DECIMAL(18, 9) AS scale
+    FROM unbilled AS u
+    JOIN billed_models AS b
+        ON b.provider = u.provider
+        AND b.model IS NOT DISTINCT FROM u.model
+        AND b.usage_date BETWEEN u.usage_date - 28 AND u.usage_date - 1
+    GROUP BY ALL
 )
 SELECT
     j.usage_date,
@@ -235,6 +287,15 @@ SELECT
     j.effective_cost_before_credits_usd::DECIMAL(38, 12) AS effective_cost_before_credits_usd,
     j.unpriced_calls::BIGINT AS unpriced_calls,
     j.estimated_cost_usd::DECIMAL(38, 12) AS estimated_cost_usd,
+    CASE
+        WHEN j.has_charge THEN (j.effective_cost_before_credits_usd / nullif(j.estimated_cost_usd, 0))::DECIMAL(18, 9)
+        ELSE r.scale
+    END AS estimate_scale,
+    CASE
+        WHEN j.estimated_cost_usd IS NULL THEN NULL
+        WHEN j.has_charge THEN j.effective_cost_before_credits_usd
+        ELSE j.estimated_cost_usd * r.scale
+    END::DECIMAL(38, 12) AS scaled_estimate_usd,
     CASE WHEN j.has_charge THEN j.estimated_cost_usd - j.effective_cost_before_credits_usd END::DECIMAL(38, 12)
         AS estimate_drift_usd,
     (j.effective_cost_before_credits_usd / nullif(j.calls, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_call_usd,
@@ -251,5 +312,10 @@ SELECT
 FROM joined AS j
 LEFT JOIN core.features AS f ON f.feature = j.feature
 LEFT JOIN marts.feature_cost_daily AS d ON d.feature = j.feature AND d.charge_date = j.usage_date
+LEFT JOIN recent_scales AS r
+    ON r.usage_date = j.usage_date
+    AND r.provider = j.provider
+    AND r.model IS NOT DISTINCT FROM j.model
+    AND NOT j.has_charge
 CROSS JOIN telemetry_end AS t
 ORDER BY j.usage_date, j.feature, j.provider, j.model, j.task_type
