@@ -16,7 +16,10 @@ KNOWN = frozenset(
         *("modelId", "input", "output", "requestMetadata", "inferenceRegion", "errorCode", "status", "serviceTier"),
     }
 )
-OWN = ("feature", "task_id", "task_type", "attempt", "outcome", "user_id", "plan", "release", "prompt_version", "pricing_tier")
+OWN = (
+    *("feature", "task_id", "task_type", "attempt", "outcome", "user_id", "plan", "release", "prompt_version"),
+    "pricing_tier",
+)
 
 
 def read_invocation(

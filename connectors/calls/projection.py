@@ -251,7 +251,8 @@ class Projection:
 
     def _tiers(self, tiers: pa.Array) -> pa.Array:
         encoded = tiers.dictionary_encode()
-        found = pa.array([read_tier(word) for word in encoded.dictionary.to_pylist()], pa.string()).take(encoded.indices)
+        words = [read_tier(word) for word in encoded.dictionary.to_pylist()]
+        found = pa.array(words, pa.string()).take(encoded.indices)
         if odd := pc.sum(pc.equal(found, OTHER_TIER)).as_py():
             self.keep("unknown_pricing_tier", odd)
         return found

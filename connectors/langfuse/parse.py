@@ -167,7 +167,7 @@ def _kind(key: str) -> str | None:
 def _read_score(record: Mapping[str, Any], projection: Projection, outcome_score: str | None) -> Iterator[OutcomeRow]:
     if outcome_score is None or record.get("name") != outcome_score:
         return
-    # The trace is the task, or belongs to one: the warehouse knows from the calls which. A session's score has no trace.
+    # The trace is the task, or belongs to one, as the calls tell. The score of a session has no trace.
     task_id = identifier(record.get("trace_id"), "trace_id") or identifier(record.get("session_id"), "session_id")
     outcome = _outcome(record)
     if task_id is None or outcome is None:
