@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.forecast.ensemble import SPECIAL_DAYS_NEEDED, roll
+from alerts.forecast.ensemble import SPECIAL_DAYS_NEEDED, roll, tame_outliers
 from alerts.forecast.intervals import bounds, measure
 from alerts.forecast.panel import EngineUnfit, Floats, PanelForecast, PlannedEvent, RowForecast, is_month_end
 
@@ -19,6 +20,8 @@ OFF: Final = "off"
 NONE: Final = "none"
 
 OFF_DAYS: Final = 7  # a series is off after so many zero days, and more than 1.5 times its longest earlier run of them
+PAUSE_BUSY_DAYS: Final = 28  # before a pause, of which half must have had cost
+BACK_DAYS: Final = 7  # for so long after a pause a series may be back, or have had one more job
 RESTART_DAYS: Final = 28  # for so long the 95% bound allows for its coming back
 RESTART_LEVEL: Final = 0.9  # bounds of levels up to this one do not
 KNOWN_EVENT_STRETCH: Final = 1.25
@@ -47,6 +50,7 @@ def forecast_panel(
     """
     y = np.asarray(y, dtype=np.float64)
     wanted = _check(y, horizon, levels, engine)
+    whole, y = y, forget_pauses(y)
     n, days = y.shape
     begin = start + timedelta(days=days)
     finite = np.isfinite(y)
@@ -58,7 +62,7 @@ def forecast_panel(
     rolled = roll(filled, horizon, kinds)
     mean = rolled.mean.copy()
     spread = measure(rolled, y, size)
-    days_off = np.array([_days_off(row) for row in y], dtype=np.int64)
+    days_off = np.array([_days_off(row) for row in whole], dtype=np.int64)
     low, high = bounds(rolled, spread, levels, size, observed, days_off > 0)
     lower = {level: mean + offset for level, offset in low.items()}
     upper = {level: mean + offset for level, offset in high.items()}
@@ -71,7 +75,7 @@ def forecast_panel(
         elif (stopped := int(days_off[row])) > 0:
             model[row] = OFF
             mean[row] = 0.0
-            before = _level_before(y[row], stopped)
+            before = _level_before(whole[row], stopped)
             for level in levels:
                 restarts = stopped <= RESTART_DAYS and level > RESTART_LEVEL
                 lower[level][row] = min(before, 0.0) if restarts else 0.0
@@ -86,12 +90,13 @@ def forecast_panel(
             for level in levels:
                 lower[level][row], upper[level][row] = own.lower[level], own.upper[level]
 
+    _doubt_returns(whole, y, mean, lower, upper)
     stretch = _apply_events(events, learned, begin, mean, lower, upper)
     gaps = _tail_gaps(y)
     for gap in sorted({int(days) for days in gaps if days}):
         late = np.flatnonzero(gaps == gap)
         earlier = forecast_panel(
-            y[:, :-gap], start=start, horizon=horizon + gap, levels=levels, engine=wanted, events=events
+            whole[:, :-gap], start=start, horizon=horizon + gap, levels=levels, engine=wanted, events=events
         )
         mean[late], stretch[late] = earlier.mean[late, gap:], earlier.stretch[late, gap:]
         for level in levels:
@@ -107,10 +112,41 @@ def forecast_panel(
     return PanelForecast(begin, mean, lower, upper, tuple(model), rolled, stretch)
 
 
+def forget_pauses(y: Floats) -> Floats:
+    """y[n, T] with the zeros before the first cost, and those of a pause that is over, as unknown days: how a series
+    runs is learned from the days on which it ran. The same array when there are none.
+
+    A pause is what makes a running series "off": a week or more of zeros, more than 1.5 times the longest run of them
+    before, after four weeks of which half the days had cost. Jobs of every other week are none.
+    """
+    candidates = np.flatnonzero((y == 0).sum(axis=1) >= OFF_DAYS)
+    forgotten: Floats | None = None
+    for row in candidates:
+        known = np.flatnonzero(np.isfinite(y[row]))
+        values = y[row][known]
+        busy = np.flatnonzero(values != 0)
+        if not busy.size:
+            continue
+        pauses = [slice(0, int(busy[0]))] if busy[0] >= OFF_DAYS else []
+        longest = 0
+        for last, following in pairwise(busy.tolist()):
+            run = following - last - 1
+            if run >= OFF_DAYS and run > 1.5 * longest:
+                before = values[max(0, last + 1 - PAUSE_BUSY_DAYS) : last + 1]
+                if (before != 0).sum() >= PAUSE_BUSY_DAYS / 2:
+                    pauses.append(slice(last + 1, following))
+            longest = max(longest, run)
+        if pauses:
+            forgotten = y.copy() if forgotten is None else forgotten
+            for pause in pauses:
+                forgotten[row, known[pause]] = np.nan
+    return y if forgotten is None else forgotten
+
+
 def typical_size(y: Floats) -> Floats:
     """Mean absolute value of the known days of each row, [n]; 1 for a row of zeros or without any."""
     finite = np.isfinite(y)
-    size = np.abs(np.where(finite, y, 0.0)).sum(axis=1) / np.maximum(finite.sum(axis=1), 1)
+    size = np.abs(np.where(finite, tame_outliers(y), 0.0)).sum(axis=1) / np.maximum(finite.sum(axis=1), 1)
     return np.where(size > 0, size, 1.0)
 
 
@@ -187,6 +223,23 @@ def _days_off(values: Floats) -> int:
     run = len(known) - 1 - int(busy[-1])
     earlier = int(np.max(np.diff(busy), initial=1)) - 1
     return run if run >= OFF_DAYS and run > 1.5 * earlier else 0
+
+
+def _doubt_returns(
+    whole: Floats, y: Floats, mean: Floats, lower: dict[float, Floats], upper: dict[float, Floats]
+) -> None:
+    """A series with cost again after zeros that were forgotten may be back, or have had one more job: in the first days
+    its mean is no more than what it has cost since, by how many days that is; and nothing may come."""
+    for row in np.flatnonzero(((whole != y) & np.isfinite(whole)).any(axis=1)):
+        since = whole[row, int(np.flatnonzero(np.isfinite(whole[row]) & np.isnan(y[row]))[-1]) + 1 :]
+        since = since[np.isfinite(since)]
+        if not 0 < len(since) < BACK_DAYS:
+            continue
+        most = 1.25 * float(np.abs(since).max())
+        for level in upper:
+            upper[level][row] = np.maximum(np.minimum(upper[level][row], 4.0 * most), most)
+            lower[level][row] = np.minimum(lower[level][row], 0.0)
+        mean[row] = np.clip(mean[row], -most, most) * len(since) / (len(since) + 1)
 
 
 def _level_before(values: Floats, run: int) -> float:

@@ -60,6 +60,10 @@ SHORT_MEAN: Final = 28
 LONG_MEAN: Final = 91
 MEAN_CLIP: Final = 3.0  # a day counts in those means as within so many mean absolute errors of its weekday
 
+OUTLIER_SHARE: Final = 20.0  # of the mean: rows without such a day are left as they are
+OUTLIER_MEDIANS: Final = 25.0  # one day counts for at most so many medians of the row's days with cost
+OUTLIER_RANK: Final = 4  # or twice the fourth largest day: four such days are no accident
+
 SPECIAL_DAY_PROOF: Final = 10.0
 SPECIAL_DAYS_NEEDED: Final = 3
 
@@ -102,6 +106,7 @@ def roll(y: Floats, horizon: int, special_days: Sequence[Bools] = ()) -> Rolling
     n, days = y.shape
     origins = min(ORIGINS, days - 1)
     finite = np.isfinite(y)
+    y = tame_outliers(y)
     size = np.where(finite, np.abs(y), 0.0).sum(axis=1) / np.maximum(finite.sum(axis=1), 1)
     size = np.where(size > 0, size, 1.0)
     scaled = (np.where(finite, y, 0.0) / size[:, None]).astype(np.float32)
@@ -126,6 +131,25 @@ def roll(y: Floats, horizon: int, special_days: Sequence[Bools] = ()) -> Rolling
     path *= unit
     errors *= unit
     return RollingForecast(mean, errors, path)
+
+
+def tame_outliers(y: Floats) -> Floats:
+    """y[n, T] with days that dwarf all others cut to what a scale can bear: a purchase booked on one day, a bill in the
+    wrong unit. The rest of a series would vanish beside it. The same array when there is none."""
+    size = np.abs(y)
+    known = np.isfinite(size)
+    size[~known] = 0.0
+    count = known.sum(axis=1)
+    largest = size.max(axis=1, initial=0.0)
+    odd = np.flatnonzero((count >= 2 * OUTLIER_RANK) & (largest * count > OUTLIER_SHARE * size.sum(axis=1)))
+    if not odd.size:
+        return y
+    tamed = y.copy()
+    for row in odd:
+        days = np.sort(size[row][known[row]])
+        limit = max(OUTLIER_MEDIANS * float(np.median(days[days > 0])), 2.0 * float(days[-OUTLIER_RANK]))
+        tamed[row] = np.clip(y[row], -limit, limit)
+    return tamed
 
 
 @dataclass(frozen=True)
@@ -388,7 +412,8 @@ def _pooled_correction(scaled: Singles, finite: Bools, path: Singles, errors: Si
 
 
 def _special_day_correction(errors: Singles, special_days: Bools, grid: _Grid) -> Singles:
-    """What special days differ by, [n, O + 1, h], zero on other days: the mean error on past ones, times
+    """What special days differ by, [n, O + 1, h], zero on other days: the mean error on past ones without the highest
+    and the lowest (one odd day that was a month end too makes no month end), times
     max(0, 1 - SPECIAL_DAY_PROOF / t^2), t being that mean over its standard error (positive-part James-Stein)."""
     leads = np.arange(min(grid.horizon, WEEK))
     first = int(grid.origin_days[0])
@@ -406,12 +431,15 @@ def _special_day_correction(errors: Singles, special_days: Bools, grid: _Grid) -
     by_day = np.where(known, total / np.maximum(count, 1), 0.0)
     special = special_days[first : first + width][None, :] & known
     number = special.sum(axis=1)
-    mean = (by_day * special).sum(axis=1) / np.maximum(number, 1)
+    enough = number >= SPECIAL_DAYS_NEEDED
+    highest = np.where(enough, np.where(special, by_day, -np.inf).max(axis=1, initial=-np.inf), 0.0)
+    lowest = np.where(enough, np.where(special, by_day, np.inf).min(axis=1, initial=np.inf), 0.0)
+    mean = ((by_day * special).sum(axis=1) - highest - lowest) / np.maximum(number - 2, 1)
     rest = known & ~special
     variance = (by_day**2 * rest).sum(axis=1) / np.maximum(rest.sum(axis=1), 1)
     t_squared = mean**2 * number / np.maximum(variance, 1e-12)
     shrunk = np.maximum(0.0, 1.0 - SPECIAL_DAY_PROOF / np.maximum(t_squared, 1e-12))
-    kept = np.where(number >= SPECIAL_DAYS_NEEDED, shrunk, 0.0)
+    kept = np.where(enough, shrunk, 0.0)
     ahead = grid.origin_days[:, None] + np.arange(1, grid.horizon + 1)
     correction: Singles = ((mean * kept)[:, None, None] * special_days[ahead]).astype(np.float32)
     return correction

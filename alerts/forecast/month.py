@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.forecast.engines import NONE, OFF, typical_size, was_never_negative
+from alerts.forecast.engines import NONE, OFF, forget_pauses, typical_size, was_never_negative
 from alerts.forecast.ensemble import Singles
 from alerts.forecast.intervals import DEFAULT_QUANTILES, DEFAULT_TAILS, measure, pooled_quantiles, young_factor
 from alerts.forecast.panel import Floats, PanelForecast
@@ -218,13 +218,14 @@ def _outcomes(
     if stop <= begin:
         exact = np.tile(mean[:, None], (1, OUTCOMES))
         return exact, np.full(OUTCOMES, float(np.nansum(mean)))
+    y = forget_pauses(y)
     observed = np.isfinite(y).sum(axis=1)
     size = typical_size(y)
     leads = np.arange(begin, stop) + 1
     spread = measure(forecast.rolled, y, size)
     days = spread.ahead(leads)  # [n, O + 1, K]
     today = (days[:, -1] * forecast.stretch[:, begin:stop]).sum(axis=1) * young_factor(observed)
-    still = np.array([model in (OFF, NONE) for model in forecast.model])
+    still = np.array([model in (OFF, NONE) for model in forecast.model], dtype=np.bool_)
     today[still] = 0.0
     errors = forecast.rolled.errors[:, :, begin:stop]
     errors = np.where(still[:, None, None], np.nan, errors)

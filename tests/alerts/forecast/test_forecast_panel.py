@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.forecast import ENGINES, PlannedEvent, forecast_panel
+from alerts.forecast.engines import forget_pauses
 from tests.alerts.forecast.series import START, office_panel
 
 NAN = float("nan")
@@ -128,6 +129,45 @@ def test_weekends_off_are_not_a_stop() -> None:
     weekday = np.array([(forecast.start + timedelta(days=k)).weekday() for k in range(7)])
     assert forecast.model == ("ensemble",)
     assert forecast.mean[0, weekday >= 5].max() < 0.1 * forecast.mean[0, weekday < 5].min()
+
+
+@pytest.mark.parametrize("place", [0, 120, 199])
+@pytest.mark.parametrize("factor", [1e3, 1e4, 1e10])
+def test_one_day_that_dwarfs_all_others_leaves_the_forecast_where_it_was(place: int, factor: float) -> None:
+    y = office_panel(6, 200)
+    usual = forecast_panel(y, start=START, horizon=14)
+    y[0, place] *= factor
+    forecast = forecast_panel(y, start=START, horizon=14)
+    np.testing.assert_allclose(forecast.mean[0], usual.mean[0], rtol=0.1)
+    assert (forecast.upper[0.95][0] < 3 * usual.upper[0.95][0]).all()
+
+
+@pytest.mark.parametrize("before", [0.0, 100.0])
+def test_a_series_that_is_back_after_a_pause_is_forecast_from_the_days_on_which_it_ran(before: float) -> None:
+    quiet = office_panel(12, 200, seed=5)
+    widths = {}
+    for back in (1, 3, 9, 30):
+        y = quiet.copy()
+        y[0, : 160 - back] *= before / 100
+        y[0, 160 - back : 200 - back] = 0.0
+        forecast = forecast_panel(y, start=START, horizon=14)
+        level = y[0, 200 - back :].mean()
+        assert forecast.model[0] == "ensemble"
+        assert 0.3 * level < forecast.mean[0].mean() < 1.6 * level, back
+        assert (forecast.upper[0.95][0] > np.maximum(forecast.mean[0], 0.5 * level)).all(), back
+        if back < 7:
+            assert (forecast.lower[0.8][0] == 0).all()  # it may have been one more job
+        widths[back] = (forecast.upper[0.95][0] - forecast.lower[0.95][0]).mean() / level
+    assert widths[30] < widths[3]
+    assert widths[30] > 0.2  # the zeros taught it no certainty
+
+
+def test_jobs_far_apart_are_no_pauses() -> None:
+    y = np.zeros((1, 200))
+    y[0, ::10] = 300.0
+    assert (np.isnan(forget_pauses(y)) == 0).all()
+    forecast = forecast_panel(y, start=START, horizon=14)
+    assert forecast.mean.sum() < 2 * 300
 
 
 def test_the_young_are_told_with_wider_intervals_that_narrow_with_age() -> None:
