@@ -16,6 +16,7 @@ class Facts:
 
     is_null: bool = False  # in every row
     has_nulls: bool = True
+    has_blanks: bool = True  # empty texts, which mean null
     constant: str | None = None  # the text of the one value that stands in every row
     largest: float | None = None  # the largest absolute number
 
@@ -70,7 +71,7 @@ class Columns:
 
     def text(self, name: str) -> str:
         expression, kind = self.raw(name)
-        if kind == "VARCHAR":
+        if kind == "VARCHAR" and self.facts(name).has_blanks:
             return f"nullif({expression}, '')"
         return f"{expression}::VARCHAR"
 
@@ -87,8 +88,16 @@ class Columns:
     def money(self, name: str) -> str:
         """Exact: sums of the result do not depend on the order of rows."""
         expression, kind = self.raw(name)
+        return money_of(expression, kind, is_small=self.is_small(name))
+
+    def is_small(self, name: str) -> bool:
+        """Whether the footers say that every amount is a double below SMALL_DOUBLE."""
         largest = self.facts(name).largest
-        return money_of(expression, kind, is_small=largest is not None and largest < SMALL_DOUBLE)
+        return self.raw(name)[1] == "DOUBLE" and largest is not None and largest < SMALL_DOUBLE
+
+    def units(self, name: str) -> str:
+        """The amount of a column that `is_small` in whole 1e-12: the digits that `money` keeps, at half its cost."""
+        return f"({self.raw(name)[0]} * 1e12)::BIGINT"
 
     def whole_money(self, name: str) -> str:
         """`money` in its widest type, for a CASE that takes one amount or another."""
@@ -125,9 +134,10 @@ class Columns:
 
     def day(self, name: str) -> str:
         expression, kind = self.raw(name)
-        if kind in ("DATE", "NULL") or kind.startswith("TIMESTAMP"):
+        if kind in ("DATE", "NULL") or (kind.startswith("TIMESTAMP") and not kind.endswith("ZONE")):
             return f"{expression}::DATE"
-        return f"({self.instant(name)})::DATE"
+        # Casting an instant to a day asks for the session's zone, row by row: ten times the cost of reading it.
+        return f"make_timestamp(epoch_us({self.instant(name)}))::DATE"
 
     def cast(self, name: str, kind: str) -> str:
         expression, found = self.raw(name)
@@ -161,7 +171,7 @@ class Columns:
     def _raw_tags(self, name: str) -> str:
         expression, kind = self.raw(name)
         if kind == "VARCHAR":
-            return f"nullif({expression}, '')"
+            return self.text(name)
         if kind == "JSON":  # comparing it with a text would read that text as JSON
             return f"{expression}::VARCHAR"
         if kind == "NULL":

@@ -23,6 +23,7 @@ from warehouse.errors import LoadError
 from warehouse.layouts import LAYOUTS, Layout
 from warehouse.statements import quote_name, render
 
+AMOUNTS = ("billed_cost", "effective_cost", "list_cost", "consumed_quantity")
 _DAYS = {"charges": "charge_date", "metered_usage": "usage_date"}
 
 
@@ -77,7 +78,18 @@ class Group:
     def select(self) -> str:
         """The SELECT that casts this group's columns to the layout's staged ones."""
         template = self.layout.template or self.layout.name
-        return render(f"scan/{template}.sql", c=self.columns, relation=self.relation)
+        units = {name: self.columns.units(column) for name, column in self.small_amounts().items()}
+        return render(f"scan/{template}.sql", c=self.columns, relation=self.relation, units=units)
+
+    def small_amounts(self) -> dict[str, str]:
+        """Staged amount → canonical column, of those that Columns.units can add up."""
+        quantity = next((name for name in self.layout.quantities if self.columns.has(name)), None)
+        amounts = (*self.layout.amounts, quantity)
+        return {
+            name: column
+            for name, column in zip(AMOUNTS, amounts, strict=True)
+            if column is not None and self.columns.is_small(column)
+        }
 
 
 class Scan:
@@ -117,6 +129,10 @@ class Scan:
             return set()
         listed = tree["statements"][0]["node"]["select_list"]
         return {expression["alias"] for expression in listed if not _reads_a_column(expression)}
+
+    def small_amounts(self) -> set[str]:
+        """The staged amounts that are there in whole 1e-12 besides, as <name>_units, in every group."""
+        return set.intersection(*(set(group.small_amounts()) for group in self.groups)) if self.groups else set()
 
     def has_no_nulls(self, name: str) -> bool:
         """Whether the footers say that a canonical column has a value in every row."""
@@ -273,7 +289,7 @@ def _read_facts(
     """What the statistics in the files' footers say; nothing of columns without statistics."""
     canonical = {identifier: name for name, (identifier, _) in found.items()}
     facts = {}
-    for column, is_null, has_nulls, constant, largest in con.execute(
+    for column, is_null, has_nulls, has_blanks, constant, largest in con.execute(
         render("scan/column_facts.sql"), {"paths": [escape_glob(path) for path in paths]}
     ).fetchall():
         name = canonical.get(quote_name(column))
@@ -282,7 +298,9 @@ def _read_facts(
         kind = found[name][1]
         # Numbers are never written as a text: 0.1 in a footer is not always the 0.1 of the column.
         is_plain = kind in ("VARCHAR", "DATE") or kind.startswith("TIMESTAMP")
-        facts[name] = Facts(is_null, has_nulls, constant if is_plain else None, largest if kind == "DOUBLE" else None)
+        facts[name] = Facts(
+            is_null, has_nulls, has_blanks, constant if is_plain else None, largest if kind == "DOUBLE" else None
+        )
     return facts
 
 

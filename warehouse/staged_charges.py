@@ -131,8 +131,9 @@ def stage_charges(con: duckdb.DuckDBPyConnection, scan: Scan, rates: Rates) -> l
     values: dict[str, Any] = {"scan": select, "columns": columns, "has_gpu": has_gpu, "has_ai": has_ai}
     values["salt"] = _make_group_keys(con, values)
     values["known"] = _known_amounts(scan)
+    values["units"] = scan.small_amounts()
     if has_gpu:
-        con.execute(render("load/gpu_days.sql", **values))
+        _find_gpu_days(con, select)
     con.execute(render("load/staged_charges.sql", **values))
     _name_providers(con)
     con.execute(render("load/charge_groups.sql", plain=PLAIN, own=OWN, found=FOUND, has_gpu=has_gpu))
@@ -248,6 +249,14 @@ def _make_group_keys(con: duckdb.DuckDBPyConnection, values: dict[str, Any]) -> 
         if count(con, "SELECT count(*) - count(DISTINCT key_hash) FROM group_keys") == 0:
             return salt
     raise LoadError("two of its combinations of dimensions cannot be told apart by hash", cure="report it")
+
+
+def _find_gpu_days(con: duckdb.DuckDBPyConnection, select: str) -> None:
+    """Make temp table gpu_days. Where one column alone tells GPUs, the reader can skip all rows that are none."""
+    columns = _telling_columns(con, "ai_kind = 'gpu'") or list(KEYS[:1])
+    has_nulls = count(con, render("load/gpu_nulls.sql", columns=columns)) > 0
+    equal = "=" if len(columns) == 1 and not has_nulls else "IS NOT DISTINCT FROM"
+    con.execute(render("load/gpu_days.sql", scan=select, columns=columns, equal=equal))
 
 
 def _known_amounts(scan: Scan) -> dict[str, bool]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.warehouse.bills import Home, bedrock_row, everything, focus_row, one, sums
+from tests.warehouse.bills import Home, bedrock_row, everything, focus_row, one, rows_of, sums
 from warehouse.errors import LoadError
 from warehouse.store import Warehouse
 
@@ -198,3 +198,43 @@ def test_sums_that_do_not_fit_are_an_error_and_not_a_crash(home: Home, wh: Wareh
     with pytest.raises(LoadError, match=r"row 2, line 3, column \w+Cost.*in US dollars at 900000000000 each"):
         home.load_focus(wh, in_rials, rates=[("IRR", date(2020, 1, 1), Decimal(900_000_000_000))])
     assert everything(wh) == before
+
+
+def test_small_doubles_are_added_up_in_whole_units_and_exactly(home: Home, wh: Warehouse) -> None:
+    """Below 4,000 the digits that money keeps are counted as integers; the sum is that of the decimals."""
+    costs = [
+        "0.1",
+        "0.2",
+        "3999.999999999999",
+        "-3999.000000000001",
+        "1E-7",
+        "4e-13",
+        "-0.0000000000035",
+        "1234.000000000001",
+    ]
+    types = dict.fromkeys(("BilledCost", "EffectiveCost", "ListCost", "ConsumedQuantity"), pa.float64())
+    rows = [bedrock_row(1, cost, ConsumedQuantity=cost) for cost in costs] + [focus_row(1, "2.5")]
+    home.load_focus(wh, rows, "a.parquet", types=types)
+    assert sums(wh) == (exact([*costs, "2.5"]), exact([*costs, "2.5"]))
+    assert one(wh, "SELECT sum(consumed_quantity) FROM core.charges WHERE ai_kind = 'llm_api'") == exact(costs)
+    assert one(wh, "SELECT sum(list_cost) FROM core.charges") == exact([*costs, "2.5"])
+
+
+def test_no_amount_is_no_zero(home: Home, wh: Warehouse) -> None:
+    types = dict.fromkeys(("BilledCost", "EffectiveCost", "ListCost", "ConsumedQuantity"), pa.float64())
+    rows = [bedrock_row(1, "1", ListCost=None, ConsumedQuantity=None), bedrock_row(2, "1", ConsumedQuantity=None)]
+    home.load_focus(wh, rows, "a.parquet", types=types)
+    assert rows_of(wh, "SELECT charge_date, list_cost, consumed_quantity FROM core.charges ORDER BY 1") == [
+        (date(2026, 1, 1), None, None),
+        (date(2026, 1, 2), Decimal(1), None),
+    ]
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "+09:00", "America/New_York"])
+def test_the_day_is_the_utc_day_in_whatever_zone_a_file_writes(home: Home, wh: Warehouse, zone: str | None) -> None:
+    types = {"ChargePeriodStart": pa.timestamp("us", zone), "BilledCost": pa.float64()}
+    home.load_focus(wh, [focus_row(3, "1", hour=23), focus_row(4, "2", hour=0)], "a.parquet", types=types)
+    assert rows_of(wh, "SELECT charge_date, billed_cost FROM core.charges ORDER BY 1") == [
+        (date(2026, 1, 3), Decimal(1)),
+        (date(2026, 1, 4), Decimal(2)),
+    ]

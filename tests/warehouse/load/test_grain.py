@@ -267,3 +267,25 @@ def test_tags_of_a_parquet_file_may_be_of_the_type_json(home: Home, wh: Warehous
     assert rows_of(wh, "SELECT tags, charge_category, billed_cost FROM core.charges") == [
         ('{"team":"a"}', "Usage", Decimal("1.5"))
     ]
+
+
+def test_gpus_that_one_column_tells_by_having_no_value(
+    home: Home, wh: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one column tells GPUs from the rest, the reader skips by it; a null there is a value like another."""
+    monkeypatch.setattr("warehouse.staged_charges.FEWEST_ROWS_TO_REDUCE", 0)
+    node = {"ServiceName": "Amazon Elastic Compute Cloud", "ResourceId": "i-0gpu"}
+    gpu = {"SkuMeter": "USE1-BoxUsage:p5.48xlarge", "ConsumedUnit": "Hours"}
+    rows = [
+        focus_row(1, "98", **node, **gpu, RegionId=None),
+        focus_row(1, "2", **node, SkuMeter="USE1-BoxUsage:m5.large", ConsumedUnit="Hours"),
+        focus_row(2, "4", **node, SkuMeter="USE1-BoxUsage:m5.large", ConsumedUnit="Hours"),
+    ]
+    home.load_focus(wh, rows, "a.parquet")
+    assert rows_of(
+        wh, "SELECT charge_date::VARCHAR, ai_kind, resource_id, billed_cost FROM core.charges ORDER BY ALL"
+    ) == [
+        ("2026-01-01", "gpu", "i-0gpu", Decimal(98)),
+        ("2026-01-01", "other", "i-0gpu", Decimal(2)),
+        ("2026-01-02", "other", None, Decimal(4)),
+    ]

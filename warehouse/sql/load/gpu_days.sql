@@ -5,8 +5,7 @@ FROM (
 {{ scan }}
 ) AS s
 JOIN (
-    SELECT DISTINCT {% for column in columns %}{{ column }}, {% endfor %}hash({% for column in columns %}{{ column }}, {% endfor %}{{ salt }}) AS key_hash
-    FROM dimension_groups
-    WHERE ai_kind = 'gpu'
-) AS g ON g.key_hash = hash({% for column in columns %}s.{{ column }}, {% endfor %}{{ salt }})
+    SELECT DISTINCT {{ columns | join(", ") }} FROM dimension_groups WHERE ai_kind = 'gpu'
+) AS g ON {% for column in columns %}g.{{ column }} {{ equal }} s.{{ column }}{{ " AND " if not loop.last }}{% endfor %}
+
 WHERE s.resource_id IS NOT NULL

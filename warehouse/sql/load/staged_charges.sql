@@ -1,29 +1,37 @@
 -- One pass over the delivery: daily sums per group, raw tags and resource. Keys are narrow (a number
 -- stands for all dimensions), for the cost of a wide aggregate is its keys.
+{% macro total(name, condition="") %}
+{% set kept = "CASE WHEN " ~ condition ~ " THEN s." ~ name ~ ("_units" if name in units else "") ~ " END" if condition else "s." ~ name ~ ("_units" if name in units else "") %}
+{% if name in units %}
+(sum({{ kept }})::DECIMAL(26, 0) * '0.000000000001'::DECIMAL(12, 12))::DECIMAL(38, 12)
+{%- else %}
+sum({{ kept }})
+{%- endif %}
+{% endmacro %}
 CREATE OR REPLACE TEMP TABLE staged_charges AS
 SELECT
     s.charge_date,
     {% if has_gpu %}
     CASE WHEN n.resource_id IS NOT NULL THEN k.whole_group ELSE k.plain_group END AS charge_group,
     CASE WHEN k.is_ai OR n.resource_id IS NOT NULL THEN s.resource_id END AS resource_id,
-    sum(CASE WHEN k.is_ai OR n.resource_id IS NOT NULL THEN s.consumed_quantity END) AS consumed_quantity,
+    {{ total("consumed_quantity", "k.is_ai OR n.resource_id IS NOT NULL") }} AS consumed_quantity,
     {% elif has_ai %}
     k.plain_group AS charge_group,
     CASE WHEN k.is_ai THEN s.resource_id END AS resource_id,
-    sum(CASE WHEN k.is_ai THEN s.consumed_quantity END) AS consumed_quantity,
+    {{ total("consumed_quantity", "k.is_ai") }} AS consumed_quantity,
     {% else %}
     k.plain_group AS charge_group,
     NULL::VARCHAR AS resource_id,
     NULL::DECIMAL(38, 12) AS consumed_quantity,
     {% endif %}
     s.raw_tags,
-    sum(s.billed_cost) AS billed_cost,
-    sum(s.effective_cost) AS effective_cost,
+    {{ total("billed_cost") }} AS billed_cost,
+    {{ total("effective_cost") }} AS effective_cost,
     {# a sum that leaves out unknown amounts would pass for the whole #}
     {% if known.list_cost %}
-    sum(s.list_cost) AS list_cost,
+    {{ total("list_cost") }} AS list_cost,
     {% else %}
-    CASE WHEN count(s.list_cost) = count(*) THEN sum(s.list_cost) END AS list_cost,
+    CASE WHEN count(s.list_cost) = count(*) THEN {{ total("list_cost") }} END AS list_cost,
     {% endif %}
     {# less than source_rows, and the load stops #}
     {% for column in ("billed_cost", "effective_cost") %}

@@ -4,6 +4,8 @@ SELECT
     path_in_schema,
     bool_and(stats_null_count IS NOT NULL AND stats_null_count = num_values) AS is_null,
     NOT bool_and(stats_null_count IS NOT NULL AND stats_null_count = 0) AS has_nulls,
+    NOT bool_and(stats_null_count IS NOT DISTINCT FROM num_values OR (stats_min_value IS NOT NULL AND stats_min_value <> ''))
+        AS has_blanks,
     CASE WHEN
         bool_and(
             stats_null_count IS NOT NULL

@@ -62,6 +62,10 @@ SELECT
     'reported' AS basis,
     {{ c.instant("line_item_usage_start_date") }} AS charged_from,
     {{ c.instant("line_item_usage_end_date") }} AS charged_until
+    {# the same amounts in whole 1e-12, where that is exact: cheaper to add up #}
+    {% for name, expression in units.items() %}
+    , {{ expression }} AS {{ name }}_units
+    {% endfor %}
 FROM {{ relation }}
 {% if c.has("line_item_operation") %}
 WHERE {{ c.text("line_item_operation") }} IS NULL OR {{ c.text("line_item_operation") }} NOT IN ('EKSPod-EC2', 'ECSTask-EC2')
