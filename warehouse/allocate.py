@@ -1,7 +1,7 @@
 """core.charges × features.yml → core.allocations: every charge belongs to someone, to the last digit.
 
-    charges ─ distinct combinations of the dimensions the rules ask about ─ rules (warehouse.matching)
-            ─ grouped to the grain of allocations ─ splits (warehouse.splits) ─▶ core.allocations
+    charges ─ the first rule that matches takes each (warehouse.taking) ─ grouped to the grain of allocations
+            ─ splits (warehouse.splits) ─▶ core.allocations
 
 Σ allocations = Σ charges for billed, effective and list cost (and tokens and GPU hours), per source,
 day and currency. What no rule takes is the feature `unallocated`. Taxes, support and unused commitments
@@ -16,34 +16,17 @@ build, by the rules as the file states them now.
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
 from warehouse.errors import WarehouseError
-from warehouse.features import (
-    DIMENSIONS,
-    K8S_LABEL_PREFIX,
-    K8S_NAMESPACE,
-    TAG_PREFIX,
-    UNALLOCATED,
-    EvenSplit,
-    Features,
-    FixedSplit,
-    ProportionalSplit,
-    Rule,
-    TelemetrySplit,
-)
-from warehouse.matching import NO_RULE, Asked, Codes, Column, Flags, first_rules
+from warehouse.features import EvenSplit, Features, FixedSplit, ProportionalSplit, TelemetrySplit
 from warehouse.splits import (
     KIND_WEIGHTS,
     SHARE_PLACES,
@@ -56,51 +39,13 @@ from warehouse.splits import (
     weigh_tokens,
     weighted_shares,
 )
-from warehouse.statements import quote_literal, render
-from warehouse.tags import PREFIX
+from warehouse.statements import render
+from warehouse.taking import HasConnection, tried_rules
 
 
 class AllocationError(WarehouseError):
     """The charges cannot be allocated; the text says why."""
 
-
-class HasConnection(Protocol):
-    """What allocation needs of a warehouse."""
-
-    @property
-    def con(self) -> duckdb.DuckDBPyConnection: ...
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Charges that are nobody's own: the feature they go to, the SQL that tells them, and the dimensions
-    by which a rule says that it means them (None: any rule that matches takes them)."""
-
-    feature: str
-    condition: str
-    told_by: frozenset[str] | None
-
-
-# Support is known by its service's name only: FOCUS has no category for it.
-_SUPPORT = (
-    r"^\s*((aws|amazon|google|gcp|cloud|azure|microsoft|oci|oracle|premium|developer|business|enterprise"
-    r"|unified|standard|enhanced|basic|customer)\s*)*support\b(\s*\(.*\))?\s*$|^aws(premium)?support"
-)
-POOLS = (
-    Pool("shared: tax", "charge_category = 'Tax'", frozenset({"charge_category"})),
-    Pool(
-        "shared: support",
-        f"regexp_matches(service_name, {quote_literal(_SUPPORT)}, 'i')",
-        frozenset({"service_name", "service_category", "sku_id", "sku_meter", "charge_description"}),
-    ),
-    Pool(
-        "shared: unused commitments",
-        "commitment_discount_status = 'Unused'",
-        frozenset({"commitment_discount_status", "charge_description", "sku_id", "sku_meter"}),
-    ),
-    # CPU, memory and disk of a machine with a GPU keep their resource, and are AI as the machine is.
-    Pool("shared: not AI", "ai_kind = 'other' AND resource_id IS NULL", None),
-)
 
 # What is conserved to the last digit, with the type each part is rounded to.
 MEASURES: Mapping[str, str] = {
@@ -134,10 +79,6 @@ GRAIN = (
     "billing_currency",
 )
 
-# Where exports put the namespace and the labels of a pod; the first that is there counts.
-_NAMESPACE_SPELLINGS = ("k8s.namespace", "k8s-namespace", "aws:eks:namespace", "kubernetes_namespace")
-_LABEL_SPELLINGS = ("k8s.label.{}", "k8s-label/{}", "kubernetes_label_{}")
-
 
 def allocate(wh: HasConnection, features: Features) -> None:
     """Replace core.allocations (and core.features, core.feature_success) by what `features` says.
@@ -147,112 +88,26 @@ def allocate(wh: HasConnection, features: Features) -> None:
     """
     con = wh.con
     features.apply_tables(con)
-    rules = features.rules_in_order()
-    keys = _match_charges(con, rules)
-    terms = {
-        "keys": keys,
-        "boundaries": _boundaries(rules),
-        "pools": POOLS,
-        "grain": GRAIN,
-        "measures": MEASURES.items(),
-    }
-    try:
-        con.execute(render("allocate/direct.sql", **terms, targets=("rule", "feature"), divided=False))
-        if any(rule.split for rule in rules):
-            con.execute(render("allocate/divided.sql", **terms, targets=("rule", "split"), divided=True))
-            _share_splits(con, features)
-            con.execute(render("allocate/parts.sql", **terms))
-    except duckdb.OutOfRangeException as error:
-        raise AllocationError(
-            f"an amount is too large to be divided or added: {error}",
-            where="core.charges",
-            cure="correct the bill's row",
-        ) from error
-    for name in ("_matched", "_divided", "_answers", "_shares"):
+    with tried_rules(con, features.rules_in_order()) as tried:
+        terms = {**tried, "grain": GRAIN, "measures": MEASURES.items()}
+        try:
+            con.execute(render("allocate/direct.sql", **terms, targets=("rule", "feature"), divided=False))
+            if tried["splitting"]:
+                con.execute(render("allocate/divided.sql", **terms, targets=("rule", "split"), divided=True))
+                _share_splits(con, features)
+                con.execute(render("allocate/parts.sql", **terms))
+        except duckdb.OutOfRangeException as error:
+            raise AllocationError(
+                f"an amount is too large to be divided or added: {error}",
+                where="core.charges",
+                cure="correct the bill's row",
+            ) from error
+    for name in ("_divided", "_answers", "_shares"):
         con.execute(f"DROP TABLE IF EXISTS temp.main.{name}")
     con.execute(
         "COMMENT ON TABLE core.allocations IS 'Every charge, given to features by rules and splits. "
         "Σ per source, day and currency equals core.charges for every measure.'"
     )
-
-
-def tag_spellings(dimension: str) -> list[str]:
-    """The tag keys that are looked up for `tag.<key>`, `k8s.namespace` or `k8s.label.<key>`, in order."""
-    if dimension == K8S_NAMESPACE:
-        return list(_NAMESPACE_SPELLINGS)
-    if dimension.startswith(K8S_LABEL_PREFIX):
-        return [spelling.format(dimension.removeprefix(K8S_LABEL_PREFIX)) for spelling in _LABEL_SPELLINGS]
-    # Tags are loaded without the prefixes that exports give them; a rule may be written with them.
-    key = dimension.removeprefix(TAG_PREFIX)
-    return list(dict.fromkeys((key, re.sub(PREFIX, "", key))))
-
-
-def _match_charges(con: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> list[str]:
-    """Make temp table _matched: distinct combination → rule, and the feature or the split it goes to.
-
-    Returns the columns of core.charges that make up a combination, besides _epoch and _pool.
-    """
-    found = read_combinations(con, rules)
-    combinations, keys, pools = found.table, found.keys, found.asked.pools
-    taken = first_rules(rules, found.asked)
-    # Where no rule takes a combination, its pool does; pool 0 is nobody's.
-    targets = pa.table(
-        {
-            "rule": pa.array([*(rule.name for rule in rules), *(None for _ in range(len(POOLS) + 1))], pa.string()),
-            "feature": pa.array(
-                [*(rule.feature for rule in rules), UNALLOCATED, *(pool.feature for pool in POOLS)], pa.string()
-            ),
-            "split": pa.array([*(rule.split for rule in rules), *(None for _ in range(len(POOLS) + 1))], pa.string()),
-        }
-    ).take(pa.array(np.where(taken == NO_RULE, len(rules) + pools, taken)))
-    for name in targets.column_names:
-        combinations = combinations.append_column(name, targets[name])
-    _create_from_arrow(con, "_matched", combinations)
-    return keys
-
-
-class Combinations(NamedTuple):
-    """Distinct combinations of what rules ask about: as a table, its key columns, and as rules are tried on it."""
-
-    table: pa.Table
-    keys: list[str]
-    asked: Asked
-
-
-def read_combinations(
-    con: duckdb.DuckDBPyConnection, rules: Sequence[Rule], *, also: Iterable[str] = (), cost_days: int | None = None
-) -> Combinations:
-    """The combinations of the dimensions of `rules`, and of the dimensions `also`.
-
-    With `cost_days`, the table says of each _cost_usd (of the last so many days, credits left out),
-    _last_charge_date and _charges.
-    """
-    dimensions = {dimension for rule in rules for dimension in rule.when} | set(also)
-    plain = [dimension for dimension in DIMENSIONS if dimension in dimensions]
-    tagged = sorted(dimensions - set(plain))
-    keys = [*plain, "tags"] if tagged else plain
-    boundaries = _boundaries(rules)
-    combinations = con.execute(
-        render(
-            "allocate/combinations.sql",
-            keys=keys,
-            boundaries=boundaries,
-            pools=POOLS,
-            with_costs=cost_days is not None,
-            days=cost_days,
-        )
-    ).to_arrow_table()
-    columns = {name: Column.of(combinations[name]) for name in plain}
-    if tagged:
-        columns |= _tag_columns(con, Column.of(combinations["tags"]), tagged)
-    asked = Asked(
-        columns=columns,
-        epochs=_codes(combinations["_epoch"]),
-        holds=[_holding(rule, boundaries) for rule in rules],
-        pools=_codes(combinations["_pool"]),
-        may_take=[_may_take(rule) for rule in rules],
-    )
-    return Combinations(combinations, keys, asked)
 
 
 def _share_splits(con: duckdb.DuckDBPyConnection, features: Features) -> None:
@@ -471,54 +326,6 @@ def _metered(con: duckdb.DuckDBPyConnection, split: str) -> dict[_Series, dict[d
 
 def _key(model: str | None) -> str | None:
     return None if model is None else model_key(model)
-
-
-def _boundaries(rules: Iterable[Rule]) -> list[date]:
-    """The days on which any rule's validity changes."""
-    days = {rule.valid_from for rule in rules if rule.valid_from}
-    days |= {rule.valid_to + timedelta(days=1) for rule in rules if rule.valid_to and rule.valid_to < date.max}
-    return sorted(days)
-
-
-def _holding(rule: Rule, boundaries: Sequence[date]) -> Flags:
-    """Per epoch whether the rule is valid in it."""
-    holds = np.zeros(len(boundaries) + 1, dtype=np.bool_)
-    first = bisect_right(boundaries, rule.valid_from) if rule.valid_from else 0
-    last = bisect_right(boundaries, rule.valid_to) if rule.valid_to else len(boundaries)
-    holds[first : last + 1] = True
-    return holds
-
-
-def _may_take(rule: Rule) -> Flags:
-    """Per pool (0: no pool) whether the rule may take its charges."""
-    return np.array(
-        [True, *(pool.told_by is None or bool(pool.told_by & rule.when.keys()) for pool in POOLS)], dtype=np.bool_
-    )
-
-
-def _tag_columns(con: duckdb.DuckDBPyConnection, tags: Column, dimensions: Sequence[str]) -> dict[str, Column]:
-    """The tag dimensions, read once per distinct tags text. Keys travel as JSON pointers in bound parameters."""
-    con.register("_distinct_tags", pa.table({"place": np.arange(len(tags.texts)), "tags": tags.texts}))
-    try:
-        columns: dict[str, Column] = {}
-        for dimension in dimensions:
-            spellings = tag_spellings(dimension)
-            found = con.execute(
-                render("allocate/tag_values.sql", spellings=spellings), [_json_pointer(key) for key in spellings]
-            ).to_arrow_table()
-            columns[dimension] = Column.of(found["tag"]).taken_at(tags.codes)
-        return columns
-    finally:
-        con.unregister("_distinct_tags")
-
-
-def _json_pointer(key: str) -> str:
-    return "/" + key.replace("~", "~0").replace("/", "~1")
-
-
-def _codes(column: pa.ChunkedArray) -> Codes:
-    codes: Codes = column.to_numpy().astype(np.int32)
-    return codes
 
 
 def _create_from_arrow(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:

@@ -32,6 +32,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from warehouse.errors import WarehouseError
+from warehouse.patterns import PatternError, compile_pattern
 
 if TYPE_CHECKING:
     import duckdb
@@ -506,8 +507,6 @@ def pattern_problem(operator: str, operand: Any) -> str | None:
     """Why a glob or regex cannot be used, or None. Only these two operators can be wrong in form."""
     if operator not in ("glob", "regex"):
         return None
-    from warehouse.matching import PatternError, compile_pattern
-
     try:
         compile_pattern(operator, str(operand))
     except PatternError as error:

@@ -1,162 +1,133 @@
-"""Which rule takes which combination of dimensions.
+"""Which rules match which texts, as bits: rule r is bit r % WORD of word r // WORD.
 
-A condition is answered once per distinct text of its dimension, a rule once per distinct combination
-that no earlier rule has taken. Texts are compared by exact code points; patterns run on RE2, so that
-no text in a bill can make one slow.
+Every distinct value of a column that rules ask about gets the bits of the rules that it does not exclude.
+A charge is matched by the rules whose bit stands for each of its columns, and taken by the first of them:
+a few ANDs per charge, however many combinations of values there are.
+
+A condition is answered once per distinct text. Texts are compared by exact code points. Patterns are
+tried many at a time first, as one alternation, so that a text which no rule means is read once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from warehouse.features import Condition, Rule
+from warehouse.features import Condition, Rule
+from warehouse.patterns import compile_pattern
 
-Codes = NDArray[np.int32]
-Flags = NDArray[np.bool_]
-NO_RULE = -1
+Words = NDArray[np.int64]  # [rows, words]
+Places = NDArray[np.intp]  # which texts, ascending
 
-_SPECIAL = frozenset(r"\.+*?()|[]{}^$")
-
-
-class PatternError(ValueError):
-    """A glob or regex that cannot be used."""
+WORD = 62  # rules per BIGINT: the sign bit stays 0, and a word less one cannot overflow
+FEW_TEXTS = 256  # so few are tried on each pattern in turn
 
 
-def compile_pattern(operator: str, operand: str) -> str:
-    """The RE2 text of a `glob` or `regex` operand. Raises PatternError where RE2 refuses it."""
-    pattern = glob_to_regex(operand) if operator == "glob" else operand
-    try:
-        pc.match_substring_regex(pa.array([""]), pattern=pattern)
-    except pa.ArrowInvalid as error:
-        reason = str(error).removeprefix("Invalid regular expression: ")
-        raise PatternError(f"is not a usable {operator} (RE2 syntax): {reason}") from None
-    return pattern
+def count_words(rules: Sequence[Rule]) -> int:
+    """How many words hold a bit for each rule; at least one."""
+    return max(1, -(-len(rules) // WORD))
 
 
-def glob_to_regex(glob: str) -> str:
-    """`*` any run, `?` any one character, `[abc]` and `[!abc]` sets; the whole text must match."""
-    out = []
-    place = 0
-    while place < len(glob):
-        character = glob[place]
-        place += 1
-        if character == "*":
-            out.append(".*")
-        elif character == "?":
-            out.append(".")
-        elif character == "[" and (end := glob.find("]", place + (2 if glob[place : place + 1] == "!" else 1))) > 0:
-            members = glob[place:end]
-            negated = members.startswith("!")
-            # Only - keeps a meaning inside a set; every other special character is itself.
-            body = "".join(f"\\{c}" if c in r"\[]^" else c for c in members.removeprefix("!"))
-            out.append(f"[{'^' if negated else ''}{body}]")
-            place = end + 1
-        else:
-            out.append(escape(character))
-    return f"(?s)^(?:{''.join(out)})$"
+def bits(flags: Sequence[bool]) -> Words:
+    """One row of words with the bits of the rules for which `flags` is true; [words]."""
+    words = np.zeros(max(1, -(-len(flags) // WORD)), dtype=np.int64)
+    for index, flag in enumerate(flags):
+        words[index // WORD] |= np.int64(flag) << np.int64(index % WORD)
+    return words
 
 
-def escape(text: str) -> str:
-    """`text` as an RE2 pattern that matches nothing else."""
-    return "".join(f"\\{character}" if character in _SPECIAL else character for character in text)
+def words_of_texts(rules: Sequence[Rule], columns: Mapping[str, pa.Array]) -> Words:
+    """Per row the rules whose conditions on the dimensions of `columns` (texts of one length) all hold."""
+    size = len(next(iter(columns.values())))
+    words = np.tile(bits([True] * len(rules)), (size, 1))
+    for dimension, texts in columns.items():
+        encoded = texts.dictionary_encode()
+        codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
+        words &= _answers(rules, dimension, encoded.dictionary)[codes]
+    return words
 
 
-@dataclass
-class Column:
-    """One dimension over all combinations: distinct texts, and a code per combination (-1: no value)."""
+def words_of_days(rules: Sequence[Rule], days: Sequence[date]) -> Words:
+    """Per day the rules that hold on it."""
+    held = ([(r.valid_from or day) <= day <= (r.valid_to or day) for r in rules] for day in days)
+    return np.array([bits(flags) for flags in held], dtype=np.int64).reshape(len(days), count_words(rules))
 
-    texts: pa.Array
-    codes: Codes
-    _code_of: dict[str, int] | None = field(default=None, repr=False)
 
-    @classmethod
-    def of(cls, values: pa.Array | pa.ChunkedArray) -> Column:
-        """The column of these texts, one per combination."""
-        encoded = (values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values).dictionary_encode()
-        if isinstance(encoded, pa.ChunkedArray):
-            encoded = encoded.combine_chunks()
-        codes: Codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-        return cls(encoded.dictionary, codes)
+def _answers(rules: Sequence[Rule], dimension: str, texts: pa.Array) -> Words:
+    """Per distinct text the rules that accept it in `dimension`, or do not ask; the last row: for no text."""
+    words = np.tile(bits([dimension not in rule.when for rule in rules]), (len(texts) + 1, 1))
+    asked = {index: rule.when[dimension] for index, rule in enumerate(rules) if dimension in rule.when}
+    answers = _Answers(texts, asked.values())
+    for index, condition in asked.items():
+        words[answers.accepted(condition), index // WORD] |= np.int64(1 << index % WORD)
+    return words
 
-    def taken_at(self, places: Codes) -> Column:
-        """The column whose row i is this one's row places[i]; a negative place has no value."""
-        return Column(self.texts, np.append(self.codes, np.int32(-1))[places])
 
-    def code_of(self, text: str) -> int | None:
-        """The code of a text, or None where no combination has it."""
-        if self._code_of is None:
-            self._code_of = {value: code for code, value in enumerate(self.texts.to_pylist())}
-        return self._code_of.get(text)
+class _Answers:
+    """Where `texts` (distinct, none null) are what conditions ask for; the place after the last is for no text."""
 
-    def accepted(self, condition: Condition) -> Flags:
-        """Per code whether `condition` holds; the last place answers for "no value"."""
-        size = len(self.texts)
-        flags = np.ones(size + 1, dtype=np.bool_)
+    def __init__(self, texts: pa.Array, conditions: Iterator[Condition] | Any) -> None:
+        self.count = len(texts)
+        operators = [pair for condition in conditions for pair in condition.operators()]
+        named = {text for operator, operand in operators for text in _named(operator, operand)}
+        self._place_of = _places_of(sorted(named), texts)
+        patterns = {compile_pattern(*pair) for pair in operators if pair[0] in ("prefix", "glob", "regex")}
+        self._matching = dict(_search(sorted(patterns), texts, np.arange(self.count)))
+
+    def accepted(self, condition: Condition) -> Places:
+        """The places at which every operator of `condition` holds."""
+        found: Places | None = None
         for operator, operand in condition.operators():
-            flags &= self._accepted_by(operator, operand, size)
-        return flags
+            places = self._accepted_by(operator, operand)
+            found = places if found is None else np.intersect1d(found, places, assume_unique=True)
+        return np.arange(self.count + 1) if found is None else found
 
-    def _accepted_by(self, operator: str, operand: Any, size: int) -> Flags:
-        flags = np.zeros(size + 1, dtype=np.bool_)
+    def _accepted_by(self, operator: str, operand: Any) -> Places:
         if operator == "present":
-            flags[:size] = operand
-            flags[size] = not operand
-        elif operator in ("equals", "in"):
-            for text in (operand,) if operator == "equals" else operand:
-                code = self.code_of(text)
-                if code is not None:
-                    flags[code] = True
-        elif size and operator == "prefix":
-            flags[:size] = pc.starts_with(self.texts, pattern=operand).to_numpy(zero_copy_only=False)
-        elif size:
-            pattern = compile_pattern(operator, operand)
-            flags[:size] = pc.match_substring_regex(self.texts, pattern=pattern).to_numpy(zero_copy_only=False)
-        return flags
+            return np.arange(self.count) if operand else np.array([self.count])
+        if named := _named(operator, operand):
+            return np.array(sorted({self._place_of[text] for text in named if text in self._place_of}), dtype=np.intp)
+        return self._matching.get(compile_pattern(operator, operand), np.array([], dtype=np.intp))
 
 
-class Asked(NamedTuple):
-    """Combinations as rules are tried on them; n combinations.
-
-    `epochs` [n]: the span of days, between two changes of any rule's validity, that a combination
-    belongs to; `holds[r]` [number of epochs]: when rule r is valid. `pools` [n]: the shared pool that
-    a combination belongs to by nature, 0 for none; `may_take[r]` [number of pools + 1]: from which of
-    them rule r may take.
-    """
-
-    columns: Mapping[str, Column]
-    epochs: Codes
-    holds: Sequence[Flags]
-    pools: Codes
-    may_take: Sequence[Flags]
-
-    def matched(self, index: int, rule: Rule, rows: NDArray[Any]) -> Flags:
-        """Whether rule `index` matches each of the combinations `rows`, whoever has taken them."""
-        match: Flags = self.holds[index][self.epochs[rows]] & self.may_take[index][self.pools[rows]]
-        for dimension, condition in rule.when.items():
-            if not match.any():
-                break
-            column = self.columns[dimension]
-            match = match & column.accepted(condition)[column.codes[rows]]
-        return match
+def _named(operator: str, operand: Any) -> Sequence[str]:
+    """The texts that the operand of `equals` or `in` names."""
+    return (operand,) if operator == "equals" else operand if operator == "in" else ()
 
 
-def first_rules(rules: Sequence[Rule], asked: Asked) -> Codes:
-    """The index of the first rule that takes each combination, or NO_RULE; int32 [n]."""
-    taken: Codes = np.full(len(asked.epochs), NO_RULE, dtype=np.int32)
-    open_rows = np.arange(len(asked.epochs))
-    for index, rule in enumerate(rules):
-        if not len(open_rows):
-            break
-        match = asked.matched(index, rule, open_rows)
-        if match.any():
-            taken[open_rows[match]] = index
-            open_rows = open_rows[~match]
-    return taken
+def _places_of(named: Sequence[str], texts: pa.Array) -> dict[str, int]:
+    """Where each of `named` stands in `texts`, for those that do."""
+    numbers = pc.index_in(texts, value_set=pa.array(named, texts.type))
+    places = np.flatnonzero(numbers.is_valid().to_numpy(zero_copy_only=False))
+    return {named[number]: int(place) for number, place in zip(numbers.drop_null().to_pylist(), places, strict=True)}
+
+
+def _search(patterns: Sequence[str], texts: pa.Array, places: Places) -> Iterator[tuple[str, Places]]:
+    """Each pattern that is found in any of `texts`, with those texts' places."""
+    if not patterns or not len(texts):
+        return
+    if len(patterns) == 1 or len(texts) <= FEW_TEXTS:
+        for pattern in patterns:
+            found = _is_found(pattern, texts)
+            if found.any():
+                yield pattern, places[found]
+        return
+    try:
+        found = _is_found("|".join(f"(?:{pattern})" for pattern in patterns), texts)
+    except pa.ArrowInvalid:  # each is well on its own, and together they name a group twice or are too large
+        found = np.ones(len(texts), dtype=np.bool_)
+    texts, places = texts.filter(pa.array(found)), places[found]
+    half = len(patterns) // 2
+    yield from _search(patterns[:half], texts, places)
+    yield from _search(patterns[half:], texts, places)
+
+
+def _is_found(pattern: str, texts: pa.Array) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = pc.match_substring_regex(texts, pattern=pattern).to_numpy(zero_copy_only=False)
+    return found

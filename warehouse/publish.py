@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import duckdb
 
-from warehouse.allocate import HasConnection
 from warehouse.errors import WarehouseError
 from warehouse.statements import render
 from warehouse.store import roll_back
+from warehouse.taking import HasConnection
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,9 +13,10 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from warehouse.allocate import HasConnection, allocate
+from warehouse.allocate import allocate
 from warehouse.features import Features
 from warehouse.statements import render
+from warehouse.taking import HasConnection
 
 if TYPE_CHECKING:
     from datetime import datetime

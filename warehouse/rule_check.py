@@ -15,11 +15,13 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from warehouse.allocate import HasConnection, read_combinations
 from warehouse.features import Features
-from warehouse.matching import NO_RULE, first_rules
+from warehouse.matching import WORD
+from warehouse.statements import render
+from warehouse.taking import NOBODY, HasConnection, tried_rules
 
 DAYS = 30
 # What tells whose a charge is, where neither a tag nor a namespace nor an API key does.
@@ -86,15 +88,18 @@ class RuleReport:
 def check_rules(wh: HasConnection, features: Features, *, suggestions: int = 5) -> RuleReport:
     """Try every rule on every charge; reads core.charges and changes nothing."""
     rules = features.rules_in_order()
-    found = read_combinations(wh.con, rules, cost_days=DAYS)
-    rows = np.arange(found.table.num_rows)
-    costs = found.table["_cost_usd"].to_pylist()
-    charges = found.table["_charges"].to_numpy()
-    last = found.table["_last_charge_date"].to_pylist()
-    taken = first_rules(rules, found.asked)
+    with tried_rules(wh.con, rules) as tried:
+        found = wh.con.execute(render("rules/matches.sql", **tried, days=DAYS)).to_arrow_table()
+        left = wh.con.execute(
+            render("rules/nobodys.sql", **tried, days=DAYS, columns=(*_READ, "tags"))
+        ).to_arrow_table()
+    costs = found["cost_usd"].to_pylist()
+    charges = found["charges"].to_numpy()
+    last = found["last_charge_date"].to_pylist()
+    taken = found["_taken"].to_numpy()
     uses, overlaps = [], []
     for index, rule in enumerate(rules):
-        match = found.asked.matched(index, rule, rows)
+        match = (found[f"_w{index // WORD}"].to_numpy() >> index % WORD & 1).astype(np.bool_)
         own = np.flatnonzero(taken == index)
         earlier = match & (taken != index)
         rivals = sorted(set(taken[earlier].tolist()))
@@ -113,14 +118,12 @@ def check_rules(wh: HasConnection, features: Features, *, suggestions: int = 5) 
             if rules[rival].target != rule.target:
                 overlap_usd = _sum(costs, np.flatnonzero(earlier & (taken == rival)))
                 overlaps.append(Overlap(str(rules[rival].name), str(rule.name), overlap_usd))
-    nobodys = (taken == NO_RULE) & (found.asked.pools == 0)
-    owned = taken != NO_RULE
     return RuleReport(
         rules=tuple(uses),
         overlaps=tuple(sorted(overlaps, key=lambda one: (-one.cost_usd, one.first, one.second))),
-        unallocated_usd=_sum(costs, np.flatnonzero(nobodys)),
-        total_usd=_sum(costs, np.flatnonzero(nobodys | owned)),
-        suggestions=tuple(_suggest(wh, features, limit=suggestions)),
+        unallocated_usd=_sum(costs, np.flatnonzero(taken == NOBODY)),
+        total_usd=_sum(costs, np.flatnonzero(taken >= NOBODY)),
+        suggestions=tuple(_suggest(left, features, limit=suggestions)),
     )
 
 
@@ -128,15 +131,11 @@ def _sum(costs: Sequence[Decimal], rows: NDArray[Any]) -> Decimal:
     return sum((costs[row] for row in rows.tolist()), Decimal(0))
 
 
-def _suggest(wh: HasConnection, features: Features, *, limit: int) -> list[Suggestion]:
+def _suggest(unowned: pa.Table, features: Features, *, limit: int) -> list[Suggestion]:
     """One rule at a time: the one that takes most of what is still nobody's, then again without that."""
-    rules = features.rules_in_order()
-    found = read_combinations(wh.con, rules, also=(*_READ, "tag.any"), cost_days=DAYS)
-    taken = first_rules(rules, found.asked)
-    left = set(np.flatnonzero((taken == NO_RULE) & (found.asked.pools == 0)).tolist())
-    costs = found.table["_cost_usd"].to_pylist()
-    columns = {name: found.table[name].to_pylist() for name in (*_READ, "tags")}
-    conditions = {row: _conditions({name: columns[name][row] for name in columns}) for row in left}
+    left = set(range(unowned.num_rows))
+    costs = unowned["cost_usd"].to_pylist()
+    conditions = [_conditions(charge) for charge in unowned.select((*_READ, "tags")).to_pylist()]
     suggestions: list[Suggestion] = []
     while left and len(suggestions) < limit:
         groups: dict[tuple[tuple[str, str], ...], list[int]] = {}

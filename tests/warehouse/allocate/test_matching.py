@@ -3,16 +3,17 @@
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warehouse.features import Condition, Rule
-from warehouse.matching import NO_RULE, Asked, Column, PatternError, compile_pattern, first_rules, glob_to_regex
+from warehouse.features import Rule
+from warehouse.matching import FEW_TEXTS, bits, words_of_days, words_of_texts
+from warehouse.patterns import PatternError, compile_pattern, glob_to_regex
 
 TEXTS = st.sampled_from(
     ["", "gpt-5", "gpt-5-mini", "GPT-5", "o3", "a*b", "a.b", "[x]", "line\nbreak", "naïve", "日本", "'; --"]
@@ -49,36 +50,55 @@ def holds(condition: Mapping[str, Any], text: str | None) -> bool:
     return all(answers[operator](operand) for operator, operand in condition.items())
 
 
-def match(rules: Sequence[Rule], columns: Mapping[str, Column], count: int) -> list[int]:
-    anywhere = np.ones(1, dtype=np.bool_)
-    zeros = np.zeros(count, dtype=np.int32)
-    every = [anywhere] * len(rules)
-    taken = first_rules(rules, Asked(columns, epochs=zeros, holds=every, pools=zeros, may_take=every))
-    return taken.tolist()
+def matches(rules: Sequence[Rule], columns: Mapping[str, pa.Array]) -> list[list[int]]:
+    """Per row the rules whose bit is set."""
+    words = words_of_texts(rules, columns)
+    return [[i for i in range(len(rules)) if int(row[i // 62]) >> i % 62 & 1] for row in words]
+
+
+def accepts(text: str, **condition: str) -> bool:
+    rule = Rule.model_validate({"when": {"model": condition}, "feature": "a"})
+    return matches([rule], {"model": pa.array([text])}) == [[0]]
 
 
 @settings(max_examples=150, deadline=None)
 @given(
     rows=st.lists(st.tuples(*(st.none() | TEXTS for _ in DIMENSIONS)), min_size=1, max_size=12),
     rules=st.lists(st.dictionaries(st.sampled_from(DIMENSIONS), CONDITIONS, max_size=2), max_size=6),
+    before=st.sampled_from([0, 60, 123]),  # rules that nothing matches, so that the others begin in another word
 )
-def test_the_first_rule_that_holds_takes_the_row(
-    rows: list[tuple[str | None, ...]], rules: list[dict[str, Any]]
+def test_a_row_has_the_bits_of_the_rules_that_hold(
+    rows: list[tuple[str | None, ...]], rules: list[dict[str, Any]], before: int
 ) -> None:
+    rules = [{"model": {"equals": "no such model"}}] * before + rules
     expected = [
-        next(
-            (
-                index
-                for index, when in enumerate(rules)
-                if all(holds(condition, row[DIMENSIONS.index(name)]) for name, condition in when.items())
-            ),
-            NO_RULE,
-        )
+        [
+            index
+            for index, when in enumerate(rules)
+            if all(holds(condition, row[DIMENSIONS.index(name)]) for name, condition in when.items())
+        ]
         for row in rows
     ]
-    columns = {name: Column.of(pa.array([row[i] for row in rows], pa.string())) for i, name in enumerate(DIMENSIONS)}
+    columns = {name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(DIMENSIONS)}
     built = [Rule.model_validate({"when": when, "feature": "a"}) for when in rules]
-    assert match(built, columns, len(rows)) == expected
+    assert matches(built, columns) == expected
+
+
+def test_many_texts_meet_the_same_rules_as_few() -> None:
+    """From some number of texts on patterns are tried together; those that cannot stand together, alone."""
+    texts = [f"node-{i}" for i in range(10 * FEW_TEXTS)]
+    conditions = [
+        *({"glob": f"*-{i}"} for i in range(40)),
+        *({"regex": f"e-{i}[0-9]$"} for i in range(40)),
+        {"regex": "(?P<n>1)7$"},
+        {"regex": "(?P<n>2)7$"},  # a group named twice cannot be one pattern
+        {"prefix": "node-25"},
+        {"regex": "x|^$"},
+        {"in": ["node-7", "none"]},
+    ]
+    rules = [Rule.model_validate({"when": {"model": condition}, "feature": "a"}) for condition in conditions]
+    alone = [[index for index, condition in enumerate(conditions) if holds(condition, text)] for text in texts]
+    assert matches(rules, {"model": pa.array(texts)}) == alone
 
 
 @settings(max_examples=200, deadline=None)
@@ -88,9 +108,7 @@ def test_a_glob_means_what_fnmatch_means(glob: str, text: str) -> None:
         compile_pattern("glob", glob)
     except PatternError:
         return  # a range such as [b-a]: refused with the file's line, where fnmatch matches nothing
-    column = Column.of(pa.array([text]))
-    accepted = bool(column.accepted(Condition(glob=glob))[0])
-    assert accepted == fnmatch.fnmatchcase(text, glob)
+    assert accepts(text, glob=glob) == fnmatch.fnmatchcase(text, glob)
 
 
 def test_an_unusable_pattern_is_refused() -> None:
@@ -101,18 +119,15 @@ def test_an_unusable_pattern_is_refused() -> None:
 
 def test_a_pattern_that_backtracks_elsewhere_stays_quick() -> None:
     """Python's re needs hours for this; RE2 is linear, whatever a bill holds."""
-    column = Column.of(pa.array(["a" * 5000 + "b"]))
-    assert not column.accepted(Condition(regex="^(a+)+$"))[0]
+    assert not accepts("a" * 5000 + "b", regex="^(a+)+$")
 
 
-def test_a_rule_holds_in_its_epochs_and_takes_from_the_pools_it_may() -> None:
-    rules = [Rule.model_validate({"when": {}, "feature": "a"}), Rule.model_validate({"when": {}, "feature": "b"})]
-    asked = Asked(
-        {},
-        epochs=np.array([0, 1, 1, 1], dtype=np.int32),
-        holds=[np.array([False, True]), np.array([True, True])],
-        pools=np.array([0, 0, 1, 2], dtype=np.int32),
-        may_take=[np.array([True, False, False]), np.array([True, True, False])],
-    )
-    taken = first_rules(rules, asked)
-    assert taken.tolist() == [1, 0, 1, NO_RULE]
+def test_a_rule_holds_from_its_first_to_its_last_day() -> None:
+    first, last = date(2026, 1, 2), date(2026, 1, 3)
+    rules = [
+        Rule.model_validate({"when": {}, "feature": "a", "valid_from": first, "valid_to": last}),
+        Rule.model_validate({"when": {}, "feature": "b"}),
+    ]
+    days = [date(2026, 1, day) for day in range(1, 5)]
+    assert words_of_days(rules, days).tolist() == [[0b10], [0b11], [0b11], [0b10]]
+    assert bits([True] * 62 + [False, True]).tolist() == [2**62 - 1, 0b10]

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from tests.warehouse.ledger import add_charges, charge, new_warehouse, rows_of
-from warehouse.allocate import AllocationError, allocate, tag_spellings
+from warehouse.allocate import AllocationError, allocate
 from warehouse.features import parse_features
 from warehouse.store import Warehouse
+from warehouse.taking import tag_spellings
 
 D = Decimal
 DAY = date(2026, 3, 1)

@@ -20,7 +20,7 @@ from tests.warehouse.build.small_run import expected, run_forget, run_rename, ru
 from warehouse.landing import Landing
 from warehouse.store import open_warehouse
 
-KILLS = int(os.environ.get("TRENDBREAK_KILLS", "10"))  # `make test-faults` sets more
+KILLS = int(os.environ.get("TRENDBREAK_KILLS", "10"))  # of the long form; `make test-faults` sets more
 
 
 @pytest.fixture(scope="module")
@@ -64,17 +64,15 @@ def check(root: Path, round_number: int) -> None:
     assert list((root / "landing").glob("*/*/*.partial-*")) == []
 
 
-@pytest.mark.faults
-def test_a_killed_run_leaves_nothing_that_the_next_one_does_not_mend(
-    processes: ForkServerContext, tmp_path: Path
-) -> None:
+def kill_runs(processes: ForkServerContext, tmp_path: Path, kills: int) -> None:
+    """Kill a run `kills` times somewhere on its way; the next one ends with the totals of its round."""
     chance = random.Random(20260203)
     finish(start(processes, tmp_path, 0))
     check(tmp_path, 0)
     started = time.monotonic()
     finish(start(processes, tmp_path, 1))
     whole_seconds = time.monotonic() - started
-    for round_number in range(2, KILLS + 2):
+    for round_number in range(2, kills + 2):
         child = start(processes, tmp_path, round_number)
         time.sleep(chance.uniform(0.02, 1.0) * whole_seconds)
         assert child.pid is not None
@@ -83,7 +81,20 @@ def test_a_killed_run_leaves_nothing_that_the_next_one_does_not_mend(
         finish(start(processes, tmp_path, round_number))
         if round_number % 5 == 0:
             check(tmp_path, round_number)
-    check(tmp_path, KILLS + 1)
+    check(tmp_path, kills + 1)
+
+
+def test_three_killed_runs_leave_nothing_that_the_next_ones_do_not_mend(
+    processes: ForkServerContext, tmp_path: Path
+) -> None:
+    kill_runs(processes, tmp_path, 3)
+
+
+@pytest.mark.faults
+def test_many_killed_runs_leave_nothing_that_the_next_ones_do_not_mend(
+    processes: ForkServerContext, tmp_path: Path
+) -> None:
+    kill_runs(processes, tmp_path, KILLS)
 
 
 def kill_midway(child: ForkServerProcess, seconds: float) -> None:
