@@ -335,6 +335,37 @@ def rename(
 
 
 @app.command()
+def explain(
+    feature: Annotated[str | None, typer.Argument(help="A feature, `unallocated`, or `all features`.")] = None,
+    incident: Annotated[str | None, typer.Option(help="The days and the feature of this incident.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day. [default: of the last 7 settled ones]")
+    ] = None,
+    until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day, included.")] = None,
+    against_since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day compared with. [default: the 28 before]")
+    ] = None,
+    against_until: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Its last day, included.")
+    ] = None,
+    format: Annotated[str, typer.Option("--format", "-f", help="table or json.")] = "table",
+    config: ConfigOption = None,
+) -> None:
+    """Why a feature's cost changed: parts that add up, who moved, what is new, what was expected, and the SQL."""
+    from flows.commands.explain import show_explanation
+    from flows.explain import explain as explain_change
+
+    found = explain_change(
+        _settings(config)[1],
+        feature=feature,
+        incident_id=incident,
+        after=(_day(since), _day(until)),
+        before=(_day(against_since), _day(against_until)),
+    )
+    show_explanation(found, out, fmt=format)
+
+
+@app.command()
 def forecast(
     feature: Annotated[str | None, typer.Argument(help="One feature. [default: all]")] = None,
     config: ConfigOption = None,

@@ -135,6 +135,38 @@ def read_coverage_days(con: duckdb.DuckDBPyConnection, *, days: int) -> list[dic
     return _rows(con, "coverage_days", days=days)
 
 
+def read_explained_cost(
+    con: duckdb.DuckDBPyConnection, *, feature: str, since: date, until: date, base_since: date, base_until: date
+) -> list[dict[str, Any]]:
+    """A feature's days (of 'all features': the sum without shared pools) from `since` to `until`, and of the period
+    that they are compared with: charge_date, is_after, cost_usd (None where a part of it is unknown), is_settled,
+    is_estimated."""
+    periods = {"since": since, "until": until, "base_since": base_since, "base_until": base_until}
+    return _rows(con, "explained_cost", feature=feature, **periods)
+
+
+def read_explained_members(
+    con: duckdb.DuckDBPyConnection, *, feature: str, since: date, until: date, base_since: date, base_until: date
+) -> list[dict[str, Any]]:
+    """What a feature's cost is made of: dimension, member, before_usd and after_usd (sums of the two periods),
+    first_seen; of 'all features' the features."""
+    periods = {"since": since, "until": until, "base_since": base_since, "base_until": base_until}
+    return _rows(con, "explained_members", feature=feature, **periods)
+
+
+def read_explained_units(
+    con: duckdb.DuckDBPyConnection, *, feature: str, since: date, until: date, base_since: date, base_until: date
+) -> list[dict[str, Any]]:
+    """At most a row for each period: is_after, unit, tasks_with_outcome, successful_tasks, cost_per_success_usd."""
+    periods = {"since": since, "until": until, "base_since": base_since, "base_until": base_until}
+    return _rows(con, "explained_units", feature=feature, **periods)
+
+
+def read_explained_state(con: duckdb.DuckDBPyConnection, *, feature: str) -> dict[str, Any]:
+    """first_day, newest_day, settled_through and waits_for (a source) of a feature; None where nothing is known."""
+    return _rows(con, "explained_state", feature=feature)[0]
+
+
 def read_new_values(
     con: duckdb.DuckDBPyConnection, *, feature: str, since: date, until: date, through: date
 ) -> list[dict[str, Any]]:

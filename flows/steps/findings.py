@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from alerts.figures import fit, format_percent, format_short_day, format_usd
 from alerts.incidents import DIGEST_ONLY
+from alerts.model import CONDITION_KINDS
 
 if TYPE_CHECKING:
     import duckdb
@@ -48,7 +49,8 @@ def recall_findings(state: StateStore, context: RenderContext, *, task_url: str 
     tasks: dict[str, tuple[tuple[str, str], ...]] = {}
     for row in state.outbox():
         for card in (row["payload"]["message"], row["payload"].get("card") or {}):
-            if card.get("action") == "open" and card.get("node") and not card.get("sections"):
+            is_break = card.get("kind") not in CONDITION_KINDS  # a budget's card of the same feature knows neither
+            if card.get("action") == "open" and card.get("node") and is_break and not card.get("sections"):
                 changes[card["node"]] = tuple(card.get("changes", ()))
                 tasks[card["node"]] = tuple((text, address) for text, address in card.get("links", ()))
     return replace(context, changes=changes, worst_tasks=tasks if task_url else {})

@@ -1,0 +1,416 @@
+"""Why a feature's cost changed between two periods, from the published snapshot: `trendbreak explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import TYPE_CHECKING, Any
+
+from flows.errors import FlowError
+from flows.run import Home
+from flows.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from alerts.model import Incident
+    from warehouse.state import StateStore
+
+RECENT_DAYS = 7
+BASELINE_DAYS = 28
+MOST_DAYS = 400
+MOVERS = 3  # of a dimension
+MOST_FEATURES = 10
+HISTORY_DAYS = 400
+LEAST_HISTORY_DAYS = 28
+UNSEEN = "days that telemetry does not cover"
+# What a person asks for first; what the bill has beside it follows.
+DIMENSIONS = ("feature", "provider", "model", "api_key_id", "resource_id", "service_name", "sku_meter", "token_type")
+_PLACES = Decimal(1).scaleb(-12)
+_ROUNDING = Decimal("1e-6")
+
+
+@dataclass(frozen=True)
+class Days:
+    """Days from `first` to `last`, both included."""
+
+    first: date
+    last: date
+
+    @property
+    def count(self) -> int:
+        return (self.last - self.first).days + 1
+
+
+@dataclass(frozen=True)
+class Mover:
+    """One member of one dimension; US dollars a day. `first_seen`: the first day on which it ever cost anything."""
+
+    dimension: str
+    member: str
+    before_usd_per_day: Decimal
+    after_usd_per_day: Decimal
+    first_seen: date | None
+    is_new: bool
+
+    @property
+    def change_usd_per_day(self) -> Decimal:
+        return self.after_usd_per_day - self.before_usd_per_day
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What the days were expected to cost, US dollars a day. The range is that of single days. `source`: who says so.
+    `days_outside`: None where an incident says so, which keeps no single days."""
+
+    usd_per_day: Decimal
+    lower_usd_per_day: Decimal
+    upper_usd_per_day: Decimal
+    source: str
+    days_outside: int | None = None
+
+
+@dataclass(frozen=True)
+class UnitCost:
+    """What a success cost in one period, US dollars. `success_share`: of the tasks with an outcome, 0 to 1."""
+
+    unit: str
+    cost_per_success_usd: Decimal
+    success_share: Decimal
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """US dollars, effective cost before promotional credits. `parts`: (driver, dollars a day); they add up to
+    `change_usd_per_day` to the last digit, and are empty where telemetry does not know the feature in both periods.
+    """
+
+    feature: str
+    before: Days
+    after: Days
+    before_usd_per_day: Decimal
+    after_usd_per_day: Decimal
+    before_days: int  # of the feature in the period: it may be younger
+    after_days: int
+    after_usd: Decimal
+    unit_before: UnitCost | None
+    unit_after: UnitCost | None
+    parts: tuple[tuple[str, Decimal], ...]
+    movers: tuple[Mover, ...]
+    news: tuple[str, ...]
+    expected: Expectation | None
+    settled_through: date | None
+    waits_for: str
+    provisional_days: int
+    estimated_days: int
+    incident_id: str
+    sql: str
+
+    @property
+    def change_usd_per_day(self) -> Decimal:
+        return self.after_usd_per_day - self.before_usd_per_day
+
+    @property
+    def change_percent(self) -> Decimal | None:
+        """None where there was nothing before."""
+        if self.before_usd_per_day <= 0:
+            return None
+        return self.change_usd_per_day / self.before_usd_per_day * 100
+
+
+def explain(
+    settings: Settings,
+    *,
+    feature: str | None = None,
+    incident_id: str | None = None,
+    after: tuple[date | None, date | None] = (None, None),
+    before: tuple[date | None, date | None] = (None, None),
+) -> Explanation:
+    """Of a feature or an incident. `after`: first and last day to explain; default: the days of the incident, or of the
+    feature's open one, else the last seven settled ones. `before`: what they are compared with; default: the 28 days
+    before them.
+
+    Raises FlowError for an unknown feature or incident, one that is no change of a cost, and days without data; and
+    warehouse.query.QueryError where nothing is published.
+    """
+    from flows.commands.incidents import open_state
+    from warehouse.reads import open_snapshot, read_explained_state
+
+    state = open_state(settings)
+    incident = None if incident_id is None else _find_incident(state, incident_id)
+    name = _choose_feature(feature, incident)
+    if incident is None and after == before == (None, None):
+        incident = _find_open(state, name)
+    with open_snapshot(Home(settings.home).published) as con:
+        known = read_explained_state(con, feature=name)
+        if known["newest_day"] is None:
+            raise FlowError(f"no cost of {name!r} — there are: {', '.join(_list_features(con))}")
+        days = _choose_days(name, incident, known, after, before)
+        return _explain(con, state, name, incident, known, *days)
+
+
+def _find_incident(state: StateStore, incident_id: str) -> Incident:
+    from alerts.incidents import incident_from_row
+
+    row = next((row for row in state.list_incidents() if row["id"] == incident_id), None)
+    if row is None:
+        raise FlowError(f"no incident {incident_id!r} — `trendbreak incidents list --all` shows them")
+    incident = incident_from_row(row)
+    if incident.kind == "freshness":
+        raise FlowError(
+            f"{incident_id} is about the source {incident.node}, not about a cost — `trendbreak incidents show "
+            f"{incident_id}` shows it, `trendbreak check` tests the source"
+        )
+    return incident
+
+
+def _find_open(state: StateStore, name: str) -> Incident | None:
+    """The gravest open break of a feature."""
+    from alerts.incidents import incident_from_row
+    from alerts.model import CONDITION_KINDS, LIVE
+
+    incidents = [incident_from_row(row) for row in state.list_incidents() if row["node"] == name]
+    live = [one for one in incidents if one.status in LIVE and one.kind not in CONDITION_KINDS]
+    return max(live, key=lambda one: (abs(one.excess_usd_per_day), one.id), default=None)
+
+
+def _choose_feature(feature: str | None, incident: Incident | None) -> str:
+    if incident is None:
+        if feature is None:
+            raise FlowError("name a feature, or an incident with --incident ID")
+        return feature
+    if feature not in (None, incident.node):
+        raise FlowError(f"{incident.id} is about {incident.node}, not about {feature}: name one of them")
+    return incident.node
+
+
+def _list_features(con: duckdb.DuckDBPyConnection) -> list[str]:
+    rows = con.execute("SELECT DISTINCT feature FROM marts.feature_cost_daily ORDER BY feature").fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def _choose_days(
+    name: str,
+    incident: Incident | None,
+    known: Mapping[str, Any],
+    after: tuple[date | None, date | None],
+    before: tuple[date | None, date | None],
+) -> tuple[Days, Days]:
+    """(before, after)."""
+    from alerts.model import CONDITION_KINDS
+
+    settled = known["settled_through"] or known["newest_day"]
+    first, last = after
+    if incident is not None and incident.kind not in CONDITION_KINDS and first is None and last is None:
+        first, last = incident.onset, incident.last_day
+    last = last or (max(settled, first) if first else settled)
+    first = first or last - timedelta(days=RECENT_DAYS - 1)
+    base_last = before[1] or (before[0] + timedelta(days=BASELINE_DAYS - 1) if before[0] else first - timedelta(days=1))
+    base_last = min(base_last, first - timedelta(days=1)) if before[1] is None else base_last
+    base_first = before[0] or base_last - timedelta(days=BASELINE_DAYS - 1)
+    for days, what in ((Days(first, last), "the days to explain"), (Days(base_first, base_last), "the days before")):
+        if days.count < 1:
+            raise FlowError(f"{what} end on {days.last} before they begin on {days.first}")
+        if days.count > MOST_DAYS:
+            raise FlowError(f"{what} are {days.count:,} — at most {MOST_DAYS} can be compared")
+    if base_first <= last and first <= base_last:
+        raise FlowError(f"the two periods overlap: {base_first} to {base_last}, and {first} to {last}")
+    if first > known["newest_day"] or last < known["first_day"]:
+        raise FlowError(
+            f"{name} has no cost from {first} to {last}: it has {known['first_day']} to {known['newest_day']}"
+        )
+    return Days(base_first, base_last), Days(first, last)
+
+
+def _explain(
+    con: duckdb.DuckDBPyConnection,
+    state: StateStore,
+    name: str,
+    incident: Incident | None,
+    known: Mapping[str, Any],
+    before: Days,
+    after: Days,
+) -> Explanation:
+    from warehouse.reads import read_explained_cost, read_explained_members, read_explained_units
+
+    periods = {"since": after.first, "until": after.last, "base_since": before.first, "base_until": before.last}
+    rows = read_explained_cost(con, feature=name, **periods)
+    unknown = [row["charge_date"] for row in rows if row["cost_usd"] is None]
+    if unknown:
+        raise FlowError(
+            f"what {name} cost on {unknown[0]} is not known in US dollars — add the day's rate to currency_rates in "
+            f"trendbreak.yml, or choose other days"
+        )
+    own, base = [row for row in rows if row["is_after"]], [row for row in rows if not row["is_after"]]
+    usd_before, usd_after = _per_day(base), _per_day(own)
+    units = {row["is_after"]: _unit_cost(row) for row in read_explained_units(con, feature=name, **periods)}
+    movers = _find_movers(
+        read_explained_members(con, feature=name, **periods), after, days_before=len(base), days_after=len(own)
+    )
+    return Explanation(
+        feature=name,
+        before=before,
+        after=after,
+        before_usd_per_day=usd_before,
+        after_usd_per_day=usd_after,
+        before_days=len(base),
+        after_days=len(own),
+        after_usd=sum((row["cost_usd"] for row in own), Decimal(0)),
+        unit_before=units.get(False),
+        unit_after=units.get(True),
+        parts=_find_parts(con, name, before, after, usd_after - usd_before),
+        movers=tuple(movers),
+        news=tuple(_find_news(state, incident, movers)),
+        expected=_find_expected(con, name, incident, after, own),
+        settled_through=known["settled_through"],
+        waits_for=known["waits_for"] or "",
+        provisional_days=sum(not row["is_settled"] for row in own),
+        estimated_days=sum(bool(row["is_estimated"]) for row in own),
+        incident_id="" if incident is None else incident.id,
+        sql=make_sql(name, before, after),
+    )
+
+
+def _unit_cost(row: Mapping[str, Any]) -> UnitCost | None:
+    if row["cost_per_success_usd"] is None or not row["tasks_with_outcome"]:
+        return None
+    share = Decimal(row["successful_tasks"]) / Decimal(row["tasks_with_outcome"])
+    return UnitCost(row["unit"], row["cost_per_success_usd"], share)
+
+
+def _per_day(rows: Sequence[Mapping[str, Any]]) -> Decimal:
+    total = sum((row["cost_usd"] for row in rows), Decimal(0))
+    return (total / max(len(rows), 1)).quantize(_PLACES, ROUND_HALF_EVEN)
+
+
+def _find_parts(
+    con: duckdb.DuckDBPyConnection, name: str, before: Days, after: Days, change_usd: Decimal
+) -> tuple[tuple[str, Decimal], ...]:
+    """The LMDI parts, those that carry most of the change first. What days without telemetry carry has a line of its
+    own; of the rounding to twelve digits the largest part takes what is left."""
+    from flows.steps.drivers import drivers_between
+
+    drivers = drivers_between(con, name, *((days.first, days.last + timedelta(days=1)) for days in (before, after)))
+    if drivers is None:
+        return ()
+    parts = [(driver, usd) for driver, usd in drivers.ranked() if usd]
+    rest = change_usd - sum((usd for _, usd in parts), Decimal(0))
+    if abs(rest) >= _ROUNDING or not parts:
+        return (*parts, (UNSEEN, rest)) if rest else ()
+    largest = max(range(len(parts)), key=lambda n: abs(parts[n][1]))
+    return tuple((driver, usd + rest if n == largest else usd) for n, (driver, usd) in enumerate(parts))
+
+
+def _find_movers(rows: Iterable[Mapping[str, Any]], after: Days, *, days_before: int, days_after: int) -> list[Mover]:
+    """Of each dimension those that moved most; a dimension whose one member moved by as much as the cost is told too:
+    it says that nothing else did."""
+    movers: dict[str, list[Mover]] = {}
+    for row in rows:
+        seen = row["first_seen"]
+        mover = Mover(
+            dimension=row["dimension"],
+            member=row["member"],
+            before_usd_per_day=(row["before_usd"] / max(days_before, 1)).quantize(_PLACES, ROUND_HALF_EVEN),
+            after_usd_per_day=(row["after_usd"] / max(days_after, 1)).quantize(_PLACES, ROUND_HALF_EVEN),
+            first_seen=seen,
+            is_new=seen is not None and seen >= after.first - timedelta(days=1),  # an onset is an estimate
+        )
+        if mover.change_usd_per_day:
+            movers.setdefault(mover.dimension, []).append(mover)
+    return [
+        mover
+        for dimension in DIMENSIONS
+        for mover in sorted(movers.get(dimension, []), key=lambda one: (-abs(one.change_usd_per_day), one.member))[
+            : MOST_FEATURES if dimension == "feature" else MOVERS
+        ]
+    ]
+
+
+def _find_news(state: StateStore, incident: Incident | None, movers: Iterable[Mover]) -> list[str]:
+    """What the incident's card says was new; else what the bill first names on the first day or later."""
+    from alerts.figures import fit, format_short_day, format_signed_usd
+    from alerts.message import RenderContext
+    from alerts.message.sentences import DIMENSIONS as WORDS
+    from flows.steps.findings import recall_findings
+
+    if incident is not None:
+        context = recall_findings(state, RenderContext(as_of=incident.last_day), task_url=None)
+        if told := context.changes.get(incident.node):
+            return list(told)
+    return [
+        f"New {WORDS.get(mover.dimension, mover.dimension)} {fit(mover.member, 100)}, first seen "
+        f"{format_short_day(mover.first_seen)}: {format_signed_usd(mover.change_usd_per_day)}/day"
+        for mover in movers
+        if mover.is_new and mover.first_seen is not None
+    ]
+
+
+def _find_expected(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    incident: Incident | None,
+    after: Days,
+    own: Sequence[Mapping[str, Any]],
+) -> Expectation | None:
+    """What the incident says; else the forecast of these days from the days before them."""
+    from alerts.incidents import break_from_json
+    from alerts.model import CONDITION_KINDS
+
+    if incident is not None and incident.kind not in CONDITION_KINDS and "break" in incident.details:
+        found = break_from_json(incident.details["break"])
+        if (found.onset, found.last_day) == (after.first, after.last):
+            return Expectation(
+                found.expected_usd_per_day,
+                found.expected_lower_usd_per_day,
+                found.expected_upper_usd_per_day,
+                "as the incident was judged",
+            )
+    import numpy as np
+
+    from alerts.forecast import forecast_panel
+    from warehouse.reads import read_explained_cost
+
+    begin = after.first - timedelta(days=HISTORY_DAYS)
+    yesterday = after.first - timedelta(days=1)
+    past = read_explained_cost(con, feature=name, since=begin, until=yesterday, base_since=begin, base_until=yesterday)
+    if len(past) < LEAST_HISTORY_DAYS:
+        return None
+    start = past[0]["charge_date"]
+    series = np.full((1, (after.first - start).days), np.nan)
+    for row in past:
+        if row["cost_usd"] is not None:
+            series[0, (row["charge_date"] - start).days] = float(row["cost_usd"])
+    forecast = forecast_panel(series, start=start, horizon=after.count)
+    mean, low, high = forecast.mean[0], forecast.lower[0.95][0], forecast.upper[0.95][0]
+    if not np.isfinite(mean).all():
+        return None
+    outside = sum(
+        not low[place] <= float(row["cost_usd"]) <= high[place]
+        for row in own
+        if 0 <= (place := (row["charge_date"] - after.first).days) < after.count
+    )
+    usual, least, most = (Decimal(f"{float(np.mean(figures)):.6f}") for figures in (mean, low, high))
+    return Expectation(usual, least, most, "forecast from the days before", outside)
+
+
+def make_sql(name: str, before: Days, after: Days) -> str:
+    """The query that gives both periods' days and dollars."""
+    from alerts.message.reproduce import sql_text
+    from alerts.model import ALL_FEATURES
+
+    where = "NOT starts_with(feature, 'shared: ')" if name == ALL_FEATURES else f"feature = {sql_text(name)}"
+    own = f"charge_date BETWEEN DATE '{after.first}' AND DATE '{after.last}'"
+    base = f"charge_date BETWEEN DATE '{before.first}' AND DATE '{before.last}'"
+    return (
+        f"SELECT CASE WHEN {own} THEN 'after' ELSE 'before' END AS period,\n"
+        f"       count(DISTINCT charge_date) AS days,\n"
+        f"       sum(effective_cost_before_credits_usd) AS cost_usd,\n"
+        f"       sum(effective_cost_before_credits_usd) / count(DISTINCT charge_date) AS cost_usd_per_day\n"
+        f"FROM marts.feature_cost_daily\n"
+        f"WHERE {where}\n"
+        f"  AND ({own}\n"
+        f"    OR {base})\n"
+        f"GROUP BY period ORDER BY period DESC"
+    )
