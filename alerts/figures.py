@@ -51,6 +51,13 @@ def format_signed_percent(percent: Decimal) -> str:
     return text if text.startswith("-") else f"+{text}"
 
 
+def format_likely(probability: float) -> str:
+    """`70%`; a forecast is never sure: `over 99%`, `under 1%`."""
+    if probability > 0.99:
+        return "over 99%"
+    return "under 1%" if probability < 0.01 else format_percent(Decimal(round(probability * 100)))
+
+
 def format_count(count: Decimal) -> str:
     """A count of tasks, calls, retries: whole from 10 on, else one decimal where there is a fraction."""
     places = 0 if abs(count) >= 10 or count == count.to_integral_value() else 1

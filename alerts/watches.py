@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from alerts.conditions import Condition
-from alerts.figures import format_day, format_days, format_percent, format_short_day, format_usd
+from alerts.figures import format_day, format_days, format_likely, format_percent, format_short_day, format_usd
 from alerts.message.sentences import name_node
 from alerts.model import ALL_FEATURES, UNALLOCATED, FeaturePanel, Floats, Severity
 from alerts.mutes import Mute
@@ -285,7 +285,7 @@ def _judge_budget(row: Mapping[str, Any], least_probability: float, as_of: date)
     is_over = spent >= budget
     level = 3 if spent >= budget * Decimal("1.5") else 2 if is_over else 1
     name = name_node(row["feature"])
-    likely = format_percent(Decimal(round(probability * 100)))
+    likely = format_likely(probability)
     over = end - budget
     share = format_percent(Decimal(round(end / budget * 100)))
     if is_over:

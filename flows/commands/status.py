@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from flows.commands.terminal import clean, shown_path
 from flows.report import figures
-from flows.report.data import Coverage
+from flows.report.data import Coverage, IncidentRow, WatchRow, group_watches
 from flows.run import Home
 from flows.settings import Settings
 
@@ -26,7 +26,7 @@ def show_status(settings: Settings, console: Console, *, now: datetime) -> bool:
     for the end of the quiet hours or for the daily limit."""
     from alerts.holding import find_held
     from alerts.incidents import incident_from_row
-    from flows.report.fill import build_report, is_late
+    from flows.report.fill import build_report, is_late, list_watches
     from flows.steps.delivery import describe_held, posting_rules
     from warehouse.reads import open_snapshot, read_freshness, read_published_at, read_reported, read_telemetry_issues
     from warehouse.state import StateStore
@@ -56,6 +56,7 @@ def show_status(settings: Settings, console: Console, *, now: datetime) -> bool:
         _say(console, _late_line(row, today), style="yellow")
     if late:
         _say(console, "`trendbreak run` fetches, `trendbreak check` says what is wrong", style="yellow")
+    breaks: tuple[IncidentRow, ...] = ()
     if reported["data_through"] is not None:
         report = build_report(
             home.published,
@@ -68,9 +69,8 @@ def show_status(settings: Settings, console: Console, *, now: datetime) -> bool:
         if report.coverage is not None:
             _section(console, "Where the dollars are", f"30 days to {figures.day(reported['data_through'])}")
             console.print(_coverage(report.coverage))
-        _section(console, "Open incidents", str(len(report.incidents)) if report.incidents else "none")
-        for incident in report.by_severity():
-            _say(console, f"  {incident.severity:<8}{incident.title}, since {figures.day(incident.onset)}")
+        breaks = report.by_severity()
+    _show_incidents(console, breaks, list_watches(incidents.values()))
     _section(console, "Last runs")
     for run in reversed(runs):
         _say(console, f"  {_run_line(run)}", style="" if run["status"] == "completed" else "yellow")
@@ -91,6 +91,20 @@ def _say(console: Console, text: str, style: str = "") -> None:
 
 def _section(console: Console, title: str, note: str = "") -> None:
     console.print(Text.assemble((f"\n{title}", "bold"), (f"  {note}" if note else "", "dim")))
+
+
+def _show_incidents(console: Console, breaks: Iterable[IncidentRow], watches: Iterable[WatchRow]) -> None:
+    """Every open incident, by kind."""
+    groups = [("Breaks of trends", [(row.severity, row.title, row.onset) for row in breaks])]
+    for heading, rows in group_watches(watches):
+        groups.append((heading, [(row.severity, row.title, row.since) for row in rows]))
+    total = sum(len(lines) for _, lines in groups)
+    _section(console, "Open incidents", str(total) if total else "none")
+    for heading, lines in groups:
+        if lines:
+            _say(console, f"  {heading}", style="dim")
+        for severity, title, since in lines:
+            _say(console, f"    {severity:<8}{title}, since {figures.day(since)}")
 
 
 _NOT_IN: Mapping[str, Any] = {"days_late": None}

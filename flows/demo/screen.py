@@ -15,7 +15,7 @@ from rich.text import Text
 
 from flows.commands.terminal import Unbroken, clean, shown_path
 from flows.report import figures
-from flows.report.data import FeatureRow, IncidentRow, MonthForecast, ReportData
+from flows.report.data import FeatureRow, IncidentRow, MonthForecast, ReportData, group_watches
 from flows.report.geometry import moving_mean
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ def render_terminal_summary(data: ReportData, *, width: int) -> RenderableType:
         *_features(data, width),
         *_forecast(data.forecast),
         *_incidents(data, width),
+        *_watches(data),
         *_files(data),
         *_queries(data),
     ]
@@ -277,11 +278,23 @@ def _forecast(forecast: MonthForecast | None) -> list[RenderableType]:
     return lines
 
 
+def _watches(data: ReportData) -> list[RenderableType]:
+    if not data.watches:
+        return []
+    lines: list[RenderableType] = [_heading("What else is open", figures.plural(len(data.watches), "incident"))]
+    for heading, rows in group_watches(data.watches):
+        lines.append(Text(heading, style="dim"))
+        lines += [
+            Text.assemble((f"{row.severity:<8}", _SEVERITY_STYLES[row.severity]), clean(row.title)) for row in rows
+        ]
+    return lines
+
+
 def _incidents(data: ReportData, width: int) -> list[RenderableType]:
     rows = data.by_severity()
     if not rows:
         return [_heading("What broke trend"), Text("nothing: every feature is on its trend", style="green")]
-    heading = _heading("What broke trend", figures.plural(len(rows), "open incident"))
+    heading = _heading("What broke trend", figures.plural(len(rows), "break"))
     if width < _WIDE:
         return [heading, *(part for row in rows for part in _narrow_incident(row))]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False, width=min(width, 118))

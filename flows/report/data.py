@@ -6,6 +6,7 @@ Series of charts are floats: they become pixels, not sums.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,6 +14,12 @@ from typing import Literal
 
 Severity = Literal["high", "medium", "low"]
 Kind = Literal["feature", "unallocated", "shared"]
+WatchKind = Literal["budget", "freshness", "coverage"]
+WATCHES: Mapping[WatchKind, str] = {  # in the order in which they are shown
+    "budget": "Budgets in danger",
+    "freshness": "Sources that stopped",
+    "coverage": "Coverage that was lost",
+}
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,31 @@ class IncidentRow:
 
 
 @dataclass(frozen=True)
+class WatchRow:
+    """One open incident that is no break of a trend. `title` and `summary` are its card's; `cure`: what to do."""
+
+    id: str
+    kind: WatchKind
+    node: str
+    severity: Severity
+    title: str
+    summary: str
+    since: date
+    cure: str = ""
+    status: str = "open"
+    owner: str = ""
+    channel: str = ""
+
+
+def group_watches(rows: Iterable[WatchRow]) -> tuple[tuple[str, tuple[WatchRow, ...]], ...]:
+    """(heading, the gravest first) of each kind that there is."""
+    order = {"high": 0, "medium": 1, "low": 2}
+    ranked = sorted(rows, key=lambda row: (order[row.severity], row.node, row.id))
+    groups = ((heading, tuple(row for row in ranked if row.kind == kind)) for kind, heading in WATCHES.items())
+    return tuple((heading, own) for heading, own in groups if own)
+
+
+@dataclass(frozen=True)
 class SourceRow:
     """How fresh one source is."""
 
@@ -146,9 +178,10 @@ class ReportData:
     data_through: date  # the newest day that is settled for every source
     features: tuple[FeatureRow, ...]
     forecast: MonthForecast | None
-    incidents: tuple[IncidentRow, ...]
+    incidents: tuple[IncidentRow, ...]  # breaks of trends
     coverage: Coverage | None
     sources: tuple[SourceRow, ...]
+    watches: tuple[WatchRow, ...] = ()  # the other open incidents
     waste: tuple[WasteRow, ...] = ()  # the largest first
     queries: tuple[SuggestedQuery, ...] = ()
     files: tuple[tuple[str, str], ...] = ()  # (what, where), for the terminal only

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
-from alerts.figures import format_percent, format_signed_usd, format_usd
+from alerts.figures import format_likely, format_percent, format_signed_usd, format_usd
 
 UNKNOWN = "–"
 
@@ -26,9 +26,7 @@ def percent(share: Decimal | None) -> str:
 
 def likely(probability: Decimal) -> str:
     """0.7 → 70% likely. A forecast is never sure: over 99% likely, under 1% likely."""
-    if probability > Decimal("0.99"):
-        return "over 99% likely"
-    return "under 1% likely" if probability < Decimal("0.01") else f"{percent(probability)} likely"
+    return f"{format_likely(float(probability))} likely"
 
 
 def change(now: Decimal | None, before: Decimal | None) -> Decimal | None:

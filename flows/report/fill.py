@@ -9,12 +9,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
-from alerts.breaks import ALL_FEATURES
+from alerts.conditions import condition_from_json
 from alerts.incidents import break_from_json, incident_from_row
 from alerts.message import RenderContext, render_card
-from alerts.model import CONDITION_KINDS, UNALLOCATED, Break, ChartSeries, Driver, Incident
+from alerts.model import ALL_FEATURES, CONDITION_KINDS, LIVE, UNALLOCATED, Break, ChartSeries, Driver, Incident
 from flows.report import figures
 from flows.report.data import (
+    WATCHES,
     Coverage,
     FeatureRow,
     IncidentChart,
@@ -24,6 +25,7 @@ from flows.report.data import (
     SourceRow,
     SuggestedQuery,
     WasteRow,
+    WatchRow,
 )
 
 COST_DAYS = 30
@@ -31,7 +33,6 @@ UNIT_DAYS = 7
 UNIT_BASELINE_DAYS = 28
 SERIES_DAYS = 60
 LEAST_WASTE_USD = Decimal(5)  # of a feature and kind in COST_DAYS: less is not worth a line
-_LIVE = {"open", "acknowledged", "escalated", "snoozed"}
 # Dimension → how it is called, the most telling first.
 _DRIVERS = {
     "model": "model",
@@ -114,8 +115,9 @@ def build_report(
         incidents=tuple(
             _incident(incident, units, daily, as_of=as_of, through=through, chart=(charts or {}).get(incident.node))
             for incident in incidents
-            if incident.status in _LIVE and incident.kind not in CONDITION_KINDS
+            if incident.status in LIVE and incident.kind not in CONDITION_KINDS
         ),
+        watches=list_watches(incidents),
         coverage=_coverage(coverage, unallocated, unclassified_usd),
         sources=_sources(freshness, failures or {}),
         waste=tuple(
@@ -255,6 +257,31 @@ def _incident(
         channel=incident.channel,
         chart=_chart(chart, found) if chart is not None else _actual_chart(daily.get(found.node, {}), found, through),
     )
+
+
+def list_watches(incidents: Iterable[Incident]) -> tuple[WatchRow, ...]:
+    """The open incidents that are no break of a trend: freshness, coverage, budgets."""
+    rows = []
+    for incident in incidents:
+        if incident.status not in LIVE or incident.kind not in WATCHES:
+            continue
+        condition = condition_from_json(incident.details["condition"])
+        rows.append(
+            WatchRow(
+                id=incident.id,
+                kind=condition.kind,
+                node=incident.node,
+                severity=incident.severity,
+                title=condition.title,
+                summary=condition.summary,
+                since=incident.onset,
+                cure=condition.cure,
+                status=incident.status,
+                owner=incident.owner,
+                channel=incident.channel,
+            )
+        )
+    return tuple(rows)
 
 
 def _drivers(drivers: Sequence[Driver]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.report import figures, geometry
-from flows.report.data import FeatureRow, IncidentRow, MonthForecast, ReportData
+from flows.report.data import WATCHES, FeatureRow, IncidentRow, MonthForecast, ReportData, group_watches
 
 _TEMPLATE = "page.html.j2"
 _SPARK = (160.0, 36.0)
@@ -160,7 +161,9 @@ def _context(data: ReportData) -> dict[str, Any]:
         "over_trend_usd": sum(
             (row.excess_usd_per_day or Decimal(0) for row in data.incidents if row.kind == "cost"), Decimal(0)
         ),
-        "high": sum(row.severity == "high" for row in data.incidents),
+        "high": [*(row.severity for row in data.incidents), *(row.severity for row in data.watches)].count("high"),
+        "watches": group_watches(data.watches),
+        "watched": ", ".join(_count_watches(data)),
         "incidents": incidents,
         "month": _month(data.forecast) if data.forecast else None,
         "to_date_change": _to_date_change(data.forecast),
@@ -174,6 +177,18 @@ def _context(data: ReportData) -> dict[str, Any]:
         "coverage": _coverage(data),
         "is_fresh": all(source.state == "fresh" for source in data.sources),
     }
+
+
+def _count_watches(data: ReportData) -> list[str]:
+    """`4 budgets`, `1 source`."""
+    words = {"budget": "budget", "freshness": "source", "coverage": "loss of coverage"}
+    counts = Counter(row.kind for row in data.watches)
+    plurals = {"coverage": "losses of coverage"}
+    return [
+        f"{count} {plurals.get(kind, words[kind] + 's') if count > 1 else words[kind]}"
+        for kind in WATCHES
+        if (count := counts[kind])
+    ]
 
 
 def _headline(data: ReportData) -> tuple[tuple[str, bool], ...]:

@@ -15,6 +15,7 @@ from flows.report.data import (
     SourceRow,
     SuggestedQuery,
     WasteRow,
+    WatchRow,
 )
 
 DAYS = tuple(50.0 + day % 7 for day in range(60))
@@ -107,6 +108,28 @@ def sample_report(**changes: Any) -> ReportData:
                 kind="unit_cost",
                 excess_usd_per_day=Decimal("14"),
                 excess_percent=Decimal("55"),
+            ),
+        ),
+        watches=(
+            WatchRow(
+                id="three",
+                kind="budget",
+                node="doc_search",
+                severity="medium",
+                title="doc_search: 94% likely to go over its budget",
+                summary="doc_search is heading for $1,400 this month.",
+                since=date(2026, 10, 1),
+            ),
+            WatchRow(
+                id="four",
+                kind="freshness",
+                node="openai",
+                severity="high",
+                title="openai: 9 days late",
+                summary="openai has brought no day since Sun 11 Oct.",
+                cure="`trendbreak check` says what is wrong.",
+                since=date(2026, 10, 11),
+                status="acknowledged",
             ),
         ),
         coverage=Coverage(

@@ -76,7 +76,10 @@ def test_it_says_the_month_the_budget_and_the_incidents(html: str) -> None:
     assert "70% likely to be exceeded" in text
     assert "+8% on the same days of September" in text
     # The dearer success is no dollar over trend: only the other incident counts.
-    assert "+$59 a day over trend, 1 of high severity" in text
+    assert "Open incidents 4 2 breaks: +$59 a day over trend; 1 budget, 1 source; 2 of high severity" in text
+    other = text[text.index("What else is open") :]
+    assert other.index("Budgets in danger") < other.index("doc_search is heading") < other.index("Sources that stopped")
+    assert "acknowledged openai has brought no day since Sun 11 Oct. `trendbreak check` says" in other
     assert text.index("Doc search: each successful document") < text.index("Support chat costs more")
     assert "+$59 a day over trend, +104%" in text
     assert "+55% cost per successful task" in text
@@ -204,11 +207,20 @@ def test_text_has_enough_contrast_in_both_schemes(html: str) -> None:
     "changes",
     [
         {"incidents": ()},
+        {"watches": ()},
         {"forecast": None},
         {"coverage": None},
         {"features": ()},
         {"sources": (), "queries": ()},
-        {"features": (), "forecast": None, "incidents": (), "coverage": None, "sources": (), "queries": ()},
+        {
+            "features": (),
+            "forecast": None,
+            "incidents": (),
+            "watches": (),
+            "coverage": None,
+            "sources": (),
+            "queries": (),
+        },
     ],
     ids=lambda changes: "+".join(changes),
 )
