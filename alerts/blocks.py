@@ -33,6 +33,7 @@ _WORD_JOINER = "\u2060"
 _CONTROL = re.compile(r"[\u0000-\u001f\u007f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 _MARK = re.compile(r"(?<![^\W_])[*_~`]+|[*_~`]+(?![^\W_])|[*~`]+")
 _SHORTCODE = re.compile(r":(?=[\w+'-]+:)")
+_COMMAND = re.compile(r"ˋ(trendbreak [\w ./:-]{1,120})ˋ")
 _ADDRESS = re.compile(r"https://[^\s<>|\"]{1,1500}")
 # Slack's ids have a digit; a handle in capitals has none.
 _SLACK_USER = re.compile(r"@?([UW](?=[A-Z]*[0-9])[A-Z0-9]{5,20})")
@@ -101,23 +102,25 @@ def to_blocks(message: Message, *, interactive: bool = False, chart: Mapping[str
     `interactive`: with the buttons (only where somebody listens to them). `chart`: how Slack finds the
     picture, `{"id": file id}` of an uploaded file; None: no picture.
     """
-    blocks = [_header(message.title), _section(escape_within(message.summary, MAX_SECTION))]
+    blocks = [_header(message.title), _section(_with_commands(message.summary, MAX_SECTION))]
+    if message.cure.strip():
+        blocks.append(_section(f"*What to do:* {_with_commands(message.cure, MAX_SECTION - 100)}"))
     if fields := _fields(message):
         blocks.append({"type": "section", "fields": fields})
     if message.why:
         blocks.append(_list("Why", message.why))
+    if message.where:
+        blocks.append(_list("Where", message.where))
     if message.changes:
         title = f"What changed on {format_day(message.onset, today=message.onset)}" if message.onset else "What changed"
         blocks.append(_list(title, message.changes))
     blocks.extend(_list(section.title, section.lines) for section in message.sections[:20] if section.lines)
     if links := _links(message):
         blocks.append(links)
-    if message.cure.strip():
-        blocks.append(_section(f"*What to do*\n{escape_within(message.cure, MAX_SECTION - 100)}"))
     if chart is not None:
         blocks.append({"type": "image", "slack_file": dict(chart), "alt_text": fit(_alt_text(message), MAX_ALT_TEXT)})
     if message.sql.strip():
-        blocks.append(_context(["To see the days yourself, with trendbreak query or any reader of the snapshot:"]))
+        blocks.append(_context([_reader_note(message)]))
         blocks.append(_preformatted(message.sql))
     if message.footnotes:
         blocks.append(_context(message.footnotes))
@@ -177,7 +180,23 @@ def _preformatted(text: str) -> Block:
 
 def _context(lines: Sequence[str]) -> Block:
     shown = lines[:MAX_CONTEXT_ELEMENTS]
-    return {"type": "context", "elements": [_mrkdwn(escape_within(line, MAX_SECTION - 200)) for line in shown]}
+    return {"type": "context", "elements": [_mrkdwn(_with_commands(line, MAX_SECTION - 200)) for line in shown]}
+
+
+def _with_commands(text: str, limit: int) -> str:
+    """`escape_within`, but what looks like a command of ours in backticks keeps them: it is shown as code, and code is
+    all that such a text from outside could become."""
+    escaped = escape_within(text, limit)
+    return _COMMAND.sub(r"`\1`", escaped)
+
+
+def _reader_note(message: Message) -> str:
+    more = f"; `trendbreak explain --incident {message.incident_id}` tells more" if _is_explained(message) else ""
+    return f"To see the days yourself, with `trendbreak query` or any reader of the snapshot{more}:"
+
+
+def _is_explained(message: Message) -> bool:
+    return message.kind in ("cost", "unit_cost", "zero_success", "usage", "budget")
 
 
 def _alt_text(message: Message) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ def draw(chart: ChartSeries, *, title: str, onset: date | None, last_day: date |
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    chart = _end_with_the_data(chart)
     days = [chart.start + timedelta(days=n) for n in range(len(chart.actual))]
     figure = Figure(figsize=(WIDTH_PIXELS / _DPI, HEIGHT_PIXELS / _DPI), dpi=_DPI, facecolor=_CARD)
     FigureCanvasAgg(figure)
@@ -66,6 +68,14 @@ def draw(chart: ChartSeries, *, title: str, onset: date | None, last_day: date |
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=_DPI, facecolor=_CARD, metadata={"Software": None})
     return picture.getvalue()
+
+
+def _end_with_the_data(chart: ChartSeries) -> ChartSeries:
+    """Without the days at the end that nothing is known of: features' sources settle at their own pace."""
+    known = np.flatnonzero(np.isfinite(chart.actual))
+    stop = int(known[-1]) + 1 if known.size else len(chart.actual)
+    ends = {name: getattr(chart, name)[:stop] for name in ("actual", "expected", "lower", "upper")}
+    return replace(chart, **ends)
 
 
 def _write(place: Callable[..., Any], x: float, y: float, text: str, *, size: float, colour: str, **more: Any) -> Any:

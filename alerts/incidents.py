@@ -16,6 +16,8 @@ A break that begins later than that is a new episode with a new thread.
     absorbed, or called false alarm → skip      (an accepted level that doubles again escalates)
     resolved, withdrawn             → update    when the same episode comes back: the thread is reopened
     resolved, bill restated         → withdraw  the break it told of never was
+    its excess at another node now  → skip      the sum of all features or a part of it: nobody is told twice
+                                                (alerts.shared_causes)
 
 The action's incident is the row to save, for a skip too (it carries the newest figures; what people
 were told stays in `details["announced"]`). `details["revision"]` counts what was told: it makes the
@@ -53,6 +55,7 @@ from alerts.model import (
 from alerts.mutes import Mute
 from alerts.routing import Routing
 from alerts.rule_moves import RuleMoves
+from alerts.shared_causes import find_cover, key_of
 
 _FALSE_ALARM_DAYS = 90
 DIGEST_ONLY = "digest_only"  # in details: too small for a thread of its own
@@ -140,6 +143,7 @@ def decide(
     for incident in sorted(ledger, key=lambda incident: incident.episode):
         incidents.setdefault((incident.node, incident.direction), []).append(incident)
 
+    cover = find_cover(breaks, ledger)
     actions: list[Action] = []
     seen: set[str] = set()
     for key, episodes in _group_breaks(breaks, policy).items():
@@ -163,6 +167,10 @@ def decide(
             if (newest_of.get(main.node, newest_day) - main.last_day).days > policy.sight_days:
                 actions.append(_skip_old(main, routing, policy, now))
                 continue
+            if (teller := cover.breaks.get(key_of(main))) is not None:
+                folded = _make_incident(main, 0, routing, policy, now)
+                actions.append(Action("skip", folded, f"told already with {teller}", main))
+                continue
             moved, mute = moves.get(main.node), (mutes or {}).get(main.node)
             if mute is not None and mute.covers(main):
                 muted = _make_incident(main, 0, routing, policy, now)
@@ -177,6 +185,12 @@ def decide(
             opened = replace(opened, onset=min(found.onset for found in episode_breaks))
             actions.append(_open(opened, main, policy, now))
 
+    for incident in ledger:
+        others = cover.incidents.get(incident.id)
+        if others is not None and incident.id not in seen:
+            seen.add(incident.id)
+            if incident.status in LIVE:
+                actions.append(_follow(incident, others, policy, now))
     for incident in ledger:
         newest = newest_of.get(incident.node, newest_day)
         if incident.id not in seen and is_estimated(incident) and incident.status in LIVE:
@@ -511,6 +525,17 @@ def is_due(incident: Incident, through: date) -> bool:
 def _withdraw_estimate(incident: Incident, through: date, now: datetime, as_of: date) -> Action:
     reason = f"the bill through {format_day(through, today=as_of)} shows no such excess"
     return Action("withdraw", _close(incident, "withdrawn", now), reason, None)
+
+
+def _follow(incident: Incident, others: Sequence[Break], policy: IncidentPolicy, now: datetime) -> Action:
+    """Its excess is found at another node now: it lasts as long as that does, and nobody is told twice."""
+    last_day = max(incident.last_day, *(found.last_day for found in others))
+    incident = replace(incident, last_day=last_day)
+    if all(_is_over(found, policy) for found in others):
+        reason = f"back in its range since {(last_day + timedelta(days=1)).isoformat()}"
+        return Action("resolve", _close(incident, "resolved", now), reason, None)
+    names = ", ".join(sorted({found.node for found in others}))
+    return Action("skip", incident, f"the same excess is found at {names} now", None)
 
 
 def _resolve_unseen(incident: Incident, now: datetime) -> Action:

@@ -212,4 +212,5 @@ class Message:
     sections: tuple[Section, ...] = ()  # of a digest
     kind: str = ""  # of its incident: cost, unit_cost, zero_success, freshness, coverage, budget
     node: str = ""  # the feature (or source) it is about
+    where: tuple[str, ...] = ()  # the members that carry the excess, where `why` tells of causes
     links: tuple[tuple[str, str], ...] = ()  # (text, https address), from our own templates only

@@ -27,7 +27,7 @@ from typing import IO, Any, Protocol
 from alerts import chart
 from alerts.blocks import to_blocks, to_text
 from alerts.message import message_to_json
-from alerts.model import Message
+from alerts.model import CONDITION_KINDS, Message
 
 # slack_sdk logs every failure as an error, and with it what Slack answered; each is raised and told once by us, so
 # its own lines go nowhere, whatever the program has set up for logs.
@@ -208,8 +208,10 @@ class FolderSink:
 
 
 def _slug(message: Message) -> str:
-    """`open-support-chat`: the title without its mark and figures."""
+    """`open-support-chat`, `open-support-chat-budget`; of a digest the title without its mark and figures."""
     subject = re.sub(r"\s[+-]?\$.*", "", message.title.rsplit(" · ", 1)[-1])
+    if message.node:
+        subject = f"{message.node} {message.kind if message.kind in CONDITION_KINDS else ''}"
     words = re.sub(r"[^a-z0-9]+", "-", f"{message.action} {subject}".lower()).strip("-")
     return words[:60].strip("-") or "message"
 

@@ -29,6 +29,8 @@ def to_terminal(message: Message) -> RenderableType:
     is_over = message.status in ("resolved", "withdrawn", "absorbed")
     colour = "green" if is_over else _COLOURS[message.severity]
     parts: list[RenderableType] = [Text(_clean(message.summary))]
+    if message.cure:
+        parts += [Text(), Text.assemble(("What to do: ", "bold"), _clean(message.cure))]
     if facts := [(fact.label, fact.text) for fact in message.facts]:
         if message.owner:
             facts.append(("Owner", message.owner))
@@ -39,7 +41,7 @@ def to_terminal(message: Message) -> RenderableType:
             grid.add_row(_clean(label), Text(_clean(text)))
         parts += [Text(), grid]
     day = f" on {format_day(message.onset, today=message.onset)}" if message.onset else ""
-    lists = [("Why", message.why), (f"What changed{day}", message.changes)]
+    lists = [("Why", message.why), ("Where", message.where), (f"What changed{day}", message.changes)]
     lists += [(section.title, section.lines) for section in message.sections]
     if message.links:
         lists.append(("Look at", tuple(f"{text}: {address}" for text, address in message.links)))
@@ -49,8 +51,6 @@ def to_terminal(message: Message) -> RenderableType:
             for line in lines:
                 bullets.add_row(" •", Text(_clean(line)))
             parts += [Text(), Text(_clean(title), style="bold"), bullets]
-    if message.cure:
-        parts += [Text(), Text("What to do", style="bold"), Padding(Text(_clean(message.cure)), (0, 0, 0, 1))]
     if message.sql:
         sql = Syntax(message.sql, "sql", theme="ansi_dark", background_color="default", word_wrap=True)
         parts += [Text(), Padding(sql, (0, 0, 0, 2))]

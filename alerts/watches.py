@@ -285,20 +285,23 @@ def _judge_budget(row: Mapping[str, Any], least_probability: float, as_of: date)
     is_over = spent >= budget
     level = 3 if spent >= budget * Decimal("1.5") else 2 if is_over else 1
     name = name_node(row["feature"])
+    verb, its = ("are", "their") if row["feature"] == ALL_FEATURES else ("is", "its")
     likely = format_likely(probability)
     over = end - budget
     share = format_percent(Decimal(round(end / budget * 100)))
     if is_over:
-        title = f"{name}: over its budget by {format_usd(spent - budget)}"
+        title = f"{name}: over {its} budget by {format_usd(spent - budget)}"
         summary = (
-            f"{name} has cost {format_usd(spent)} this month, {format_usd(spent - budget)} more than its budget of "
+            f"{name} {'have' if its == 'their' else 'has'} cost {format_usd(spent)} this month, "
+            f"{format_usd(spent - budget)} more than {its} budget of "
             f"{format_usd(budget)}; the month is heading for {format_usd(end)}."
         )
     else:
         day = f", about {format_short_day(row['breach_date'])}" if row["breach_date"] else ""
-        title = f"{name}: {likely} likely to go over its budget"
+        title = f"{name}: {likely} likely to go over {its} budget"
+        room = f"{format_usd(over)} more than" if over > 0 else "within"
         summary = (
-            f"{name} is heading for {format_usd(end)} this month ({share} of its budget of {format_usd(budget)}): "
+            f"{name} {verb} heading for {format_usd(end)} this month, {room} {its} budget of {format_usd(budget)}: "
             f"{likely} likely to go over{day}."
         )
     severity: Severity = "high" if level >= 2 else "medium"
@@ -316,13 +319,16 @@ def _judge_budget(row: Mapping[str, Any], least_probability: float, as_of: date)
             ("Month end, expected", f"{format_usd(end)} ({share})"),
             ("Chance to go over", likely),
         ),
-        cure="" if level < 2 else "Raise the budget in features.yml, or lower what it is spent on.",
+        cure=(
+            "`trendbreak explain` shows what the dollars are spent on; if the budget is outgrown, raise its "
+            "monthly_budget_usd in features.yml."
+        ),
         sql=(
             "SELECT as_of, month_to_date_usd, mean_usd, lower_80_usd, upper_80_usd, breach_probability\n"
             f"FROM ops.month_end_forecasts WHERE month = DATE '{month.isoformat()}' ORDER BY as_of, feature"
         ),
         holds=_holds(probability, least_probability, is_over),
-        closing=f"{name} is heading for {format_usd(end)} of {format_usd(budget)}: within its budget again.",
+        closing=f"{name} {verb} heading for {format_usd(end)} of {format_usd(budget)}: within {its} budget again.",
         episode=month.year * 12 + month.month,
         excess_usd=max(over, Decimal(0)),
     )

@@ -10,7 +10,7 @@ from alerts.figures import fit, format_day, format_short_day, format_signed_perc
 from alerts.incidents import break_from_json
 from alerts.message.conditions import name_condition, render_condition_card, render_condition_reply
 from alerts.message.context import RenderContext
-from alerts.message.details import find_cure, list_changes, list_drivers, list_facts, list_footnotes
+from alerts.message.details import find_cure, list_changes, list_drivers, list_facts, list_footnotes, list_parts
 from alerts.message.reproduce import make_sql
 from alerts.message.sentences import (
     NAME_LIMIT,
@@ -55,6 +55,7 @@ def render_card(incident: Incident, found: Break | None = None, *, context: Rend
         mark = SEVERITY_MARKS[incident.severity]
         return render_condition_card(incident, key=make_card_key(incident.id), mark=mark, context=context)
     found = found or break_from_json(incident.details["break"])
+    parts, members = list_parts(found), list_drivers(found)
     return Message(
         idempotency_key=make_card_key(incident.id),
         incident_id=incident.id,
@@ -64,14 +65,15 @@ def render_card(incident: Incident, found: Break | None = None, *, context: Rend
         title=_title(incident, found, context),
         summary=_status_sentence(incident, context) + summarise(found, context),
         facts=tuple(list_facts(incident, found, context)),
-        why=tuple(list_drivers(found)),
+        why=tuple(parts or members),
+        where=tuple(members if parts else ()),
         footnotes=tuple(list_footnotes(found, context)),
         owner=incident.owner,
         sql=make_sql(found),
         chart=found.chart,
         onset=found.onset,
         changes=tuple(list_changes(found, context)),
-        cure=find_cure(found),
+        cure=find_cure(found, context),
         status=incident.status,
         last_day=None if found.is_active else found.last_day,
         kind=incident.kind,
@@ -113,9 +115,9 @@ def _render_reply(action: Action, context: RenderContext) -> Message:
         summary = f"{as_sentence(action.reason)} {summarise(found, context)}"
         # The card above has the rest, in its newest state.
         facts = [fact for fact in list_facts(incident, found, context) if fact.label not in ("Since", "When", "Budget")]
-        why = list_drivers(found)[:3]
+        why = (list_parts(found) or list_drivers(found))[:3]
         footnotes = list_footnotes(found, context)
-        cure = find_cure(found)
+        cure = find_cure(found, context)
     return Message(
         idempotency_key=make_key(incident, action.kind),
         incident_id=incident.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -9,6 +10,7 @@ from alerts.figures import (
     fit,
     format_day,
     format_days,
+    format_likely,
     format_percent,
     format_short_day,
     format_signed_usd,
@@ -16,8 +18,16 @@ from alerts.figures import (
     format_usd_range,
 )
 from alerts.message.context import BudgetView, RenderContext
-from alerts.message.sentences import DIMENSIONS, MEMBER_LIMIT, describe_span, find_newcomer, find_unit_cost, name_unit
-from alerts.model import LIVE, UNALLOCATED, Break, Driver, Fact, Incident
+from alerts.message.sentences import (
+    DIMENSIONS,
+    MEMBER_LIMIT,
+    describe_span,
+    find_cause,
+    find_newcomer,
+    find_unit_cost,
+    name_unit,
+)
+from alerts.model import LIVE, UNALLOCATED, Break, Driver, Fact, Incident, Part
 
 _SHORT_HISTORY_DAYS = 28
 _MAIN_STORY = Decimal("0.6")  # of the largest driver
@@ -31,7 +41,7 @@ def list_facts(incident: Incident, found: Break, context: RenderContext) -> list
     spend, usual = format_usd(found.actual_usd_per_day), _usual_spend(found)
     facts: list[Fact] = []
     if not is_unit:
-        facts += [Fact("Actual", f"{spend} a day"), Fact("Expected", f"{usual} a day")]
+        facts.append(Fact("A day", f"{spend} (expected {usual})"))
     if (unit_cost := find_unit_cost(found)) is not None and (is_unit or found.label == "efficiency"):
         expected = format_usd(unit_cost.expected)
         if unit_cost.lower is not None and unit_cost.upper is not None:
@@ -53,8 +63,6 @@ def list_facts(incident: Incident, found: Break, context: RenderContext) -> list
         facts.append(Fact(f"{word} so far" if found.is_active else word, format_usd(abs(found.excess_usd_total))))
         if found.is_active and incident.status in LIVE:
             facts.append(Fact("By month end at this pace", _month_end(found)))
-    if parts := _parts(found):
-        facts.append(Fact("Made of", parts))
     if budget := context.budgets.get(found.node):
         facts.append(Fact("Budget", _budget(budget)))
     facts.append(Fact("Data", _data(found, context)))
@@ -69,21 +77,40 @@ def _since(found: Break, context: RenderContext) -> Fact:
     return Fact("Since", f"{day} ({'weekends only' if found.is_weekend_only else format_days(lasted)})")
 
 
-_PART_NAMES = {"model_mix": "mix of models", "idle": "idle (no call caused it)"}
+# In words, when a part adds to the cost and when it takes from it.
+_PART_NAMES: Mapping[str, tuple[str, str]] = {
+    "tasks": ("more tasks", "fewer tasks"),
+    "calls_per_task": ("more calls per task", "fewer calls per task"),
+    "retries": ("more retries", "fewer retries"),
+    "input_tokens_per_call": ("longer prompts (input tokens per call)", "shorter prompts (input tokens per call)"),
+    "output_tokens_per_call": ("longer answers (output tokens per call)", "shorter answers (output tokens per call)"),
+    "cache_rate": ("less read from the cache", "more read from the cache"),
+    "model_mix": ("a dearer mix of models", "a cheaper mix of models"),
+    "price": ("a higher price per token", "a lower price per token"),
+    "idle": ("more idle, or caused by no call", "less idle, or caused by no call"),
+}
 _REAL_SHARE, _CENT = Decimal("0.1"), Decimal("0.01")
+_MOST_PARTS = 4
 
 
-def _parts(found: Break) -> str:
-    """The parts of the change of cost a day that are a tenth of it or more, the largest first."""
+def list_parts(found: Break) -> list[str]:
+    """The parts of the change of cost a day against the four weeks before that are a tenth of it or more, the largest
+    first; of a unit cost, which the number of tasks does not move, those that carry a real part of its excess."""
     change = sum((part.change_usd_per_day for part in found.parts), Decimal(0))
-    real = [part for part in found.parts if abs(part.change_usd_per_day) >= max(abs(change) * _REAL_SHARE, _CENT)]
-    if not real:
-        return ""
-    told = [
-        f"{_PART_NAMES.get(part.driver, part.driver.replace('_', ' '))} {format_signed_usd(part.change_usd_per_day)}"
-        for part in sorted(real, key=lambda part: -abs(part.change_usd_per_day))[:4]
+    least, shown = max(abs(change) * _REAL_SHARE, _CENT), found.parts
+    if found.kind in ("unit_cost", "zero_success"):
+        least, up = max(abs(found.excess_usd_per_day) * _REAL_PART, _CENT), found.excess_usd_per_day > 0
+        shown = tuple(part for part in shown if part.driver != "tasks" and (part.change_usd_per_day > 0) == up)
+    real = [part for part in shown if abs(part.change_usd_per_day) >= least]
+    return [
+        f"{format_signed_usd(part.change_usd_per_day)}/day: {_name_part(part)}"
+        for part in sorted(real, key=lambda part: -abs(part.change_usd_per_day))[:_MOST_PARTS]
     ]
-    return f"{', '.join(told)} a day, against the four weeks before"
+
+
+def _name_part(part: Part) -> str:
+    names = _PART_NAMES.get(part.driver)
+    return names[part.change_usd_per_day < 0] if names else part.driver.replace("_", " ")
 
 
 def _usual_spend(found: Break) -> str:
@@ -112,9 +139,8 @@ def _budget(budget: BudgetView) -> str:
         share = budget.month_end_usd / budget.monthly_budget_usd * 100
         text += f"; heading for {format_usd(budget.month_end_usd)} ({format_percent(Decimal(round(share)))})"
     if budget.breach_probability is not None:
-        likely = Decimal(round(min(max(budget.breach_probability, 0.0), 1.0) * 100))
-        text += f", {format_percent(likely)} likely to go over"
-        if budget.breach_day is not None and likely >= 50:
+        text += f", {format_likely(budget.breach_probability)} likely to go over"
+        if budget.breach_day is not None and budget.breach_probability >= 0.5:
             text += f", about {format_short_day(budget.breach_day)}"
     return text
 
@@ -137,7 +163,7 @@ def list_drivers(found: Break) -> list[str]:
         return order.get(driver.dimension, len(order))
 
     stories: list[list[Driver]] = []
-    for driver in sorted(found.drivers, key=lambda driver: -abs(driver.excess_usd_per_day)):
+    for driver in sorted(_telling_drivers(found), key=lambda driver: -abs(driver.excess_usd_per_day)):
         story = stories[-1] if stories else []
         is_same = story and abs(driver.excess_usd_per_day) >= abs(story[0].excess_usd_per_day) * _SAME_STORY
         if is_same and all(driver.dimension != other.dimension for other in story):
@@ -165,12 +191,27 @@ def list_drivers(found: Break) -> list[str]:
     return lines
 
 
+def _telling_drivers(found: Break) -> tuple[Driver, ...]:
+    """Of a unit cost only those that carry a real part of its excess: spend moves for other reasons too."""
+    if found.kind != "unit_cost":
+        return found.drivers
+    excess = found.excess_usd_per_day
+    return tuple(driver for driver in found.drivers if excess and driver.excess_usd_per_day / excess >= _REAL_PART)
+
+
 def _member(driver: Driver) -> str:
     dimension = DIMENSIONS.get(driver.dimension, driver.dimension)
+    if _comes_and_goes(driver):
+        return f"{driver.members} {_plural(dimension)} in place of {driver.replaced} others"
     if driver.members > 1:
         instead = f" in place of {driver.replaced}" if driver.replaced else ""
         return f"{driver.members} new {_plural(dimension)}{instead}"
     return f"{dimension} {fit(driver.member, MEMBER_LIMIT)}"
+
+
+def _comes_and_goes(driver: Driver) -> bool:
+    """Machines that are replaced as they go: new by their names, and no news."""
+    return driver.members > 1 and driver.replaced >= driver.members
 
 
 def _plural(word: str) -> str:
@@ -184,7 +225,7 @@ def list_changes(found: Break, context: RenderContext) -> list[str]:
     excess = abs(found.excess_usd_per_day)
     for driver in sorted(found.drivers, key=lambda driver: -abs(driver.excess_usd_per_day)):
         is_part = abs(driver.excess_usd_per_day) >= excess * _REAL_PART
-        if not driver.is_new or not is_part:
+        if not driver.is_new or not is_part or _comes_and_goes(driver):
             continue
         dollars = f"{format_signed_usd(driver.excess_usd_per_day)}/day"
         if driver.members > 1:
@@ -210,7 +251,8 @@ def list_footnotes(found: Break, context: RenderContext) -> list[str]:
     return notes
 
 
-def find_cure(found: Break) -> str:
+def find_cure(found: Break, context: RenderContext) -> str:
+    """What the reader can do about it, in a sentence or two; empty where nobody can say."""
     newcomer = find_newcomer(found)
     if found.node == UNALLOCATED and newcomer is not None:
         return (
@@ -218,10 +260,42 @@ def find_cure(found: Break) -> str:
             f"when: {{{newcomer.dimension}: {_yaml_text(newcomer.member)}}}, feature: <name>"
         )
     if found.node == UNALLOCATED:
-        return "Add rules to features.yml for what is listed above; `trendbreak query unallocated` shows what is left."
-    if found.label == "idle" and found.direction == "up":
+        return "Add rules to features.yml for what is listed below; `trendbreak query unallocated` shows what is left."
+    if found.direction == "down":
+        return "Nothing, if it was meant to fall. If not, see whether it still does its work."
+    if found.label == "idle":
         return f"Scale it down while nobody uses it: each such day costs {format_usd(found.excess_usd_per_day)}."
-    return ""
+    if found.kind == "zero_success":
+        return "Stop or roll back what fails: it is paid for and brings nothing."
+    advice = _ADVICE.get(_find_lever(found, context), "")
+    is_known = bool(context.changes.get(found.node)) or any(driver.is_new for driver in found.drivers)
+    first = "Begin with what was new that day. " if is_known and found.label != "growth" else ""
+    return f"{first}{advice}".strip()
+
+
+# By what moved: a cause of the first sentence, a part of the change, or a label.
+_ADVICE: Mapping[str, str] = {
+    "retries": "See what is retried: time-outs and rate limits come first.",
+    "failed_calls": "See what fails: each failed call is paid for.",
+    "calls_per_task": "Look for a loop, or a chain that has got longer.",
+    "success": "Compare answers from before and after that day: fewer of them count.",
+    "input_tokens_per_call": "See what goes into the prompt: history, retrieved documents, tool definitions.",
+    "output_tokens_per_call": "See how long answers may be: their limit, and the effort of reasoning.",
+    "cache_rate": "See what changed at the beginning of the prompt: a cache reads only what stays the same.",
+    "model_mix": "If not all of it needs the dearer model, route what is easy back.",
+    "price": "Compare with what was agreed: `trendbreak prices show` knows dated list prices and your own.",
+    "growth": "Nothing, if the growth is wanted: then Expected makes it the level from now on.",
+}
+_LEVERS: Mapping[str, str] = {"mix": "model_mix", "price": "price", "growth": "growth"}
+
+
+def _find_lever(found: Break, context: RenderContext) -> str:
+    if found.label in _LEVERS:
+        return _LEVERS[found.label]
+    if cause := find_cause(found, context):
+        return cause[0]
+    up = [part for part in found.parts if part.change_usd_per_day > 0 and part.driver != "tasks"]
+    return max(up, key=lambda part: part.change_usd_per_day).driver if up else ""
 
 
 def _yaml_text(text: str) -> str:

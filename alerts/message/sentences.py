@@ -88,29 +88,35 @@ def _label_sentence(found: Break, context: RenderContext) -> str:
 
 
 def _waste_sentence(found: Break, context: RenderContext) -> str:
-    """What the evidence says is paid beside the work: the part that explains most, if any explains much."""
+    """What the evidence says is paid beside the work."""
+    cause = find_cause(found, context)
+    return cause[1] if cause else ""
+
+
+def find_cause(found: Break, context: RenderContext) -> tuple[str, str] | None:
+    """(name, sentence) of what is paid beside the work: the part that explains most, None where none explains much."""
     calls, tasks = find_evidence(found, "calls"), find_evidence(found, "tasks")
     good, retries, failed = (find_evidence(found, name) for name in ("successful_tasks", "retries", "failed_calls"))
     told = find_evidence(found, "tasks_with_outcome") or tasks  # no outcome is unknown, not a failure
     unit = context.units.get(found.node) or "task"
-    causes: list[tuple[float, str]] = []
+    causes: list[tuple[float, str, str]] = []
     if retries is not None:
         text = f"Retries went from {format_count(retries.expected)} to {format_count(retries.actual)} a day"
-        causes.append((_waste(retries, calls), f" {text}, so the same work is paid for more than once."))
+        causes.append((_waste(retries, calls), "retries", f" {text}, so the same work is paid for more than once."))
     if failed is not None:
         text = f"Failed calls went from {format_count(failed.expected)} to {format_count(failed.actual)} a day"
-        causes.append((_waste(failed, calls), f" {text}; they are paid for and bring nothing."))
+        causes.append((_waste(failed, calls), "failed_calls", f" {text}; they are paid for and bring nothing."))
     if calls is not None and tasks is not None and tasks.actual > 0 and tasks.expected > 0:
         again, usually = (retries.actual, retries.expected) if retries is not None else (Decimal(0), Decimal(0))
         after, before = (calls.actual - again) / tasks.actual, (calls.expected - usually) / tasks.expected
         text = f"Each {unit} takes {format_count(after)} calls instead of {format_count(before)}."
-        causes.append((_log_ratio(after, before), f" {text}"))
+        causes.append((_log_ratio(after, before), "calls_per_task", f" {text}"))
     if good is not None and told is not None and told.actual > 0 and told.expected > 0:
         after, before = good.actual / told.actual * 100, good.expected / told.expected * 100
         now, usual = (format_percent(Decimal(round(share))) for share in (after, before))
-        causes.append((_log_ratio(before, after), f" {now} of {unit}s succeed, where {usual} did."))
-    gain, sentence = max(causes, default=(0.0, ""))
-    return sentence if gain >= _LEAST_CAUSE else ""
+        causes.append((_log_ratio(before, after), "success", f" {now} of {unit}s succeed, where {usual} did."))
+    gain, name, sentence = max(causes, default=(0.0, "", ""))
+    return (name, sentence) if gain >= _LEAST_CAUSE else None
 
 
 def _waste(part: Evidence, calls: Evidence | None) -> float:

@@ -19,7 +19,7 @@ def message_to_json(message: Message) -> dict[str, Any]:
     plain["facts"] = [[fact.label, fact.text] for fact in message.facts]
     plain["sections"] = [[section.title, list(section.lines)] for section in message.sections]
     plain["links"] = [list(link) for link in message.links]
-    for name in ("why", "footnotes", "changes"):
+    for name in ("why", "where", "footnotes", "changes"):
         plain[name] = list(plain[name])
     for name in ("onset", "last_day"):
         day: date | None = plain[name]
@@ -56,7 +56,7 @@ def message_from_json(plain: Mapping[str, Any]) -> Message:
     fields["facts"] = tuple(Fact(label, text) for label, text in plain["facts"])
     fields["sections"] = tuple(Section(title, tuple(lines)) for title, lines in plain.get("sections", ()))
     fields["links"] = tuple((text, address) for text, address in plain.get("links", ()))
-    for name in ("why", "footnotes", "changes"):
+    for name in ("why", "where", "footnotes", "changes"):
         fields[name] = tuple(plain.get(name, ()))
     for name in ("onset", "last_day"):
         fields[name] = date.fromisoformat(plain[name]) if plain.get(name) else None

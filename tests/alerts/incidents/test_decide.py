@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts.incidents import (
@@ -20,7 +20,7 @@ from alerts.incidents import (
     make_incident_id,
     record_click,
 )
-from alerts.model import Action, Break, Incident
+from alerts.model import Action, Break, Driver, Incident
 from tests.alerts.stories import AS_OF, NEWEST, NOW, ONSET, Ledger, drop, last, make_break, new_key, unit_cost, weekend
 
 
@@ -330,13 +330,13 @@ def test_breaks_and_incidents_survive_the_store() -> None:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[list[Break]]:
-    """Fifteen days of what a detector might say about two nodes, restatements and all."""
+    """Ten days of what a detector might say about two features and their sum, restatements and all."""
     first_day = date(2026, 3, 1)
     days: list[list[Break]] = []
-    for n in range(15):
+    for n in range(10):
         through = first_day + timedelta(days=60 + n)
         breaks: list[Break] = []
-        for node in draw(st.sets(st.sampled_from(["support_chat", "doc_search"]))):
+        for node in draw(st.sets(st.sampled_from(["support_chat", "doc_search", "all features"]), max_size=2)):
             for _ in range(draw(st.integers(1, 2))):
                 onset = through - timedelta(days=draw(st.integers(0, 40)))
                 last_day = min(through, onset + timedelta(days=draw(st.integers(0, 40))))
@@ -357,6 +357,7 @@ def histories(draw: st.DrawFn) -> list[list[Break]]:
     return days
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # a busy machine generates slowly
 @given(histories())
 def test_whatever_the_detector_says(days: list[list[Break]]) -> None:
     ledger = Ledger()
@@ -387,3 +388,49 @@ def test_the_clock_is_an_argument() -> None:
     ledger, _ = opened()
     [action] = ledger.run([], as_of=date(2031, 1, 1))
     assert action.incident.updated_at == datetime(2031, 1, 1, 9, 30, tzinfo=UTC)
+
+
+def shared(found: Break) -> Break:
+    """The same excess as the sum of all features has it."""
+    return replace(found, node="all features", drivers=(Driver("feature", found.node, found.excess_usd_per_day),))
+
+
+@pytest.mark.parametrize("begins_with", ["feature", "sum"])
+def test_two_nodes_that_take_turns_are_told_once(begins_with: str) -> None:
+    ledger = Ledger()
+    by_day = [last(make_break(), NEWEST + timedelta(days=n)) for n in range(6)]
+    forms = [found if (n % 2 == 0) == (begins_with == "feature") else shared(found) for n, found in enumerate(by_day)]
+    told = [
+        action
+        for n, found in enumerate(forms)
+        for action in ledger.run([found], as_of=AS_OF + timedelta(days=n), through=NEWEST + timedelta(days=n))
+        if action.kind != "skip"
+    ]
+    assert kinds(told)[0] == "open"
+    assert "open" not in kinds(told)[1:]
+    assert "withdraw" not in kinds(told)
+    over = last(make_break(), NEWEST + timedelta(days=5), through=NEWEST + timedelta(days=8))
+    over = over if begins_with == "sum" else shared(over)  # the end is seen at the node that was not told
+    ended = ledger.run([over], as_of=AS_OF + timedelta(days=8), through=NEWEST + timedelta(days=8))
+    assert kinds([action for action in ended if action.kind != "skip"]) == ["resolve"]
+    again = ledger.run([over], as_of=AS_OF + timedelta(days=8), through=NEWEST + timedelta(days=8))
+    assert set(kinds(again)) <= {"skip"}
+    assert [one.status for one in ledger.incidents] == ["resolved"]
+
+
+def test_what_one_feature_began_and_all_share_later_is_news() -> None:
+    ledger, _ = opened()
+    wide = replace(shared(last(make_break(), NEWEST + timedelta(days=1))), excess_usd_per_day=Decimal(2000))
+    actions = ledger.run([wide], as_of=AS_OF + timedelta(days=1), through=NEWEST + timedelta(days=1))
+    assert [(action.kind, action.incident.node) for action in actions] == [
+        ("open", "all features"),
+        ("skip", "support_chat"),
+    ]
+
+
+def test_a_shared_break_that_a_restatement_removes_is_withdrawn_at_the_node_that_was_told() -> None:
+    ledger, _ = opened()
+    day = NEWEST + timedelta(days=1)
+    ledger.run([shared(last(make_break(), day))], as_of=AS_OF + timedelta(days=1), through=day)
+    [action] = ledger.run([], as_of=AS_OF + timedelta(days=2), through=day)
+    assert (action.kind, action.incident.node) == ("withdraw", "support_chat")

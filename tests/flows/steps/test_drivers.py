@@ -11,7 +11,7 @@ import pytest
 from alerts.explain import choose_label
 from alerts.incidents import break_from_json, break_to_json
 from alerts.message.context import RenderContext
-from alerts.message.details import list_facts
+from alerts.message.details import list_parts
 from alerts.model import Break, FeaturePanel, Incident
 from flows.steps.drivers import add_parts, drivers_between, write_drivers
 from tests.warehouse.ledger import add_calls, add_charges, build_marts, charge, new_warehouse, rows_of
@@ -120,8 +120,7 @@ def test_a_break_carries_its_parts_and_a_label_that_they_tell(grown: Warehouse) 
     assert sum(part.change_usd_per_day for part in found.parts) == 6 * PRICE
     assert found.label == "growth"
     assert break_from_json(break_to_json(found)) == found
-    facts = {fact.label: fact.text for fact in list_facts(opened(found), found, RenderContext(as_of=found.last_day))}
-    assert facts["Made of"] == "tasks +$1.22 a day, against the four weeks before"
+    assert list_parts(found) == ["+$1.22/day: more tasks"]
     told = add_parts(grown.con, make_break(label="mix"))
     assert told.label == "mix"
 
