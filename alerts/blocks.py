@@ -30,7 +30,12 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 # Look-alikes for the characters that mrkdwn gives a meaning at the edge of a word.
 _LOOKALIKES = {"*": "∗", "_": "ˍ", "~": "∼", "`": "ˋ"}
 _WORD_JOINER = "\u2060"
-_CONTROL = re.compile(r"[\u0000-\u001f\u007f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+# Control characters and line separators; and what nobody sees: marks of direction, zero widths, soft hyphens, tags.
+_CONTROL = re.compile(r"[\u0000-\u001f\u007f-\u009f\u2028\u2029]+")
+_UNSEEN = re.compile(
+    r"[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    r"\ufff9-\ufffb\U000e0000-\U000e007f]+"
+)
 _MARK = re.compile(r"(?<![^\W_])[*_~`]+|[*_~`]+(?![^\W_])|[*~`]+")
 _SHORTCODE = re.compile(r":(?=[\w+'-]+:)")
 _COMMAND = re.compile(r"ˋ(trendbreak [\w ./:-]{1,120})ˋ")
@@ -62,9 +67,13 @@ def _escape_pieces(text: str) -> Iterable[str]:
 
 def _neutralise(text: str) -> str:
     """Control and direction characters out, marks at the edge of words and emoji codes disarmed."""
-    plain = _CONTROL.sub(" ", text)
+    plain = _readable(text)
     plain = _MARK.sub(lambda match: "".join(_LOOKALIKES[mark] for mark in match.group()), plain)
     return _SHORTCODE.sub(":" + _WORD_JOINER, plain)
+
+
+def _readable(text: str) -> str:
+    return _CONTROL.sub(" ", _UNSEEN.sub("", text))
 
 
 def escape_within(text: str, limit: int) -> str:
@@ -118,7 +127,9 @@ def to_blocks(message: Message, *, interactive: bool = False, chart: Mapping[str
     if links := _links(message):
         blocks.append(links)
     if chart is not None:
-        blocks.append({"type": "image", "slack_file": dict(chart), "alt_text": fit(_alt_text(message), MAX_ALT_TEXT)})
+        blocks.append(
+            {"type": "image", "slack_file": dict(chart), "alt_text": fit(_readable(_alt_text(message)), MAX_ALT_TEXT)}
+        )
     if message.sql.strip():
         blocks.append(_context([_reader_note(message)]))
         blocks.append(_preformatted(message.sql))
@@ -136,9 +147,7 @@ def _mrkdwn(text: str) -> dict[str, Any]:
 
 def _header(title: str) -> Block:
     # Plain text, in which Slack reads no mrkdwn; brackets are replaced, so that it never reads a mention either.
-    plain = (
-        _SHORTCODE.sub(":" + _WORD_JOINER, _CONTROL.sub(" ", title)).replace("<", "‹").replace(">", "›").strip() or "–"
-    )
+    plain = _SHORTCODE.sub(":" + _WORD_JOINER, _readable(title)).replace("<", "‹").replace(">", "›").strip() or "–"
     return {"type": "header", "text": {"type": "plain_text", "text": fit(plain, MAX_HEADER), "emoji": True}}
 
 

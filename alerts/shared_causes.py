@@ -45,7 +45,8 @@ def find_cover(breaks: Collection[Break], ledger: Iterable[Incident]) -> Cover:
             parts = [one for one in told if one.node != ALL_FEATURES and _is_same(one, found)]
             untold = [one for one in parts if not _has_own_break(one, breaks)]
             by_incident.update({one.id: (found,) for one in untold})
-            if _carries([one.excess_usd_per_day for one in parts if _still_speaks(one, found)], found.excess_usd_per_day):
+            speaking = [one.excess_usd_per_day for one in parts if _still_speaks(one, found)]
+            if _carries(speaking, found.excess_usd_per_day):
                 by_break[key_of(found)] = "its features"
     for incident in told:
         if incident.node != ALL_FEATURES or _has_own_break(incident, breaks):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _COLOURS: dict[Severity, str] = {"high": "red", "medium": "dark_orange", "low": "yellow"}
-_CONTROL = re.compile(r"[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(r"[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _WIDTH = 100
 
 

@@ -21,7 +21,7 @@ from alerts.message.sentences import (
     name_unit,
     summarise,
 )
-from alerts.model import CONDITION_KINDS, Action, Break, Fact, Incident, Message, Severity
+from alerts.model import CONDITION_KINDS, LIVE, Action, Break, Fact, Incident, Message, Severity
 
 SEVERITY_MARKS: Mapping[Severity, str] = {"high": "🔴 High", "medium": "🟠 Medium", "low": "🟡 Low"}
 _NO_PERCENT = Decimal("9999")  # what the detector says when there was next to nothing before
@@ -73,13 +73,18 @@ def render_card(incident: Incident, found: Break | None = None, *, context: Rend
         chart=found.chart,
         onset=found.onset,
         changes=tuple(list_changes(found, context)),
-        cure=find_cure(found, context),
+        cure=find_cure(found, context) if _is_advised(incident) else "",
         status=incident.status,
         last_day=None if found.is_active else found.last_day,
         kind=incident.kind,
         node=incident.node,
         links=context.worst_tasks.get(found.node, ())[:3],
     )
+
+
+def _is_advised(incident: Incident) -> bool:
+    """Not once it is over; but what was over before it was told may come again."""
+    return incident.status in LIVE or int(incident.details.get("revision", 0)) == 1
 
 
 def _render_reply(action: Action, context: RenderContext) -> Message:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from alerts.figures import fit, format_day
 from alerts.message.context import RenderContext
 from alerts.message.sentences import NAME_LIMIT
-from alerts.model import Action, Fact, Incident, Message
+from alerts.model import LIVE, Action, Fact, Incident, Message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +52,7 @@ def render_condition_card(incident: Incident, *, key: str, mark: str, context: R
         owner=incident.owner,
         sql=str(condition["sql"]),
         onset=None,
-        cure=str(condition["cure"]),
+        cure=str(condition["cure"]) if incident.status in LIVE else "",
         status=incident.status,
         kind=incident.kind,
         node=incident.node,

@@ -33,6 +33,8 @@ h1 i { display: inline-block; width: 15px; height: 15px; border-radius: 50%; mar
 .context { color: #616061; font-size: 13px; margin-top: 10px; }
 pre { background: #f8f8f8; border: 1px solid #ddd; border-radius: 4px; padding: 8px; margin: 6px 0;
   font: 12px/1.5 Menlo, Consolas, "DejaVu Sans Mono", monospace; white-space: pre-wrap; }
+code { font: 12px/1.5 Menlo, Consolas, "DejaVu Sans Mono", monospace; color: #c01343; background: #f8f8f8;
+  border: 1px solid #ddd; border-radius: 3px; padding: 1px 3px; }
 .buttons { display: flex; gap: 8px; margin: 12px 0 4px; flex-wrap: wrap; }
 .buttons span { border: 1px solid #bbb; border-radius: 4px; padding: 4px 12px; font-weight: 700; font-size: 14px; }
 img { width: 480px; border: 1px solid #ddd; border-radius: 8px; margin-top: 8px; display: block; }
@@ -54,6 +56,7 @@ def mrkdwn(text: str) -> str:
     """Slack's own markup, as far as our messages use it."""
     shown = html.escape(html.unescape(text), quote=False)
     shown = re.sub(r"(?m)(^|\s)\*([^*\n]+)\*", r"\1<b>\2</b>", shown)
+    shown = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", shown)
     return shown.replace("\n", "<br>")
 
 
@@ -76,7 +79,10 @@ def block_html(block: dict[str, Any]) -> str:
         ),
         "actions": lambda: (
             '<div class="buttons">'
-            + "".join(f"<span>{html.escape(element['text']['text'])}</span>" for element in block["elements"])
+            + "".join(
+                f"<span>{html.escape((element.get('text') or element['placeholder'])['text'])}</span>"
+                for element in block["elements"]
+            )
             + "</div>"
         ),
     }
@@ -84,7 +90,9 @@ def block_html(block: dict[str, Any]) -> str:
 
 
 def page(blocks: list[dict[str, Any]], chart: bytes) -> str:
-    """The message as Slack shows it, with its chart below."""
+    """The message as Slack shows it, with its chart where Slack has it: before the query."""
+    place = next((n for n, block in enumerate(blocks) if block["type"] == "context"), len(blocks))
+    picture = f'<img src="data:image/png;base64,{base64.b64encode(chart).decode()}">'
     bars = (
         '<svg width="24" height="24" viewBox="0 0 24 24"><path d="M2 16h6l3-3 3 2 8-12" fill="none" stroke="#ff6b57" '
     )
@@ -92,8 +100,10 @@ def page(blocks: list[dict[str, Any]], chart: bytes) -> str:
         f"<!doctype html><meta charset=utf-8><style>{STYLE}</style><div class=message>"
         f'<div class=avatar>{bars}stroke-width="3" stroke-linecap="round"/></svg></div><div>'
         "<div class=who><b>Trendbreak</b><i>APP</i><span>9:31</span></div>"
-        + "".join(block_html(block) for block in blocks)
-        + f'<img src="data:image/png;base64,{base64.b64encode(chart).decode()}"></div></div>'
+        + "".join(block_html(block) for block in blocks[:place])
+        + picture
+        + "".join(block_html(block) for block in blocks[place:])
+        + "</div></div>"
     )
 
 
@@ -122,7 +132,7 @@ def main() -> None:
     parser.add_argument("home", type=Path, help="the demo's home")
     parser.add_argument("name", help="part of the message's file name")
     arguments = parser.parse_args()
-    message = next((arguments.home / "outbox").glob(f"*{arguments.name}*.json"))
+    message = min((arguments.home / "outbox").glob(f"*{arguments.name}*.json"))  # the break, before its budget
     blocks = json.loads(message.read_text(encoding="utf-8"))["blocks"]
     taken = screenshot(page(blocks, message.with_suffix(".png").read_bytes()))
     picture = Image.open(io.BytesIO(taken)).convert("RGB").quantize(128, dither=Image.Dither.NONE)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.report import figures, geometry
-from flows.report.data import WATCHES, FeatureRow, IncidentRow, MonthForecast, ReportData, group_watches
+from flows.report.data import WATCHES, FeatureRow, IncidentRow, MonthForecast, ReportData, WatchRow, group_watches
 
 _TEMPLATE = "page.html.j2"
 _SPARK = (160.0, 36.0)
@@ -162,7 +162,7 @@ def _context(data: ReportData) -> dict[str, Any]:
             (row.excess_usd_per_day or Decimal(0) for row in data.incidents if row.kind == "cost"), Decimal(0)
         ),
         "high": [*(row.severity for row in data.incidents), *(row.severity for row in data.watches)].count("high"),
-        "watches": group_watches(data.watches),
+        "watches": [(heading, _common_cure(rows), rows) for heading, rows in group_watches(data.watches)],
         "watched": ", ".join(_count_watches(data)),
         "incidents": incidents,
         "month": _month(data.forecast) if data.forecast else None,
@@ -177,6 +177,12 @@ def _context(data: ReportData) -> dict[str, Any]:
         "coverage": _coverage(data),
         "is_fresh": all(source.state == "fresh" for source in data.sources),
     }
+
+
+def _common_cure(rows: Sequence[WatchRow]) -> str:
+    """What all of them say to do, so that it is said once; empty where they differ."""
+    cures = {row.cure for row in rows}
+    return cures.pop() if len(cures) == 1 else ""
 
 
 def _count_watches(data: ReportData) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import blockkit
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block
 
@@ -32,6 +32,8 @@ NASTY = st.one_of(
             "a" * 5000,
             "&<>" * 2000,
             "line\nbreak\u202eevil",
+            "zero\u200bwidth\ufeff \u200f\u061c",
+            "`trendbreak <!channel>` `trendbreak run` `x`",
             "support_chat_v2",
             "",
         ]
@@ -57,6 +59,7 @@ def messages(draw: st.DrawFn) -> Message:
         sql=draw(NASTY),
         changes=draw(lines),
         cure=draw(NASTY),
+        where=draw(lines),
     )
 
 
@@ -69,6 +72,7 @@ def texts(blocks: Any) -> list[str]:
     return [blocks] if isinstance(blocks, str) else []
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(messages())
 def test_any_message_is_valid_and_harmless(message: Message) -> None:
     blocks = to_blocks(message, interactive=True, chart={"id": "F123"})
@@ -110,7 +114,9 @@ def mrkdwn_texts(blocks: list[dict[str, Any]]) -> list[str]:
         ("*loud* ~gone~ `code`", "∗loud∗ ∼gone∼ ˋcodeˋ"),
         ("2*3", "2∗3"),
         ("arn:aws:bedrock:eu", "arn:\u2060aws:\u2060bedrock:eu"),
-        ("a\nb\u202ec", "a b c"),
+        ("a\nb\u202ec", "a bc"),
+        ("sup\u200bport\ufeff", "support"),
+        ("a\u2028b\u0085c", "a b c"),
         ("&amp;", "&amp;amp;"),
     ],
 )

@@ -32,7 +32,8 @@ def test_it_fits_and_says_everything(width: int) -> None:
     for part in (
         "support_chat ●", "$1,801", "+20%", "$0.31", "$2,821", "shared: tax", "doc_search $0.62 · support_chat $0.31",
         "$1,620 so far in October; $2,855 expected at month end, 80% sure between $2,700 and $3,010",
-        "budget $2,800: $55 over, 70% likely to be exceeded", "2 breaks", "What else is open 2 incidents", "Budgets in danger", "+$59/day", "data/report/index.html",
+        "budget $2,800: $55 over, 70% likely to be exceeded", "2 breaks", "+$59/day", "data/report/index.html",
+            "What else is open 2 incidents", "Budgets in danger",
         "trendbreak query unallocated",
     ):  # fmt: skip
         assert part in together, part

@@ -10,7 +10,6 @@ import pytest
 
 from alerts.explain import choose_label
 from alerts.incidents import break_from_json, break_to_json
-from alerts.message.context import RenderContext
 from alerts.message.details import list_parts
 from alerts.model import Break, FeaturePanel, Incident
 from flows.steps.drivers import add_parts, drivers_between, write_drivers

@@ -62,7 +62,7 @@ def test_a_budget_in_danger_is_one_incident_of_its_month(tmp_path: Path) -> None
     home.bill("drop", daily_lines("chat", FIRST, 61) + daily_lines("search", FIRST, 61))
     home.run(AS_OF)
     [told] = messages(tmp_path)
-    assert "chat: 100% likely to go over its budget" in told
+    assert "chat: over 99% likely to go over its budget" in told
     assert home.ask("SELECT kind, node, channel FROM ops.incidents") == [("budget", "chat", "#chat")]
     home.bill("drop", daily_lines("chat", FIRST, 65) + daily_lines("search", FIRST, 65))
     home.run(AS_OF + timedelta(days=4))
