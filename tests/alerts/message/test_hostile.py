@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -47,7 +47,8 @@ HARM = (
     "",
     " ",
 )
-NAMES = st.one_of(st.sampled_from(HARM), st.text(max_size=80), st.tuples(st.sampled_from(HARM), st.sampled_from(HARM)).map(" ".join))  # fmt: skip
+PAIRS = st.tuples(st.sampled_from(HARM), st.sampled_from(HARM)).map(" ".join)
+NAMES = st.one_of(st.sampled_from(HARM), st.text(max_size=80), PAIRS)
 
 
 def breaks(name: st.SearchStrategy[str]) -> st.SearchStrategy[Break]:
@@ -91,20 +92,21 @@ def stories(draw: st.DrawFn) -> list[Message]:
     incident = replace(opened.incident, owner=name, channel="#ai-costs")
     cards: list[Message] = []
     kinds: tuple[tuple[ActionKind, IncidentStatus], ...] = (
-        ("open", "open"), ("update", "open"), ("escalate", "escalated"), ("resolve", "resolved"), ("resolve", "absorbed"),
-        ("withdraw", "withdrawn"),
+        ("open", "open"), ("update", "open"), ("escalate", "escalated"), ("resolve", "resolved"),
+        ("resolve", "absorbed"), ("withdraw", "withdrawn"),
     )  # fmt: skip
     for kind, status in kinds:
         told = replace(incident, status=status)
         cards.append(render(Action(kind, told, f"because of {name}", found), context=context))
         cards.append(render_card(told, found, context=context))
     cards += answers(incident, name, context)
-    condition = Condition("freshness", name or "x", AS_OF, 1, "high", f"{name}: late", name, ((name or "l", name),), name, name)  # fmt: skip
+    late, facts = f"{name}: late", ((name or "l", name),)
+    condition = Condition("freshness", name or "x", AS_OF, 1, "high", late, name, facts, cure=name, sql=name)
     cards += of_condition(condition, name, context)
     feature = DigestFeature(name, Decimal(5), Decimal(3), Decimal(9), Decimal(7), Decimal(1), Decimal(2))
     week = (date(2026, 11, 9), date(2026, 11, 15))
-    facts = DigestFacts(*week, "#c", (feature,) * 12, going_on=(name,) * 30, savings=((name, Decimal(4)),) * 5)
-    return [*cards, render_digest(facts), render_test("#c", sent_at=NOW)]
+    digest = DigestFacts(*week, "#c", (feature,) * 12, going_on=(name,) * 30, savings=((name, Decimal(4)),) * 5)
+    return [*cards, render_digest(digest), render_test("#c", sent_at=NOW)]
 
 
 def answers(incident: Incident, name: str, context: Any) -> Iterable[Message]:
@@ -176,7 +178,7 @@ def test_every_kind_of_message_is_valid_and_harmless(messages: list[Message]) ->
 
 @pytest.mark.parametrize("name", [HARM[0], HARM[6], HARM[10], HARM[13], HARM[14], ""])
 def test_a_chart_is_drawn_whatever_its_title(name: str) -> None:
-    some: Callable[[float], Any] = lambda level: np.full(90, level)  # noqa: E731
-    series = ChartSeries(ONSET, "cost per day", "usd_per_day", some(2.0), some(1.0), some(0.5), some(1.5))
+    levels = [np.full(90, level) for level in (2.0, 1.0, 0.5, 1.5)]
+    series = ChartSeries(ONSET, "cost per day", "usd_per_day", *levels)
     picture = chart.draw(series, title=f"🔴 High · {name}", onset=None)
     assert picture.startswith(b"\x89PNG")
