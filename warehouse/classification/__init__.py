@@ -49,14 +49,19 @@ GPU = "<gpu>"
 AWS_INSTANCE = re.compile(
     r"(?<![a-z0-9])(?:ml\.)?"
     r"((?:p\d+[a-z]*(?:-[a-z]*\d+)?|gr?\d+[a-z]*|trn\d+[a-z]*|inf\d+|dl\d+[a-z]*)"
-    r"\.(?:\d*xlarge|large|medium|metal(?:-\d+xl)?))",
+    r"\.(?:\d*xlarge|large|medium|metal(?:-\d+xl)?)|u-p\d+[a-z]*-[a-z]*\d+x\d+)",
     re.IGNORECASE,
 )
 # Azure's N series: "NC24ads A100 v4", "Standard_ND96isr_H100_v5", "NC6s v3".
 AZURE_INSTANCE = re.compile(
-    r"(?<![a-z0-9])(?:standard_)?(n[cdgpv]\d+[a-z]*(?:[ _][a-z]{1,3}\d+[a-z]*)*[ _]v\d)(?![a-z0-9])", re.IGNORECASE
+    r"(?<![a-z0-9])(?:standard_)?(n[cdgpv]\d+[a-z]*(?:[ _](?:xl|[a-z]{1,6}\d+[a-z]*))*[ _]v\d)(?![a-z0-9])",
+    re.IGNORECASE,
 )
-DEVICE_CONTEXT = re.compile(r"\bgpus?\b|\btpu|nvidia|trillium|ironwood|\binstance (?:core|ram)\b", re.IGNORECASE)
+DEVICE_CONTEXT = re.compile(
+    r"\bgpus?\b|\btpu|nvidia|trillium|ironwood|\binstance (?:core|ram)\b"
+    r"|\b(?:[hb][12]00|gb[23]00|mi3\d{2}x?)\b.*(?:\d ?gb|hbm|sxm)",
+    re.IGNORECASE,
+)
 # Around a model id in an API's answer: vendor and region before it, date and revision after it.
 MODEL_PREFIX = re.compile(r"^(?:[a-z0-9-]+/)+|^(?:(?:us|eu|apac|jp|au|global)\.)?(?:[a-z0-9]+\.)(?=[a-z])")
 MODEL_SUFFIX = re.compile(r"(?:[-@](?:20\d{6}|20\d\d-\d\d-\d\d))?(?:-v\d+:\d+)?(?::[a-z]+)?$")
