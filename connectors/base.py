@@ -180,6 +180,15 @@ class HourlyMeter(Protocol):
 
 
 @runtime_checkable
+class Restating(Protocol):
+    """An export that tells, for a request or two, which of its closed periods were delivered anew."""
+
+    def discover_restated(self, before: date, written_since: date) -> Iterable[DeliveryRef]:
+        """What speaks for days before `before` only and was written on or after `written_since`."""
+        ...
+
+
+@runtime_checkable
 class DropFolder(Protocol):
     """Discover lists every file: one that is loaded and not listed is gone, or has become a copy.
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from connectors.aws_data_exports.fetch import check_export, discover_periods, fetch_delivery
+from connectors.aws_data_exports.fetch import (
+    check_export,
+    discover_periods,
+    discover_restated_periods,
+    fetch_delivery,
+)
 from connectors.aws_data_exports.parse import parse_delivery
 from connectors.base import CheckResult, DeliveryRef, Parsed, Payload, Window
 from connectors.errors import ConnectorError
@@ -20,7 +26,7 @@ class AwsDataExports:
     Options = ExportOptions
     type: ClassVar[str] = "aws_data_exports"
     kind: ClassVar[Literal["billing", "telemetry"]] = "billing"
-    # The running period and the two before it, whatever the day of the month: refunds come late.
+    # The running period and the two before it, whatever the day of the month; older ones when they are written anew.
     restates_days: ClassVar[int] = 62
     settle_days: ClassVar[int] = 2
     whole_history: ClassVar[bool] = True
@@ -47,6 +53,10 @@ class AwsDataExports:
     def discover(self, window: Window) -> Iterator[DeliveryRef]:
         """The current delivery of every billing period that touches the window."""
         return discover_periods(self._storage, window, source_name=self.name)
+
+    def discover_restated(self, before: date, written_since: date) -> Iterator[DeliveryRef]:
+        """The closed periods that AWS has delivered anew: refunds and corrections come months later."""
+        return discover_restated_periods(self._storage, before, written_since, source_name=self.name)
 
     def fetch(self, ref: DeliveryRef) -> Iterator[Payload]:
         return fetch_delivery(self._storage, ref)

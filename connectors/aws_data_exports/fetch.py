@@ -135,15 +135,48 @@ def _address(storage: Storage, folder: str) -> str:
 
 def discover_periods(storage: Storage, window: Window, *, source_name: str) -> Iterator[DeliveryRef]:
     """One delivery per billing period that touches the window, oldest first."""
-    for delivery in find_deliveries(storage, window):
-        yield DeliveryRef(
-            source_name=source_name,
-            scope=period_scope(delivery.period),
-            window=period_window(delivery.period),
-            replaces="scope",
-            identity=delivery.identity,
-            detail={"delivery": delivery},
-        )
+    return (_reference(delivery, source_name) for delivery in find_deliveries(storage, window))
+
+
+def discover_restated_periods(
+    storage: Storage, before: date, written_since: date, *, source_name: str
+) -> Iterator[DeliveryRef]:
+    """One delivery per period that ended by `before` and whose manifest was written on or after `written_since`.
+
+    All manifests of a Data Export are told by one listing; only those that are new are read.
+    """
+    export = find_export(storage)
+    closed: dict[str, date] = {}
+    for folder in export.periods:
+        period = period_of_folder(folder)
+        if period is not None and period_window(period).end <= before:
+            closed[folder] = period
+    # A legacy report's data lies beside its manifests: not all of it is listed.
+    at_once = export.kind == "data_export"
+    anew: dict[date, list[str]] = {}
+    for folder in sorted({folder.rpartition("/")[0] if at_once else folder for folder in closed}):
+        for file in storage.files(folder, recursive=at_once):
+            home, _, name = file.name.rpartition("/")
+            if home in closed and MANIFEST_NAME.fullmatch(name) and file.modified.date() >= written_since:
+                anew.setdefault(closed[home], [])
+    for folder, period in closed.items():
+        if period in anew:
+            anew[period].append(folder)
+    for period in sorted(anew):
+        manifest = _current_manifest(storage, anew[period])
+        if manifest is not None:
+            yield _reference(_look_at(storage, export, period, manifest), source_name)
+
+
+def _reference(delivery: Delivery, source_name: str) -> DeliveryRef:
+    return DeliveryRef(
+        source_name=source_name,
+        scope=period_scope(delivery.period),
+        window=period_window(delivery.period),
+        replaces="scope",
+        identity=delivery.identity,
+        detail={"delivery": delivery},
+    )
 
 
 def find_deliveries(storage: Storage, window: Window | None) -> Iterator[Delivery]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from connectors.base import DropFolder, HourlyMeter, Window
+from connectors.base import DropFolder, HourlyMeter, Restating, Window
 from connectors.errors import ConnectorError, CredentialError, PermissionDenied, TransientError
 from connectors.object_storage import ExportOptions
 from connectors.registry import connector_class
@@ -58,9 +59,12 @@ def fetch_source(
     is_first = window is None and not loaded and wants is None
     landed = []
     offered = set()
-    for ref in connector.discover(due):
+    offers = connector.discover(due)
+    if window is None and isinstance(connector, Restating):
+        offers = chain(offers, connector.discover_restated(due.start, asked.start))
+    for ref in offers:
         offered.add(ref.scope)
-        if wants is not None and not wants(ref):
+        if (wants is not None and not wants(ref)) or (terms.since is not None and ref.window.end <= terms.since):
             continue
         if is_first and ref.window.start == due.start:
             run.notes.append(f"{source.name}: read from {due.start} on; raise backfill_days to have older days")

@@ -144,6 +144,9 @@ class Fault:
     body: bytes | None = None
 
 
+MODIFIED = "2026-02-01T06:00:00.000Z"
+
+
 class FaultyS3:
     """One bucket of objects, and a queue of faults, each met once (`always`: each time)."""
 
@@ -152,6 +155,7 @@ class FaultyS3:
         self.faults: list[Fault] = []
         self.always: list[Fault] = []
         self.requests: list[tuple[str, str, str]] = []  # (kind, key, Range)
+        self.modified: dict[str, str] = {}  # key → when it was written, where that is not MODIFIED
         self.signed_by: list[str] = []  # access key of each request
         self.role_requests: list[dict[str, str]] = []
         self.before_get: Callable[[str], None] = lambda key: None
@@ -247,7 +251,7 @@ class FaultyS3:
                 truncated = following < len(keys)
                 keys = keys[start : start + stub.page_size]
                 contents = "".join(
-                    f"<Contents><Key>{escape(key)}</Key><LastModified>2026-02-01T06:00:00.000Z</LastModified>"
+                    f"<Contents><Key>{escape(key)}</Key><LastModified>{stub.modified.get(key, MODIFIED)}</LastModified>"
                     f"<ETag>{escape(etag(stub.objects[key]))}</ETag><Size>{len(stub.objects[key])}</Size></Contents>"
                     for key in keys
                 )

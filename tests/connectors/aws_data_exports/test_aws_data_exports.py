@@ -510,6 +510,24 @@ def test_a_refresh_asks_no_more_with_a_long_history(faulty: FaultyS3) -> None:
     assert counts[0] == counts[1] <= 9
 
 
+@pytest.mark.parametrize("months", [2, 23])
+def test_closed_periods_that_are_delivered_anew_are_found_by_one_listing(faulty: FaultyS3, months: int) -> None:
+    """How long the history is does not count: only what was written since is read."""
+    export, of = AwsExport(FaultySite(faulty)), source(FaultySite(faulty))
+    for month in range(months):
+        export.deliver(f"{2024 + month // 12}-{1 + month % 12:02}", {PART: bill("1")}, execution="20240102T060000Z-a")
+    faulty.modified = dict.fromkeys(faulty.objects, "2024-03-01T06:00:00.000Z")
+    assert list(of.discover_restated(date(2026, 1, 1), date(2025, 12, 1))) == []
+    export.deliver("2024-02", {PART: bill("2")}, execution="20260201T060000Z-b")
+    faulty.modified.pop("exports/focus/metadata/BILLING_PERIOD=2024-02/focus-Manifest.json")
+    faulty.requests.clear()
+    [ref] = of.discover_restated(date(2026, 1, 1), date(2025, 12, 1))
+    assert ref.scope == "BILLING_PERIOD=2024-02"
+    assert len(faulty.requests) <= 8
+    assert fetch(of, ref)[f"export/data/BILLING_PERIOD=2024-02/20260201T060000Z-b/{PART}"] == bill("2")
+    assert list(of.discover_restated(date(2024, 2, 29), date(2025, 12, 1))) == []
+
+
 def test_a_manifest_that_lists_what_json_cannot_hide(tmp_path: Path) -> None:
     # The order of keys and the spaces are AWS's own affair.
     site = FolderSite(tmp_path)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.flows.test_ingest import month
 
 from connectors.http_api import RetryPolicy
 from tests.connectors.billing_files import AwsExport
 from tests.flows.ingesting import Company
+from tests.flows.steps.test_ingest import month
 from tests.servers import json_api, s3
 from tests.servers.anthropic import AnthropicStub
 from tests.servers.openai import OpenAIStub

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,11 +68,33 @@ def test_a_period_that_failed_at_first_is_read_when_it_is_mended(company: Compan
     assert company.billed() == 5
 
 
+def test_a_period_that_aws_delivers_anew_is_read_however_old_it_is(company: Company) -> None:
+    """Refunds of last year are in the daily run, and restatements, without a backfill."""
+    made = export(company)
+    made.deliver("2023-11", {"f.parquet": month("2023-11", "1")}, execution="20231201T000000Z-a")
+    made.deliver("2024-02", {"f.parquet": month("2024-02", "5")})
+    made.deliver("2026-01", {"f.parquet": month("2026-01", "4")})
+    company.run()
+    made.deliver("2023-11", {"f.parquet": month("2023-11", "3")}, execution="20260119T000000Z-b")
+    assert company.news(company.run(), "aws") == 1
+    assert company.billed() == 12
+    assert company.ask("SELECT charge_date, delta_effective_cost FROM ops.restatements") == [
+        (date(2023, 11, 1), Decimal(2))
+    ]
+    assert company.news(company.run(), "aws") == 0
+    company.sources[0]["since"] = "2025-01-01"
+    made.deliver("2023-11", {"f.parquet": month("2023-11", "9")})
+    company.run()
+    assert company.billed() == 4
+
+
 def test_a_window_given_reaches_behind_the_due_days(company: Company) -> None:
     made = export(company)
     made.deliver("2023-11", {"f.parquet": month("2023-11", "1")})
     company.run()
     made.deliver("2023-11", {"f.parquet": month("2023-11", "3")})
+    for path in (company.root / "copy").rglob("*Manifest.json"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))  # a copy that was changed, and is as old as before
     assert company.news(company.run(), "aws") == 0
     settings = load_settings(company.config)
     with open_run(settings, as_of=company.now.date(), now=company.now) as run:
