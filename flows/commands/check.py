@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from connectors.base import CheckResult
+from connectors.base import CheckResult, Connector, DeliveryRef, DropFolder, Payload, Window
 from connectors.errors import ConnectorError
 from flows.errors import SettingsError
 from flows.report.figures import plural
-from flows.settings import Settings, connect_source, slack_token
+from flows.settings import Settings, SourceSettings, connect_source, slack_token
+
+# Of a folder of bills so many files are opened, the newest, and none that is larger.
+TRIED_FILES = 3
+TRIED_BYTES = 32 * 1024 * 1024
+
+
+class _TooLarge(Exception):
+    """More bytes than a check reads."""
 
 
 def check_all(config: Path, settings: Settings) -> Iterator[tuple[str, CheckResult]]:
@@ -30,13 +40,67 @@ def check_all(config: Path, settings: Settings) -> Iterator[tuple[str, CheckResu
         yield "prices", _prices(settings)
     for source in settings.sources:
         try:
-            for result in connect_source(source, os.environ).check():
+            connector = connect_source(source, os.environ)
+            results = connector.check()
+            for result in results:
                 yield source.name, result
+            if isinstance(connector, DropFolder) and connector.kind == "billing" and all(one.ok for one in results):
+                for result in _try_newest(settings, source, connector):
+                    yield source.name, result
         except SettingsError as error:
             yield source.name, CheckResult("configured", False, str(error))
         except ConnectorError as error:
             yield source.name, CheckResult("reachable", False, error.what, error.cure)
     yield "slack", _slack(settings)
+
+
+def _try_newest(settings: Settings, source: SourceSettings, connector: Connector) -> Iterator[CheckResult]:
+    """Load the newest files into a warehouse that is thrown away: what a run would refuse is refused here."""
+    from warehouse.errors import WarehouseError
+    from warehouse.landing import Landing
+    from warehouse.load import load_delivery
+    from warehouse.store import open_warehouse
+
+    now = datetime.now(UTC)
+    rates = [(rate.currency, rate.valid_from, rate.usd_per_unit) for rate in settings.currency_rates]
+    refs = list(connector.discover(Window(now.date() - timedelta(days=1), now.date())))[-TRIED_FILES:]
+    with TemporaryDirectory(prefix="trendbreak-check-") as folder, open_warehouse(Path(folder) / "home") as warehouse:
+        for ref in reversed(refs):
+            try:
+                landed = Landing(Path(folder) / "landing").store(
+                    ref, _bounded(connector, ref), source_type=connector.type, fetched_at=now
+                )
+                parsed = connector.parse(landed.files)
+                found = load_delivery(
+                    warehouse, landed, parsed.parts, notes=parsed.notes, now=now, rates=rates,
+                    tag_keys=source.options.get("tag_keys"),
+                )  # fmt: skip
+            except _TooLarge:
+                limit = TRIED_BYTES // 1024**2
+                yield CheckResult(
+                    ref.scope, True, f"not opened: it has more than {limit} MB; `trendbreak run` reads it"
+                )
+            except (ConnectorError, WarehouseError) as error:
+                where = f"{error.where}: " if error.where else ""
+                yield CheckResult(ref.scope, False, f"{where}{error.what}", error.cure)
+            else:
+                notes = "".join(f"; {note}" for note in found.notes)
+                yield CheckResult(ref.scope, True, f"{plural(found.source_rows, 'row')} can be loaded{notes}")
+
+
+def _bounded(connector: Connector, ref: DeliveryRef) -> Iterator[Payload]:
+    left = TRIED_BYTES
+
+    def counted(chunks: Iterable[bytes]) -> Iterator[bytes]:
+        nonlocal left
+        for chunk in chunks:
+            left -= len(chunk)
+            if left < 0:
+                raise _TooLarge
+            yield chunk
+
+    for payload in connector.fetch(ref):
+        yield Payload(payload.name, counted(payload.chunks))
 
 
 def _features(settings: Settings) -> CheckResult:
