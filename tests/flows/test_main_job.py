@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.flows.command import trendbreak
+from tests.flows.command import trendbreak, trendbreak_process
 from tests.flows.small_bill import bill_lines, first_day, write_small_home
 from tests.servers import slack
 
@@ -54,7 +54,7 @@ def test_the_prefect_flow_does_the_same_and_marks_the_step_that_failed(tmp_path:
     rewrite_bill(tmp_path, last_factor=Decimal("2.4"), last_days=4)
     gone = "  - {name: gone, type: focus_files, location: ./nowhere}\nfeatures: features.yml"
     config.write_text(config.read_text().replace("features: features.yml", gone))
-    done = trendbreak("run", cwd=tmp_path)
+    done = trendbreak_process("run", cwd=tmp_path)
     assert done.returncode == 1, done.stderr + done.stdout
     assert [line.split()[1:3] for line in done.stdout.splitlines() if "✗" in line] == [["fetch", "gone"]]
     lines = bill_lines(first_day(), 60, last_factor=Decimal("2.4"), last_days=4)

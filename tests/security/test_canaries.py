@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from connectors.registry import CONNECTORS, connector_class
-from tests.flows.command import trendbreak
+from tests.flows.command import trendbreak_process
 from tests.flows.small_bill import write_small_home
 from tests.servers import openai, slack
 from tests.servers.json_api import serve
@@ -78,7 +78,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
             ("slack", "test"),
             ("backup", folder / "backups", "--with-landing"),
         ):
-            done = trendbreak(*command, cwd=folder, **environment)
+            done = trendbreak_process(*command, cwd=folder, **environment)
             said += f"\n$ {command}\n{done.stdout}{done.stderr}"
         yield folder, said
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.command import trendbreak, typed
+from tests.flows.command import trendbreak, trendbreak_process, typed
 from tests.flows.small_bill import write_small_home
 
 
@@ -106,6 +106,8 @@ def test_serve_says_a_missing_token_before_it_starts_anything(
 def test_a_reader_that_has_enough_is_no_error(published: Path) -> None:
     ours, theirs = socket.socketpair()
     theirs.close()
-    done = trendbreak("query", "select unnest(range(200000)) as n", "-f", "csv", cwd=published, stdout=ours.fileno())
+    done = trendbreak_process(
+        "query", "select unnest(range(200000)) as n", "-f", "csv", cwd=published, stdout=ours.fileno()
+    )
     ours.close()
     assert done.stderr == ""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flows.summary import summarise
-from tests.flows.command import trendbreak
+from tests.flows.command import trendbreak, trendbreak_process
 from tests.flows.daily_home import DailyHome, daily_lines
 from tests.flows.small_bill import bill_lines, first_day, write_small_home
 from tests.servers import slack
@@ -43,7 +43,7 @@ def test_a_refused_message_makes_the_command_fail_in_red_with_the_cure(
     bill = bill_lines(first_day(), 60, last_factor=Decimal("2.4"), last_days=4)
     (tmp_path / "inbox" / "bill.csv").write_text("\n".join(bill) + "\n")
     server.is_token_revoked = True
-    refused = trendbreak("run", "--direct", cwd=tmp_path, BOT=slack.TOKEN, FORCE_COLOR="1")
+    refused = trendbreak_process("run", "--direct", cwd=tmp_path, BOT=slack.TOKEN, FORCE_COLOR="1")
     assert refused.returncode == 1
     assert "the bot token was revoked" in refused.stderr
     assert "install the Slack app again" in refused.stderr
