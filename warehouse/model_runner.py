@@ -134,13 +134,21 @@ def order_models(con: duckdb.DuckDBPyConnection, models: Sequence[Model]) -> lis
         raise ModelError(f"models read each other in a circle: {circle}") from None
 
 
-def referenced_tables(con: duckdb.DuckDBPyConnection, model: Model) -> set[str]:
-    """The tables that a model names with their schema, as `schema.name`."""
+_references: dict[str, frozenset[str]] = {}
+
+
+def referenced_tables(con: duckdb.DuckDBPyConnection, model: Model) -> frozenset[str]:
+    """The tables that a model names with their schema, as `schema.name`. Each text is parsed once per process."""
+    known = _references.get(model.select)
+    if known is not None:
+        return known
     row = con.execute("SELECT json_serialize_sql(?)", [model.select]).fetchone()
     tree = json.loads(row[0]) if row else {"error": True}
     if tree.get("error"):
         raise ModelError(f"the SELECT cannot be parsed: {tree.get('error_message', '')}", where=str(model.path))
-    return {f"{schema}.{table}" for schema, table in _walk_tables(tree)}
+    found = frozenset(f"{schema}.{table}" for schema, table in _walk_tables(tree))
+    _references[model.select] = found
+    return found
 
 
 def _walk_tables(node: Any) -> Iterator[tuple[str, str]]:
