@@ -41,7 +41,7 @@ def list_facts(incident: Incident, found: Break, context: RenderContext) -> list
     spend, usual = format_usd(found.actual_usd_per_day), _usual_spend(found)
     facts: list[Fact] = []
     if not is_unit:
-        facts.append(Fact("A day", f"{spend} (expected {usual})"))
+        facts.append(Fact("Cost a day", f"{spend} (expected {usual})"))
     if (unit_cost := find_unit_cost(found)) is not None and (is_unit or found.label == "efficiency"):
         expected = format_usd(unit_cost.expected)
         if unit_cost.lower is not None and unit_cost.upper is not None:

@@ -85,7 +85,14 @@ def link_worst_tasks(con: duckdb.DuckDBPyConnection, found: Break, task_url: str
     from warehouse.reads import read_worst_tasks
 
     rows = read_worst_tasks(con, feature=found.node, since=found.onset, through=found.last_day, most=MOST_TASKS)
-    return [(_describe(row), task_url.replace("{task_id}", quote(str(row["task_id"]), safe=""))) for row in rows]
+    places = [(row, address_of(task_url, str(row["task_id"]))) for row in rows]
+    return [(_describe(row), address) for row, address in places if address]
+
+
+def address_of(task_url: str, task_id: str) -> str:
+    """Where a task can be seen; empty where no address leads there: a browser reads `..` as the folder above, encoded
+    or not."""
+    return task_url.replace("{task_id}", quote(task_id, safe="")) if task_id.strip(".") else ""
 
 
 def _describe(row: Mapping[str, Any]) -> str:

@@ -9,6 +9,8 @@ This side: TRENDBREAK_WEBHOOK_SECRET, LITELLM_URL, LITELLM_MASTER_KEY, and GUARD
     {"support_chat": {"key": "sk-…", "normal_budget_usd": 500, "lowered_budget_usd": 50}}
 
 Trendbreak calls at least once: setting a budget twice is harmless, and each carries the state as it is by then.
+Each call is signed anew, so a signature that comes twice is a call that somebody recorded and sends again: it is
+refused. Signatures older than five minutes are refused too, so that five minutes of them are all there is to remember.
 """
 
 from __future__ import annotations
@@ -18,12 +20,14 @@ import hmac
 import json
 import os
 import sys
+import threading
 import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 TOLERANCE_SECONDS = 300
+LARGEST_BODY = 1_000_000
 
 
 def is_signed(body: bytes, header: str, secret: bytes, *, now: float) -> bool:
@@ -56,13 +60,38 @@ def set_budget(base_url: str, master_key: str, key: str, budget_usd: float) -> N
         answer.read()
 
 
+class Replays:
+    """The signatures of the last minutes. One that is taken once is not taken again."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def is_new(self, signature: str, *, now: float) -> bool:
+        with self._lock:
+            self._seen = {one: at for one, at in self._seen.items() if now - at <= 2 * TOLERANCE_SECONDS}
+            if signature in self._seen:
+                return False
+            self._seen[signature] = now
+            return True
+
+
 def make_handler(settings: dict[str, Any]) -> type[BaseHTTPRequestHandler]:
+    replays = Replays()
+
     class Guard(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            length = self.headers.get("Content-Length", "0")
+            if not length.isdigit() or int(length) > LARGEST_BODY:
+                self.send_error(413)
+                return
+            body, now = self.rfile.read(int(length)), time.time()
             header = self.headers.get("X-Trendbreak-Signature", "")
-            if not is_signed(body, header, settings["secret"].encode(), now=time.time()):
+            if not is_signed(body, header, settings["secret"].encode(), now=now):
                 self.send_error(401)
+                return
+            if not replays.is_new(header.partition("v1=")[2], now=now):
+                self.send_error(409, "this call was taken already")
                 return
             wanted = choose_budget(json.loads(body)["message"], settings["guarded"])
             try:

@@ -248,7 +248,7 @@ def test_a_token_that_is_missing_for_one_run_neither_loses_nor_doubles(
     folder = FolderSink(tmp_path / "outbox")
     delivered = deliver_pending(store, without, now=clock.pass_seconds(VISIBLE_AFTER + 10), fallback=folder)
     assert statuses(delivered) == ["waiting", "failed"]
-    assert [path.stem for path in (tmp_path / "outbox").glob("*.json")] == ["001-open-unallocated-spend"]
+    assert [path.stem for path in (tmp_path / "outbox").glob("*.json")] == ["001-open-unallocated"]
     assert statuses(deliver_pending(store, make_sink(slack), now=clock.pass_seconds(1))) == ["found", "sent"]
     assert len(slack.keys()) == len(set(slack.keys())) == 3
 

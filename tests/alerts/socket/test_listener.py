@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +29,7 @@ from tests.servers.slack_socket import SocketGate, make_click, open_gate
 from warehouse.state import StateStore
 
 MAYA = "U012AB3CD"
+ROOT = Path(__file__).parents[3]
 
 
 class World:
@@ -146,18 +149,42 @@ def test_a_click_is_acknowledged_applied_and_told(story: Story) -> None:
     ]
 
 
-@pytest.mark.parametrize("is_clicked", [True, False])
-def test_two_replays_that_differ_in_one_click_differ_in_what_is_told_later(story: Story, is_clicked: bool) -> None:
-    if is_clicked:
-        story.world.gate.wait_for_ack(story.click("investigating"))
+# What a thread is told after one click, of a day that is graver and of one that passes the next dollar step.
+LATER = {
+    "": ["🔴 High · update", "🔺 Escalated"],
+    "investigating": ["👀 Investigating", "🔺 Escalated"],
+    "expected": ["✅ Accepted"],
+    "false_alarm": ["⚪ False alarm"],
+    "snooze": ["💤 Snoozed"],
+}
+
+
+@pytest.mark.parametrize("answer", LATER)
+def test_replays_that_differ_in_one_click_differ_in_what_is_told_later(story: Story, answer: str) -> None:
+    if answer:
+        story.world.gate.wait_for_ack(story.click(answer, selected_option={"value": "7"}))
         wait_for(story.replies)
-    graver = make_break(node=story.node, excess_usd_per_day=Decimal("530.00"))
-    run_day(story.world.store, [graver], node=story.node)
-    story.world.deliver()
-    if is_clicked:
-        assert [title.split(" · ")[0] for title in story.replies()] == ["👀 Investigating"]
-    else:
-        assert [title.split(" · ")[1] for title in story.replies()] == ["update"]
+    for changes in ({}, {"excess_usd_total": Decimal("5300.00")}):
+        graver = make_break(node=story.node, excess_usd_per_day=Decimal("530.00"), **changes)
+        run_day(story.world.store, [graver], node=story.node)
+        story.world.deliver()
+    assert [title.rsplit(" · ", 1)[0] for title in story.replies()] == LATER[answer]
+
+
+def test_acknowledged_in_time_while_a_process_builds_into_the_same_home(story: Story) -> None:
+    code = "import pathlib, sys, tests.warehouse.published as p; p.make_home(pathlib.Path(sys.argv[1]))"
+    build = subprocess.Popen([sys.executable, "-c", code, str(story.world.folder)], cwd=ROOT)
+    seconds = []
+    try:
+        while build.poll() is None or not seconds:
+            seconds.append(story.world.gate.wait_for_ack(story.click("investigating")))
+            time.sleep(0.2)
+    finally:
+        build.kill()
+        build.wait()
+    assert build.returncode == 0
+    assert max(seconds) < 3
+    wait_for(lambda: story.status == "acknowledged")
 
 
 def test_a_click_delivered_again_counts_once(story: Story) -> None:

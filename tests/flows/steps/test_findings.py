@@ -1,17 +1,22 @@
 """What was new on the onset day, and the links to the worst tasks: from calls through the daily run to the message."""
 
 import json
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from alerts.message import RenderContext, render_test
+from alerts.outbox import enqueue_message
 from flows.commands.incidents import open_state, present_context
 from flows.errors import SettingsError
 from flows.settings import load_settings
+from flows.steps.findings import address_of, recall_findings
 from tests.flows.daily_home import DailyHome, daily_lines
+from warehouse.state import StateStore
 
 AS_OF = date(2026, 11, 22)
 FIRST = AS_OF - timedelta(days=46)
@@ -81,6 +86,34 @@ def test_what_is_new_and_the_worst_tasks_are_on_the_card(tmp_path: Path) -> None
     context = present_context(settings, open_state(settings))
     assert context.worst_tasks["chat"] == card.links
     assert context.changes["chat"] == card.changes
+
+
+@pytest.mark.parametrize(
+    ("task_id", "address"),
+    [
+        ("a/../b", "https://x.example.com/a%2F..%2Fb?t"),
+        ("..", ""),
+        (".", ""),
+        ("", ""),
+        ("x\u202e|<!here>\n", "https://x.example.com/x%E2%80%AE%7C%3C%21here%3E%0A?t"),
+    ],
+)
+def test_a_task_id_cannot_lead_elsewhere(task_id: str, address: str) -> None:
+    assert address_of("https://x.example.com/{task_id}?t", task_id) == address
+
+
+def test_a_budgets_card_does_not_hide_what_a_break_found(tmp_path: Path) -> None:
+    state = StateStore(f"sqlite:///{tmp_path / 'state.sqlite'}")
+    state.create()
+    plain = render_test("#c", sent_at=datetime(2026, 11, 22, tzinfo=UTC))
+    card = replace(plain, node="chat", kind="cost", changes=("New release 2",), links=(("Task 1", "https://x/1"),))
+    for number, message in enumerate((card, replace(plain, node="chat", kind="budget"))):
+        key = {"idempotency_key": f"inc-{number}/1/open", "incident_id": f"inc-{number}"}
+        enqueue_message(state, replace(message, **key), now=datetime(2026, 11, 22, tzinfo=UTC))
+    context = recall_findings(state, RenderContext(as_of=AS_OF), task_url="https://x/{task_id}")
+    assert context.changes == {"chat": ("New release 2",)}
+    assert context.worst_tasks == {"chat": (("Task 1", "https://x/1"),)}
+    state.close()
 
 
 def test_without_an_address_no_task_is_named(tmp_path: Path) -> None:

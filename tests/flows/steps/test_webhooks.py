@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from alerts.sinks import verify
+from alerts.sinks import sign, verify
 from flows.summary import summarise
 from tests.flows.daily_home import DailyHome, daily_lines
 from tests.servers import slack
@@ -129,6 +129,28 @@ def test_a_budget_incident_lowers_a_litellm_keys_budget(tmp_path: Path, monkeypa
         (tmp_path / "features.yml").write_text((tmp_path / "features.yml").read_text().replace(": 10", ": 900000"))
         run_today(home, 60)
         assert json.loads(litellm.bodies[-1]) == {"key": "sk-chat", "max_budget": 500}
+
+
+def test_the_example_takes_a_call_once_however_often_somebody_sends_it_again() -> None:
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    message = {"node": "chat", "kind": "budget", "status": "open"}
+    body, now = json.dumps({"key": "k", "message": message}).encode(), datetime.now(UTC)
+    signed = {"X-Trendbreak-Signature": sign(body, b"s3cret", now)}
+    again = {"X-Trendbreak-Signature": sign(body, b"s3cret", now - timedelta(seconds=2))}  # Trendbreak's own retry
+    old = {"X-Trendbreak-Signature": sign(body, b"s3cret", now - timedelta(minutes=6))}
+    answers = []
+    with receiving() as litellm, guard(litellm) as url:
+        for headers in (signed, signed, again, old):
+            try:
+                with urlopen(Request(url, data=body, headers=headers)) as answer:
+                    answers.append(answer.status)
+            except HTTPError as refused:
+                answers.append(refused.code)
+                refused.close()
+        assert answers == [204, 409, 204, 401]
+        assert [json.loads(sent) for sent in litellm.bodies] == [{"key": "sk-chat", "max_budget": 50}] * 2
 
 
 def test_the_example_refuses_what_is_not_signed() -> None:
