@@ -1,5 +1,7 @@
--- fail: a task stands twice, or does not stand at all
-SELECT standing.tasks AS standing_tasks, told.tasks AS told_tasks
-FROM (SELECT count(*) AS tasks FROM staging.tasks) AS standing
-CROSS JOIN (SELECT count(DISTINCT task_id) AS tasks FROM staging.stg_calls) AS told
-WHERE standing.tasks <> told.tasks;
+-- fail: a call of a task is in no task, or in two
+SELECT standing.calls AS standing_calls, told.calls AS told_calls
+FROM (SELECT coalesce(sum(calls), 0) AS calls FROM staging.tasks) AS standing
+CROSS JOIN (
+    SELECT count(*) AS calls FROM staging.stg_calls WHERE task_id IS NOT NULL AND is_duplicate IS NOT TRUE
+) AS told
+WHERE standing.calls <> told.calls;

@@ -5,11 +5,15 @@
 -- Columns:
 --   task_id: the task of the trace's calls; null where they name several, of which the outcome then says nothing.
 --   tasks: how many they name.
-SELECT
-    trace_id,
-    CASE WHEN count(DISTINCT task_id) = 1 THEN min(task_id) END AS task_id,
-    count(DISTINCT task_id) AS tasks
-FROM staging.stg_calls
-WHERE trace_id IS NOT NULL AND task_id IS NOT NULL AND is_duplicate IS NOT TRUE
-    AND trace_id NOT IN (SELECT task_id FROM staging.stg_calls WHERE task_id IS NOT NULL)
-GROUP BY trace_id
+WITH named AS (
+    SELECT
+        trace_id,
+        CASE WHEN count(DISTINCT task_id) = 1 THEN min(task_id) END AS task_id,
+        count(DISTINCT task_id) AS tasks
+    FROM staging.stg_calls
+    WHERE trace_id IS NOT NULL AND task_id IS NOT NULL AND is_duplicate IS NOT TRUE
+    GROUP BY trace_id
+)
+SELECT n.*
+FROM named AS n
+ANTI JOIN staging.stg_calls AS c ON c.task_id = n.trace_id
