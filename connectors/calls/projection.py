@@ -260,10 +260,15 @@ class Projection:
     def _user_hashes(self, users: pa.Array) -> pa.Array:
         if users.null_count == len(users):
             return pa.nulls(len(users), pa.string())
-        encoded = users.dictionary_encode()
-        hashes = pa.array([self._hash(user) for user in encoded.dictionary.to_pylist()], pa.string())
         self._user_ids += len(users) - users.null_count
-        return hashes.take(encoded.indices)
+        if self._hash_key is None:
+            return pa.nulls(len(users), pa.string())
+        encoded = users.dictionary_encode()
+        ids = encoded.dictionary.to_pylist()
+        hashes = list(map(self._hashes.get, ids))
+        if None in hashes:
+            hashes = [known or self._hash(user) for user, known in zip(ids, hashes, strict=True)]
+        return pa.array(hashes, pa.string()).take(encoded.indices)
 
     def _user_hash(self, user: Any) -> str | None:
         if user.__class__ is not str or not user:
