@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -60,24 +61,35 @@ class World:
 BEFORE = World()
 
 
-@pytest.mark.parametrize(
-    ("driver", "after"),
-    [
-        ("tasks", replace(BEFORE, tasks=170_000, idle_usd=Decimal(900))),
-        ("calls_per_task", replace(BEFORE, calls_per_task=Decimal(4))),
-        ("retries", replace(BEFORE, retries=Decimal("0.5"))),
-        ("input_tokens_per_call", replace(BEFORE, input_tokens={"large": 9000, "small": 3000})),
-        ("output_tokens_per_call", replace(BEFORE, output_tokens={"large": 900, "small": 400})),
-        ("cache_rate", replace(BEFORE, cache_rate=Decimal("0.05"))),
-        ("cache_rate", replace(BEFORE, cache_rate=Decimal(0))),
-        ("model_mix", replace(BEFORE, large_share=Decimal("0.2"))),
-        ("model_mix", replace(BEFORE, large_share=Decimal(1))),
-        ("price", replace(BEFORE, price=Decimal("1.25"))),
-        ("idle", replace(BEFORE, idle_usd=Decimal(3000))),
-    ],
-)
+# Driver → the field of World that it is, and what it becomes: little and much, less and more, to nothing and from it.
+SIZES: Mapping[str, tuple[str, tuple[object, ...]]] = {
+    "tasks": ("tasks", (10_000, 95_000, 104_000, 170_000, 900_000)),
+    "calls_per_task": ("calls_per_task", (Decimal(1), Decimal("2.4"), Decimal("2.6"), Decimal(4), Decimal(20))),
+    "retries": ("retries", (Decimal(0), Decimal("0.01"), Decimal("0.06"), Decimal("0.5"), Decimal(3))),
+    "input_tokens_per_call": (
+        "input_tokens",
+        tuple({"large": 6000 * n // 20, "small": 2000 * n // 20} for n in (2, 19, 21, 30, 200)),
+    ),
+    "output_tokens_per_call": (
+        "output_tokens",
+        tuple({"large": 500 * n // 20, "small": 200 * n // 20} for n in (2, 18, 22, 40, 200)),
+    ),
+    "cache_rate": ("cache_rate", tuple(Decimal(rate) for rate in ("0", "0.05", "0.55", "0.65", "0.95", "1"))),
+    "model_mix": ("large_share", tuple(Decimal(share) for share in ("0", "0.2", "0.68", "0.72", "1"))),
+    "price": ("price", tuple(Decimal(factor) for factor in ("0.2", "0.97", "1.03", "1.25", "6"))),
+    "idle": ("idle_usd", tuple(Decimal(usd) for usd in ("0", "850", "960", "3000", "90000"))),
+}
+CHANGES = [(driver, {name: value}) for driver, (name, values) in SIZES.items() for value in values]
+
+
+def test_every_driver_is_tried() -> None:
+    assert set(SIZES) == set(DRIVERS)
+
+
+@pytest.mark.parametrize(("driver", "change"), CHANGES, ids=[f"{d}-{next(iter(c.values()))}" for d, c in CHANGES])
 @pytest.mark.parametrize("days", [28, 7])
-def test_one_driver_changes_and_it_is_named(driver: str, after: World, days: int) -> None:
+def test_one_driver_changes_and_it_is_named(driver: str, change: dict[str, Any], days: int) -> None:
+    after = replace(BEFORE, **change)
     if days == 7:  # the same a day in a shorter period
         after = replace(after, days=7, tasks=after.tasks // 4, idle_usd=after.idle_usd / 4)
     told = explain_change(BEFORE.period(), after.period())

@@ -193,3 +193,70 @@ def test_idle_gpu_hours_are_idle() -> None:
     write_drivers(wh.con)
     rows = rows_of(wh.con, "SELECT driver, driver_change_per_day_usd AS usd FROM marts.cost_drivers")
     assert {row["driver"]: row["usd"] for row in rows if row["usd"]} == {"idle": Decimal(32)}
+
+
+# What changes in the last week, by the feature that is called like its driver; everything else stays.
+USUAL: dict[str, Any] = {"tasks": 20, "steps": 2, "retried": 10, "whole": 10_000, "cached": 2_000, "output": 500}
+USUAL |= {"large": 10, "factor": Decimal(1), "idle": Decimal(5)}
+ONE_CHANGE: dict[str, dict[str, Any]] = {
+    "tasks": {"tasks": 30, "large": 15},
+    "calls_per_task": {"steps": 3},
+    "retries": {"retried": 2},
+    "input_tokens_per_call": {"whole": 15_000, "cached": 3_000},
+    "output_tokens_per_call": {"output": 800},
+    "cache_rate": {"cached": 8_000},
+    "model_mix": {"large": 4},
+    "price": {"factor": Decimal("1.3")},
+    "idle": {"idle": Decimal(9)},
+}
+PRICES = {"gpt-5": ("1.25", "0.125", "10"), "gpt-5-mini": ("0.25", "0.025", "2")}
+
+
+def a_day(feature: str, day: date, now: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Tasks of some calls on two models, each `retried`th call asked twice, and the bill at list price × factor."""
+    calls, bill = [], dict.fromkeys(PRICES, Decimal(0))
+    for task in range(now["tasks"]):
+        model = "gpt-5" if task < now["large"] else "gpt-5-mini"
+        for step in range(now["steps"]):
+            attempts = (1, 2) if (task * now["steps"] + step) % now["retried"] == 0 else (1,)
+            for attempt in attempts:
+                tokens = (now["whole"] - now["cached"], now["cached"], now["output"])
+                calls.append(
+                    {
+                        "called_at": f"{day} 10:{task:02d}:{step * 2 + attempt:02d}+00",
+                        "feature": feature,
+                        "model": model,
+                        "task_id": f"{feature}-{day}-{task}",
+                        "attempt": attempt,
+                        **dict(zip(("input_tokens", "cache_read_tokens", "output_tokens"), tokens, strict=True)),
+                    }
+                )
+                bill[model] += sum(n * Decimal(usd) / 1_000_000 for n, usd in zip(tokens, PRICES[model], strict=True))
+    plain = {"charge_date": day, "sub_account_id": feature}
+    charges = [charge(usd * now["factor"], model=model, **plain) for model, usd in bill.items()]
+    return calls, [*charges, charge(now["idle"], provider="aws", ai_kind="other", **plain)]
+
+
+def test_of_one_change_in_the_traffic_nearly_all_lands_on_its_driver() -> None:
+    wh = new_warehouse()
+    calls, charges = [], []
+    for feature, change in ONE_CHANGE.items():
+        for offset in range(14):
+            now = USUAL | change if offset >= 7 else USUAL
+            more_calls, more_charges = a_day(feature, FIRST + timedelta(days=offset), now)
+            calls += more_calls
+            charges += more_charges
+    add_charges(wh, charges)
+    add_calls(wh, calls)
+    rules = ", ".join(f"{{when: {{sub_account_id: {name}}}, feature: {name}}}" for name in ONE_CHANGE)
+    names = ", ".join(f"{name}: {{}}" for name in ONE_CHANGE)
+    build_marts(wh, parse_features(f"version: 1\nfeatures: {{{names}}}\nrules: [{rules}]"))
+    write_drivers(wh.con)
+    rows = rows_of(wh.con, "SELECT * FROM marts.cost_drivers")
+    for feature in ONE_CHANGE:
+        told = {row["driver"]: row["driver_change_per_day_usd"] for row in rows if row["feature"] == feature}
+        (change,) = {row["change_per_day_usd"] for row in rows if row["feature"] == feature}
+        assert sum(told.values()) == change
+        assert abs(change) > Decimal("0.02")
+        assert told.pop(feature) / change >= Decimal("0.95"), (feature, change, told)
+        assert all(abs(usd / change) <= Decimal("0.02") for usd in told.values()), (feature, change, told)
