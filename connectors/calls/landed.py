@@ -18,6 +18,7 @@ GAPS = {
     "no_feature": "no feature",
     "no_task_id": "no task_id",
     "unknown_status": "status is neither ok nor error",
+    "attempt_zero": "attempt 0, taken for a first one: set first_attempt: 0 if the source counts from there",
     "unknown_pricing_tier": "a pricing tier that no price list has: without a price",
     "out_of_order": "more than an hour older than a call before it",
     "several_features": "several features are named: the feature is unknown",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -29,18 +29,21 @@ class CallsOfOthers(BaseModel):
 class TelemetryOptions(base.Options):
     """`user_hash_key`: the key under which user ids are hashed; a run gives the home's own where none is set.
 
+    `first_attempt`: the number that the source gives to a first attempt; 0 where it counts from there.
     `leave_out`: calls, by feature and provider, that another source reports and that would count twice.
     """
 
     no_part_of_identity: ClassVar[frozenset[str]] = frozenset({"user_hash_key", "location"})
     user_hash_key: ApiKey | None = None
+    first_attempt: Literal[0, 1] = 1
     leave_out: tuple[CallsOfOthers, ...] = ()
 
     def hash_key(self) -> bytes | None:
         return self.user_hash_key.get_secret_value().encode() if self.user_hash_key else None
 
     def projection(self) -> Projection:
-        return Projection(self.hash_key(), [(one.feature, one.provider) for one in self.leave_out])
+        left_to_others = [(one.feature, one.provider) for one in self.leave_out]
+        return Projection(self.hash_key(), left_to_others, first_attempt=self.first_attempt)
 
     def fingerprint(self, version: int) -> str:
         """Changes with the reader's `version` and whatever else decides what is read of the same bytes."""

@@ -51,11 +51,19 @@ class Projection:
     """Projects the records of one delivery, and counts what it leaves out.
 
     `hash_key`: of the users' ids; None drops them. `left_to_others`: (feature, provider) of calls that another
-    source is the source of record for; None stands for any.
+    source is the source of record for; None stands for any. `first_attempt`: the number of a first attempt, 0 or 1;
+    where it is 1, an attempt 0 is taken for a first one and counted.
     """
 
-    def __init__(self, hash_key: bytes | None, left_to_others: Sequence[tuple[str | None, str | None]] = ()) -> None:
+    def __init__(
+        self,
+        hash_key: bytes | None,
+        left_to_others: Sequence[tuple[str | None, str | None]] = (),
+        *,
+        first_attempt: int = 1,
+    ) -> None:
         self._hash_key = hash_key
+        self._from_zero = first_attempt == 0
         self._left_to_others = tuple(left_to_others)
         self._hashes: dict[str, str] = {}
         self._newest = 0
@@ -150,7 +158,7 @@ class Projection:
                 return None
             columns[name] = text
         for name, largest in COUNTS.items():
-            counted = _counts(table, name, least=1 if name == "attempt" else 0, largest=largest)
+            counted = _counts(table, name, largest=largest)
             if counted is None:
                 return None
             columns[name] = counted
@@ -197,6 +205,7 @@ class Projection:
         )
 
     def _finish(self, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
+        columns = {**columns, "attempt": self._attempts(columns["attempt"])}
         arrays = [columns[name].cast(CALLS.field(name).type) for name in CALLS.names]
         # A trace that is the task itself says nothing more.
         trace, task = CALLS.get_field_index("trace_id"), CALLS.get_field_index("task_id")
@@ -211,6 +220,15 @@ class Projection:
                 self.keep(f"no_{name}", missing)
         self.calls += batch.num_rows
         return batch
+
+    def _attempts(self, attempts: pa.Array) -> pa.Array:
+        """Numbered from 1."""
+        if self._from_zero:
+            return pc.add(attempts, 1)
+        if zeros := pc.sum(pc.equal(attempts, 0)).as_py():
+            self.keep("attempt_zero", zeros)
+            return pc.max_element_wise(attempts, pa.scalar(1, attempts.type), skip_nulls=False)
+        return attempts
 
     def _leave_to_others(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         for feature, provider in self._left_to_others:
@@ -320,7 +338,7 @@ def _texts(table: pa.Table, name: str, *, longest: int | None = LONGEST_TEXT) ->
     return array
 
 
-def _counts(table: pa.Table, name: str, *, least: int, largest: int) -> pa.Array | None:
+def _counts(table: pa.Table, name: str, *, largest: int) -> pa.Array | None:
     array = _column(table, name)
     if array is None:
         return pa.nulls(table.num_rows, pa.int64())
@@ -335,7 +353,7 @@ def _counts(table: pa.Table, name: str, *, least: int, largest: int) -> pa.Array
     except pa.ArrowInvalid:
         return None
     bounds = pc.min_max(array).as_py()
-    return array if least <= bounds["min"] and bounds["max"] <= largest else None
+    return array if bounds["min"] >= 0 and bounds["max"] <= largest else None
 
 
 def _instants(table: pa.Table) -> pa.Array | None:

@@ -144,6 +144,23 @@ def provider_of(model: str | None) -> str | None:
     return next((provider for pattern, provider in _PROVIDERS_BY_MODEL if pattern.search(bare)), None)
 
 
+def spans_around(parents: Mapping[str, str], calls: Iterable[str]) -> set[str]:
+    """The ids of spans above a call, however many spans lie between. `parents`: span → the one that it names as parent.
+
+    Spans that name each other, or themselves, as parents are around nothing.
+    """
+    found: set[str] = set()
+    for call in calls:
+        path: list[str] = []
+        above = parents.get(call)
+        while above is not None and above != call and above not in found and len(path) <= len(parents):
+            path.append(above)
+            above = parents.get(above)
+        if above != call and len(path) <= len(parents):
+            found.update(path)
+    return found
+
+
 def features_of(tags: Any) -> list[str]:
     """The different features that tags like `feature:support_chat` name, in their order."""
     tags = decoded(tags)

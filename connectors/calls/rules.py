@@ -6,6 +6,7 @@ The rules, in the order in which they apply:
     provider or model absent                                    rejected: it cannot be priced
     a text longer than 256 characters, or not a text            rejected: it is no identifier
     a count negative, fractional or absurdly large              rejected
+    attempt 0                                                   kept as a first one, counted
     feature absent                                              kept: its cost stays unallocated
     task_id absent                                              kept: counts as a call, not as a task
     tokens absent                                               kept: unknown is null, never 0
@@ -133,7 +134,7 @@ def read_time(value: Any) -> int:
 
 
 def read_count(record: Mapping[str, Any], name: str) -> int | None:
-    """A whole number from 0 (attempt: 1) up to COUNTS[name]. Raises Rejected."""
+    """A whole number from 0 up to COUNTS[name]. Raises Rejected."""
     value = record.get(name)
     if value is None:
         return None
@@ -147,8 +148,6 @@ def read_count(record: Mapping[str, Any], name: str) -> int | None:
         raise Rejected(f"{name}: negative")
     if value > COUNTS[name]:
         raise Rejected(f"{name}: larger than {COUNTS[name]}")
-    if name == "attempt" and value == 0:
-        raise Rejected("attempt: starts at 1")
     found: int = value
     return found
 

@@ -11,6 +11,7 @@ from connectors import base
 from connectors.calls.log_source import LogFileSource, Read
 from connectors.calls.options import TelemetryFileOptions
 from connectors.calls.projection import Projection
+from connectors.calls.reading import spans_around
 from connectors.langfuse.parse import KNOWN, is_call, read_row
 from connectors.object_storage import StoredFile
 
@@ -40,12 +41,15 @@ class Langfuse(LogFileSource):
 
     def reader(self, file: StoredFile) -> Read:
         """Two readings of the file: a generation around other generations is known only when they were seen."""
-        parents = {
-            str(record["parent_observation_id"])
-            for _, record in self._records(file, Projection(None))
-            if record.get("parent_observation_id") and "start_time" in record and is_call(record)
-        }
+        parents: dict[str, str] = {}
+        calls: list[str] = []
+        for _, record in self._records(file, Projection(None)):
+            if record.get("parent_observation_id") and "start_time" in record:
+                parents[str(record.get("id"))] = str(record["parent_observation_id"])
+                if is_call(record):
+                    calls.append(str(record.get("id")))
+        around = spans_around(parents, calls)
         given = self.options
         return lambda record, projection: read_row(
-            record, projection, given.fields, parents, given.outcome_score, given.provider
+            record, projection, given.fields, around, given.outcome_score, given.provider
         )

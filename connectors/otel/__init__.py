@@ -11,8 +11,9 @@ from connectors import base
 from connectors.calls.log_source import LogFileSource, Read
 from connectors.calls.options import TelemetryFileOptions
 from connectors.calls.projection import Projection
+from connectors.calls.reading import spans_around
 from connectors.object_storage import StoredFile
-from connectors.otel.parse import KNOWN, calls_with_children, read_line
+from connectors.otel.parse import KNOWN, parents_of, read_line
 
 
 class OtelOptions(TelemetryFileOptions):
@@ -35,7 +36,12 @@ class Otel(LogFileSource):
 
     def reader(self, file: StoredFile) -> Read:
         """Two readings of the file: a call span around another call span is known only when both were seen."""
-        parents: set[str] = set()
+        parents: dict[str, str] = {}
+        calls: list[str] = []
         for _, record in self._records(file, Projection(None)):
-            parents |= calls_with_children(record)
-        return lambda record, projection: read_line(record, projection, self.options.fields, parents)
+            for span, parent, is_call in parents_of(record):
+                parents[span] = parent
+                if is_call:
+                    calls.append(span)
+        around = spans_around(parents, calls)
+        return lambda record, projection: read_line(record, projection, self.options.fields, around)

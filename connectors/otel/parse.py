@@ -106,9 +106,11 @@ def is_call(span: Mapping[str, Any]) -> bool:
     )
 
 
-def calls_with_children(record: Mapping[str, Any]) -> set[str]:
-    """The ids of spans that have a call as their child."""
-    return {str(span.get("parentSpanId")) for _, span in spans_of(record) if span.get("parentSpanId") and is_call(span)}
+def parents_of(record: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
+    """(id, parent's id, whether it is a call) of the spans of a line that have a parent."""
+    for _, span in spans_of(record):
+        if span.get("parentSpanId"):
+            yield str(span.get("spanId")), str(span["parentSpanId"]), is_call(span)
 
 
 def read_line(

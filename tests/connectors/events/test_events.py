@@ -183,7 +183,7 @@ def test_without_a_key_user_ids_are_dropped_and_a_note_says_so(drop: Drop) -> No
         (line(output_tokens=True), "output_tokens: not a whole number"),
         (line(output_tokens=float("nan")), "output_tokens: not a whole number"),
         (line(output_tokens=[1]), "output_tokens: not a whole number"),
-        (line(attempt=0), "attempt: starts at 1"),
+        (line(attempt=-1), "attempt: negative"),
         (line(gpu_seconds=-0.1), "gpu_seconds: negative, not finite or absurdly large"),
         (line(gpu_seconds=float("inf")), "gpu_seconds: negative, not finite or absurdly large"),
         (line(gpu_seconds="1"), "gpu_seconds: not a number"),
@@ -400,3 +400,10 @@ def test_an_empty_file_is_an_empty_table(drop: Drop) -> None:
     part = parsed.parts[0]
     assert isinstance(part, FileScan)
     assert scan(part).num_rows == 0
+
+
+@pytest.mark.parametrize(("options", "attempts"), [({}, [1, 1, 2, None]), ({"first_attempt": 0}, [1, 2, 3, None])])
+def test_a_source_may_count_attempts_from_zero(drop: Drop, options: dict[str, Any], attempts: list[int | None]) -> None:
+    rows, parsed = drop.read(line(attempt=0) + line(attempt=1) + line(attempt=2) + line(), **options)
+    assert [row["attempt"] for row in rows] == attempts
+    assert any("set first_attempt: 0" in note for note in parsed.notes) is (options == {})

@@ -138,3 +138,13 @@ def test_the_tier_that_a_request_was_served_in(tmp_path: Path, attributes: dict[
     own = {"app.task_id": "t-1"}
     [row], _ = read(tmp_path, line(span("b" * 16, START, **NEW, **own, **attributes)))
     assert (row["pricing_tier"], row["task_id"], row["trace_id"]) == (tier, "t-1", "a" * 32)
+
+
+def test_calls_far_above_a_call_and_circles_of_parents(tmp_path: Path) -> None:
+    outer = span("1" * 16, START, **NEW)
+    between = {**span("2" * 16, START, parent="1" * 16), "attributes": []}
+    inner = span("3" * 16, START.replace(second=2), parent="2" * 16, **NEW)
+    own_parent = span("4" * 16, START.replace(second=3), parent="4" * 16, **NEW)
+    found, notes = read(tmp_path, line(inner), line(own_parent, between), line(outer))
+    assert [row["called_at"].second for row in found] == [2, 3]
+    assert "2 left out: spans around calls, which are no calls themselves" in notes

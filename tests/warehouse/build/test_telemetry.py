@@ -156,3 +156,13 @@ def test_hours_add_up_to_days_and_reach_back_fourteen_days(home: Home, wh: Wareh
     )
     assert hours == [(at(7, 3), at(20, 17), 28, 14, 28)]
     assert one(wh, "SELECT count(*) FROM core.usage_hourly WHERE source_name <> 'calls'") == 0
+
+
+def test_an_id_that_two_features_give_to_a_task_is_told(home: Home, wh: Warehouse) -> None:
+    load(home, wh, call_rows({}, {"feature": "search", "called_at": at(1, 13)}, {"feature": None, "task_id": "t2"}))
+    assert rows_of(built(wh), "SELECT feature, calls, tasks FROM core.usage ORDER BY 1") == [
+        ("search", 1, 0),
+        ("support_chat", 1, 1),
+        ("unallocated", 1, 1),
+    ]
+    assert ("calls", "task_of_several_features", "support_chat", 1, "kept") in rows_of(wh, ISSUES)

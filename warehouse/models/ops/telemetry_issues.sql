@@ -36,6 +36,12 @@ unknown_tasks AS (
     WHERE t.task_id IS NULL AND r.task_id IS NULL
     GROUP BY ALL
 ),
+shared_tasks AS (
+    SELECT source_name, 'task_of_several_features' AS issue, feature AS detail, count(*) AS occurrences
+    FROM staging.tasks
+    WHERE names_several_features
+    GROUP BY source_name, feature
+),
 -- Two sources that both report a feature's calls to a provider on a day, where neither's calls have a response id
 -- by which to tell that they are the same.
 untold AS (
@@ -70,6 +76,8 @@ found AS (
     SELECT * FROM unknown_features
     UNION ALL BY NAME
     SELECT * FROM unknown_tasks
+    UNION ALL BY NAME
+    SELECT * FROM shared_tasks
     UNION ALL BY NAME
     SELECT * FROM two_sources
 )

@@ -8,6 +8,7 @@
 --   feature: the feature that the first call names; 'unallocated' where it names none. So are provider, model, task_type, api_key_id and source_name the first call's.
 --   calls: requests to a model, failed ones and retries included.
 --   retries: calls whose attempt is above 1.
+--   names_several_features: whether its calls do: perhaps two features give the same ids to their tasks.
 --   outcome: the last known outcome, from a call or from an outcomes source; null is unknown, never failure.
 --   outcome_at: when that outcome was reported.
 -- One pass over the calls, and what a group carries has a fixed size: a moment and a number in one integer, whose least
@@ -16,6 +17,7 @@
 WITH origins AS MATERIALIZED (
     SELECT
         *,
+        dense_rank() OVER (ORDER BY feature) AS feature_number,
         row_number() OVER (ORDER BY feature, provider, model, task_type, api_key_id, source_name) AS origin
     FROM (
         SELECT DISTINCT feature, provider, model, task_type, api_key_id, source_name
@@ -38,6 +40,7 @@ numbered AS (
         c.status,
         c.attempt,
         c.is_duplicate IS NOT TRUE AS is_counted,
+        CASE WHEN c.feature IS NOT NULL THEN o.feature_number END AS feature_number,
         (epoch_us(c.called_at) * 1024 + least(coalesce(c.attempt, 1), 1023))::HUGEINT * 4294967296 + o.origin AS started,
         epoch_us(c.called_at)::HUGEINT * 4294967296 + w.word AS said
     FROM staging.stg_calls AS c
@@ -58,7 +61,8 @@ calls AS (
         max(said) AS last_said,
         count(*) FILTER (WHERE is_counted) AS calls,
         count(*) FILTER (WHERE is_counted AND status = 'error') AS failed_calls,
-        count(*) FILTER (WHERE is_counted AND attempt > 1) AS retries
+        count(*) FILTER (WHERE is_counted AND attempt > 1) AS retries,
+        max(feature_number) <> min(feature_number) AS names_several_features
     FROM numbered
     GROUP BY task_id
 ),
@@ -83,6 +87,7 @@ joined AS (
         c.calls,
         c.failed_calls,
         c.retries,
+        c.names_several_features,
         greatest(c.last_said, t.last_said) AS last_said
     FROM calls AS c
     LEFT JOIN told AS t ON t.task_id = c.task_id
@@ -101,6 +106,7 @@ SELECT
     j.calls,
     j.failed_calls,
     j.retries,
+    coalesce(j.names_several_features, FALSE) AS names_several_features,
     w.outcome,
     make_timestamptz((j.last_said >> 32)::BIGINT) AS outcome_at
 FROM joined AS j
