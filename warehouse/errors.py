@@ -14,6 +14,13 @@ WarehouseError
 
 from __future__ import annotations
 
+import errno
+
+# A full disk, a full quota, a file larger than the system allows; a disk that takes nothing.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+_NO_ROOM_TEXTS = ("no space left", "file too large", "disk quota exceeded", "disk is full", "read-only file system")
+FREE_SPACE = "free space there and run again: what is not whole is taken back, and nothing is counted twice"
+
 
 class WarehouseError(Exception):
     """The root: `str(error)` is fit to show to a person."""
@@ -58,3 +65,10 @@ class CheckError(ModelError):
 
 class ReconciliationError(WarehouseError):
     """The sums of two layers differ; `where` names step, source, day, currency and measure."""
+
+
+def has_no_room(error: BaseException) -> bool:
+    """Whether an error of the system, DuckDB or SQLite says that the disk takes no more."""
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return True
+    return any(text in str(error).lower() for text in _NO_ROOM_TEXTS)

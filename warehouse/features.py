@@ -415,11 +415,45 @@ class _Reader:
             self.complain((*loc, "method"), _unknown("method", str(method), _METHODS))
         elif loc == ("version",):
             self.complain(loc, f"this program reads version 1, not {raw.get('version')!r}")
+        elif kind in _KINDS:
+            self.complain(loc, f"this must be {_KINDS[kind]}, not {_kind_of(problem.get('input'))}")
         else:
             given = problem.get("input")
             shown = f", not {given!r}" if isinstance(given, str) else ""
-            text = str(problem["msg"]).removeprefix("Value error, ")
+            text = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "this must be")
             self.complain(loc, text[:1].lower() + text[1:] + shown)
+
+
+# pydantic's words for a wrong kind of value, in those of somebody who writes YAML.
+_LIST = "a list, such as [a, b]"
+_MAPPING = "a mapping of keys to values, such as {key: value}"
+_KINDS: Mapping[str, str] = {
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "dict_type": _MAPPING,
+    "mapping_type": _MAPPING,
+    "model_type": _MAPPING,
+    "model_attributes_type": _MAPPING,
+    "dict_attributes_type": _MAPPING,
+    "string_type": "one text",
+    "too_short": "a list of at least one",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    "finite_number": "a finite number",
+    **dict.fromkeys(("decimal_type", "decimal_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(
+        ("date_type", "date_parsing", "date_from_datetime_parsing", "date_from_datetime_inexact"),
+        "a day such as 2026-01-31",
+    ),
+}
+
+
+def _kind_of(given: Any) -> str:
+    if isinstance(given, Mapping):
+        return "a mapping"
+    if isinstance(given, list | tuple):
+        return "a list" if given else "an empty one"
+    return "nothing" if given is None else repr(given)
 
 
 def _semantic_problems(features: Features) -> Iterator[tuple[Loc, str]]:

@@ -23,7 +23,7 @@ from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
-from warehouse.errors import LandingError
+from warehouse.errors import FREE_SPACE, LandingError, has_no_room
 
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 1
@@ -110,17 +110,25 @@ class Landing:
     ) -> LandedDelivery:
         """Write a delivery, or find the one that says the same, byte for byte.
 
-        `payloads` may be a generator that fetches as it goes; when it raises, nothing stays.
+        `payloads` may be a generator that fetches as it goes; when it raises, nothing stays. Raises
+        LandingError when the disk is full.
         """
         folder = self._window_folder(ref.source_name, ref.window)
-        folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f"delivery.partial-{os.getpid()}-{secrets.token_hex(4)}"
-        partial.mkdir()
-        with _held(partial / WRITING):
-            try:
+        try:
+            partial.mkdir(parents=True)
+            with _held(partial / WRITING):
                 return self._store(ref, payloads, folder, partial, source_type, fetched_at)
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+        except OSError as error:
+            if not has_no_room(error):
+                raise
+            raise LandingError(
+                f"the delivery {ref.scope} cannot be kept: {error.strerror or error}",
+                where=str(folder),
+                cure=FREE_SPACE,
+            ) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
     def _store(
         self,

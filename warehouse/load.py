@@ -27,7 +27,7 @@ import duckdb
 from warehouse import split_costs
 from warehouse.bad_rows import find_bad_row, find_too_large
 from warehouse.classification import provider_slug
-from warehouse.errors import LandingError, LoadError, ReconciliationError
+from warehouse.errors import LandingError, LoadError, ReconciliationError, has_no_room
 from warehouse.landing import LandedDelivery
 from warehouse.overlap import ALONE, Neighbours, find_copy, settle_overlap
 from warehouse.rates import REPORTING_CURRENCY
@@ -287,6 +287,8 @@ def _values_named(con: duckdb.DuckDBPyConnection, scan: Scan) -> Iterator[None]:
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
+        if has_no_room(error):  # the warehouse's own disk, and no fault of the file
+            raise
         try:
             named = find_bad_row(con, scan)
         except duckdb.Error:  # the reader cannot get through the file at all

@@ -25,7 +25,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.types import TypeDecorator
 
-from warehouse.errors import WarehouseError
+from warehouse.errors import FREE_SPACE, WarehouseError, has_no_room
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -374,7 +374,10 @@ class StateStore:
             with self._engine.connect().execution_options(**options) as connection, connection.begin():
                 yield connection
         except DBAPIError as error:
-            raise StateError(f"{error.orig}", where=f"state store {self._url.render_as_string()}") from error
+            # SQLite in WAL mode calls a full disk an I/O error where its shared memory finds no room.
+            is_full = has_no_room(error) or "disk I/O error" in str(error.orig)
+            cure = f"is the disk full? {FREE_SPACE}" if is_full else ""
+            raise StateError(f"{error.orig}", where=f"state store {self._url.render_as_string()}", cure=cure) from error
 
     def create(self) -> None:
         """Make the store, or bring it to this version. Raises StateError when a newer program made it."""

@@ -23,7 +23,7 @@ from typing import Any
 
 import duckdb
 
-from warehouse.errors import StoreError, WarehouseLocked
+from warehouse.errors import FREE_SPACE, StoreError, WarehouseLocked, has_no_room
 from warehouse.statements import render
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -71,11 +71,11 @@ def open_warehouse(
 ) -> Iterator[Warehouse]:
     """Take the writer's lock, open the files, bring them to this version.
 
-    Raises WarehouseLocked, naming the holder, when the lock is not free within `wait_seconds`.
+    Raises WarehouseLocked, naming the holder, when the lock is not free within `wait_seconds`; StoreError
+    when the disk is full, also from within the block.
     """
     folder = Path(home) / "warehouse"
-    folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder / ".lock", wait_seconds):
+    with _room_named(folder), _lock(folder / ".lock", wait_seconds):
         con = _connect(folder, memory_limit, threads)
         try:
             _migrate(con)
@@ -147,6 +147,8 @@ def _connect(folder: Path, memory_limit: str, threads: int | None) -> duckdb.Duc
     try:
         con = duckdb.connect(str(path), config=config)
     except duckdb.Error as error:
+        if has_no_room(error):
+            raise
         raise StoreError(
             f"DuckDB cannot open it: {error}",
             where=str(path),
@@ -158,6 +160,8 @@ def _connect(folder: Path, memory_limit: str, threads: int | None) -> duckdb.Duc
         con.execute(render("store/staging_tables.sql"))
     except duckdb.Error as error:
         con.close()
+        if has_no_room(error):
+            raise
         raise StoreError(
             f"DuckDB cannot attach it: {error}",
             where=str(folder / STAGING_FILE),
@@ -193,8 +197,25 @@ def _migrate(con: duckdb.DuckDBPyConnection) -> None:
             con.execute("INSERT INTO ops.migrations VALUES (?, ?, ?)", [version, path.stem, digest])
             con.execute("COMMIT")
         except duckdb.Error as error:
+            if has_no_room(error):
+                raise
             roll_back(con)
             raise StoreError(f"it does not run: {error}", where=path.name) from error
+
+
+@contextmanager
+def _room_named(folder: Path) -> Iterator[None]:
+    """Make the folder; an error that says that the disk takes no more becomes a StoreError with the place."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except (duckdb.Error, OSError) as error:
+        if not has_no_room(error):
+            raise
+        where = getattr(error, "filename", None) or folder
+        raise StoreError(
+            f"it cannot be written: {str(error).splitlines()[0]}", where=str(where), cure=FREE_SPACE
+        ) from error
 
 
 @contextmanager

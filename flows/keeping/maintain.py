@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from flows.keeping.backup import back_up
+from flows.keeping.prefect_runs import remove_old_flow_runs
 from flows.keeping.retention import remove_superseded
 from flows.settings import Settings
 
@@ -16,6 +17,9 @@ def maintain(settings: Settings, *, now: datetime | None = None) -> list[str]:
     said = []
     removed = remove_superseded(settings, now=now, wait_seconds=LOCK_WAIT_SECONDS)
     said.append(f"retention: {removed.deliveries} superseded deliveries removed, {removed.freed_bytes:,} bytes freed")
+    runs = remove_old_flow_runs(settings)
+    if runs is not None:
+        said.append(f"retention: {runs} flow runs removed from the home's own Prefect database")
     if settings.backup.location:
         made = back_up(
             settings,

@@ -212,6 +212,7 @@ class RetentionSettings(_Strict):
     """How long what is no longer needed is kept. What a rebuild needs is never removed."""
 
     superseded_days: int | None = Field(default=90, ge=1, description="landed deliveries that others replaced")
+    flow_run_days: int | None = Field(default=90, ge=1, description="flow runs in the home's own Prefect database")
 
 
 class BackupSettings(_Strict):

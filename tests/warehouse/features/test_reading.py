@@ -92,7 +92,31 @@ WRONG = [
         "version: 1\nfeatures:\n  a:\n    success:\n      outcome: [x]",
         [(4, "outcomes: this key is required"), (5, "unknown key 'outcome'; did you mean 'outcomes'?")],
     ),
-    ("money", "version: 1\nfeatures: {a: {monthly_budget_usd: lots}}", [(2, "valid decimal, not 'lots'")]),
+    (
+        "money",
+        "version: 1\nfeatures: {a: {monthly_budget_usd: lots}}",
+        [(2, "a.monthly_budget_usd: this must be a number, not 'lots'")],
+    ),
+    ("list for mapping", "version: 1\nfeatures: [a]", [(2, "features: this must be a mapping of keys to values")]),
+    (
+        "text for mapping",
+        "version: 1\nfeatures:\n  a: {success: resolved}",
+        [(3, "features.a.success: this must be a mapping of keys to values, such as {key: value}, not 'resolved'")],
+    ),
+    (
+        "text for list",
+        "version: 1\nfeatures:\n  a: {success: {outcomes: resolved}}",
+        [(3, "features.a.success.outcomes: this must be a list, such as [a, b], not 'resolved'")],
+    ),
+    (
+        "wrong kinds",
+        "version: 1\nrules:\n  - {when: {}, feature: [x], priority: high, valid_from: soon}",
+        [
+            (3, "rules[0].feature: this must be one text, not a list"),
+            (3, "rules[0].priority: this must be a whole number, not 'high'"),
+            (3, "rules[0].valid_from: this must be a day such as 2026-01-31, not 'soon'"),
+        ],
+    ),
     ("negative money", "version: 1\nfeatures: {a: {monthly_budget_usd: -1}}", [(2, "greater than or equal to 0")]),
     ("infinite money", "version: 1\nfeatures: {a: {monthly_budget_usd: inf}}", [(2, "finite")]),
     ("channel as comment", "version: 1\nfeatures:\n  a:\n    channel: #x", [(4, "quote a text that begins with #")]),
@@ -157,7 +181,7 @@ WRONG = [
     (
         "no date",
         "version: 1\nfeatures: {a: {}}\nrules: [{when: {}, feature: a, valid_from: soon}]",
-        [(3, "valid date")],
+        [(3, "this must be a day such as 2026-01-31")],
     ),
     (
         "same name",
