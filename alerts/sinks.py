@@ -265,7 +265,7 @@ class StreamSink:
         return letter
 
     def send(self, letter: Letter) -> Receipt:
-        self._stream.write(_terminal_text(letter.message) + "\n")
+        self._stream.write(f"{_terminal_text(letter.message)}\n{REPEAT_NOTE}\n")
         self._stream.flush()
         return Receipt("terminal", letter.key)
 
@@ -350,7 +350,12 @@ class SignedWebhookSink:
         import httpx
 
         body = json.dumps(
-            {"key": letter.key, "sent_at": letter.sent_at.isoformat(), "message": message_to_json(letter.message)}
+            {
+                "key": letter.key,
+                "delivery": "at least once",
+                "sent_at": letter.sent_at.isoformat(),
+                "message": message_to_json(letter.message),
+            }
         ).encode()
         headers = {
             "Content-Type": "application/json",
@@ -382,6 +387,8 @@ def sign(body: bytes, secret: bytes, sent_at: datetime) -> str:
 
 def verify(body: bytes, header: str, secret: bytes, *, now: datetime, tolerance_seconds: float = 300) -> bool:
     """Whether `header` signs `body` and is not older (or newer) than the tolerance. For receivers."""
+    if not header.isascii():
+        return False  # `²` is a digit too, and no number
     parts: Mapping[str, str] = dict(part.split("=", 1) for part in header.split(",") if "=" in part)
     if not parts.get("t", "").isdigit() or abs(now.timestamp() - int(parts["t"])) > tolerance_seconds:
         return False

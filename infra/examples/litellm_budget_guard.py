@@ -32,6 +32,8 @@ LARGEST_BODY = 1_000_000
 
 def is_signed(body: bytes, header: str, secret: bytes, *, now: float) -> bool:
     """Whether `X-Trendbreak-Signature: t=…,v1=…` signs this body and is fresh."""
+    if not header.isascii():
+        return False
     parts = dict(part.split("=", 1) for part in header.split(",") if "=" in part)
     sent = parts.get("t", "")
     if not sent.isdigit() or abs(now - int(sent)) > TOLERANCE_SECONDS:

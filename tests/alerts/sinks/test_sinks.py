@@ -87,6 +87,7 @@ def test_a_stream_prints_the_panel() -> None:
     StreamSink(stream).send(make_letter())
     assert "🔴 High · support_chat +$412/day (+111%)" in stream.getvalue()
     assert "\x1b" not in stream.getvalue()
+    assert "may arrive twice" in stream.getvalue()
 
 
 def test_the_terminal_shows_hostile_text_as_text() -> None:
@@ -138,5 +139,7 @@ def test_a_signed_webhook_can_be_verified() -> None:
     assert not verify(body, header, b"other", now=NOW)
     assert not verify(body + b" ", header, b"s3cret", now=NOW)
     assert not verify(body, header, b"s3cret", now=NOW + timedelta(seconds=301))
-    assert not verify(body, "nonsense", b"s3cret", now=NOW)
+    for nonsense in ("nonsense", "", "t=²,v1=a", "t=1", header.replace("v1=", "v1=é"), header + ",v1="):
+        assert not verify(body, nonsense, b"s3cret", now=NOW)
+    assert json.loads(body)["delivery"] == "at least once"
     assert json.loads(body)["message"]["title"] == "🔴 High · support_chat +$412/day (+111%)"

@@ -158,10 +158,11 @@ def test_the_example_refuses_what_is_not_signed() -> None:
     from urllib.request import Request, urlopen
 
     with receiving() as litellm, guard(litellm) as url:
-        with pytest.raises(HTTPError) as refused:
-            urlopen(Request(url, data=b"{}", headers={"X-Trendbreak-Signature": "t=1,v1=0"}))
-        refused.value.close()
-        assert refused.value.code == 401
+        for signature in ("t=1,v1=0", "t=\u00b2,v1=\u00e9", ""):
+            with pytest.raises(HTTPError) as refused:
+                urlopen(Request(url, data=b"{}", headers={"X-Trendbreak-Signature": signature}))
+            refused.value.close()
+            assert refused.value.code == 401
         assert litellm.bodies == []
 
 
