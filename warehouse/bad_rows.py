@@ -87,6 +87,8 @@ def _checks(group: Group) -> Iterator[tuple[str, str, str]]:
                 if kind.startswith("DECIMAL"):
                     is_number = f"try_cast(({text}) AS DOUBLE) IS NOT NULL AND isfinite(try_cast(({text}) AS DOUBLE))"
                     yield name, f"{unread} AND {is_number}", "has more than the 26 digits before the point that fit"
+                if kind == "TIMESTAMPTZ":
+                    unread = f"(({unread}) OR NOT isfinite(try_cast(({text}) AS {kind})))"
                 yield name, unread, what
 
 

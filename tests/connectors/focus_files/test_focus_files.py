@@ -184,6 +184,8 @@ def test_a_missing_column_is_named_with_the_file(missing: str, tmp_path: Path) -
         ("a.csv.gz", gzip.compress(focus_csv(ROWS * 500))[:-50], "cut off"),
         ("a.parquet", parquet(ROWS)[:-50], "cut off"),
         ("a.csv", focus_csv(ROWS).replace(b",", b";"), "semicolons"),
+        ("a.csv", focus_csv(ROWS).decode().encode("utf-16"), "UTF-16"),
+        ("a.csv", focus_csv(ROWS).decode().encode("utf-16-le"), "UTF-16"),
         ("a.csv", focus_csv(ROWS, spell=lambda name: f"{name} Kosten Währung"), "look German"),
     ],
 )

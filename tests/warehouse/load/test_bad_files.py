@@ -83,7 +83,7 @@ def test_a_bad_cost_in_parquet(home: Home, wh: Warehouse, before: dict[str, Any]
     assert everything(wh) == before
 
 
-@pytest.mark.parametrize("day", ["31.12.2025", "2026-13-01", ""])
+@pytest.mark.parametrize("day", ["31.12.2025", "2026-13-01", "", "infinity"])
 def test_a_day_that_is_none(home: Home, wh: Warehouse, before: dict[str, Any], day: str) -> None:
     rows = [dict(row) for row in GOOD]
     rows[16]["ChargePeriodStart"] = day
