@@ -98,6 +98,7 @@ bench: setup ## in one run: forecasts and detection beside ETS and the usual rul
 	$(BIN)/python -m benchmarks.allocate.run
 	$(BIN)/python -m benchmarks.load.run
 	$(BIN)/python -m benchmarks.load.run --rows 1000000 --pods
+	$(BIN)/python -m benchmarks.load.history
 
 bench-scale: setup ## the whole path over MONTHS months of ROWS rows: time, memory and disk per step (docs/scale.md)
 	$(BIN)/python -m benchmarks.scale.run --months $(MONTHS) --rows $(ROWS)
