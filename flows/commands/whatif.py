@@ -168,7 +168,7 @@ def route(
         (
             f"{told(share)} of the calls go to {'/'.join(target)} ({band.origin})",
             f"it needs {told(token_ratio, '×')} the tokens; an attempt costs {told(attempt)} of today's, so it loses "
-            f"where it succeeds less than that often, relative to today",
+            f"below {told(attempt)} relative success",
             f"it succeeds {told(relative_success)} as often as today's, and a failed call is made again",
             f"the classifier costs {money(classifier)} a month ({classifier_usd_per_call:f} a call, every call)",
         ),

@@ -29,11 +29,13 @@ MONTH = Decimal(365) / 12
 
 FEATURES = """
 version: 1
-features: {answers: {}, tagging: {}, drafts: {}}
+features: {answers: {}, tagging: {}, drafts: {}, dear: {}, middling: {}}
 rules:
   - {when: {sub_account_id: answers}, feature: answers}
   - {when: {sub_account_id: tagging}, feature: tagging}
   - {when: {sub_account_id: drafts}, feature: drafts}
+  - {when: {sub_account_id: dear}, feature: dear}
+  - {when: {sub_account_id: middling}, feature: middling}
 """
 PRICES = """
 version: 1
@@ -42,13 +44,17 @@ prices:
   - {provider: acme, model: large, tier: batch, valid_from: 2026-01-01,
      usd_per_million_tokens: {input: 0.95, output: 0.95}}
   - {provider: acme, model: small, valid_from: 2026-01-01, usd_per_million_tokens: {input: 0.38, output: 0.38}}
+  - {provider: acme, model: tiny, valid_from: 2026-01-01,
+     usd_per_million_tokens: {input: 0.126666667, output: 0.126666667}}
+  - {provider: acme, model: m15, valid_from: 2026-01-01, usd_per_million_tokens: {input: 15, output: 15}}
+  - {provider: acme, model: m3, valid_from: 2026-01-01, usd_per_million_tokens: {input: 3.50, output: 3.50}}
 """
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """answers: 500M tokens a day at $1.90 a million, $950, as five calls. tagging: a GPU machine at $48 a day, 6 of 24
-    hours busy. drafts: $10 a day for ten tasks until CHANGED, then $6."""
+    hours busy. drafts: $10 a day for ten tasks until CHANGED, then $6. dear, middling: 1M tokens a day at $15, $3.5."""
     folder = tmp_path_factory.mktemp("whatif")
     (folder / "features.yml").write_text(FEATURES)
     (folder / "prices.yml").write_text(PRICES)
@@ -73,6 +79,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 charge_date=day,
             )
         )
+        for feature, model, usd in (("dear", "m15", 15), ("middling", "m3", "3.5")):
+            charges.append(charge(usd, sub_account_id=feature, provider="acme", model=model, charge_date=day))
+            tokens = {"input_tokens": 800_000, "output_tokens": 200_000}
+            calls.append({"called_at": at, "feature": feature, "provider": "acme", "model": model, **tokens})
         calls += [
             {
                 "called_at": at,
@@ -157,6 +167,24 @@ def test_route_by_hand(home: Path) -> None:
     assert dollars(cascade, "would cost")[0] == monthly("475")
 
 
+def test_the_figures_that_everybody_quotes(home: Path) -> None:
+    route = ("whatif", "route", "-f", "answers", "--to", "acme/tiny")
+    # $950 a day, 15 times cheaper: 70% routed cost $329.33, and $348.33 as a cascade of which 30% are escalated.
+    assert dollars(trendbreak(home, *route, "--share", "0.7", *SURE), "would cost") == [monthly("329.3333")] * 3
+    cascade = trendbreak(home, *route, "--cascade", "--escalated", "0.3", "--token-ratio", "1")
+    assert dollars(cascade, "would cost")[0] == monthly("348.3333")
+    # $3.50 against $15 with three times the tokens: .70 of an attempt's cost, lost below 70% relative success.
+    text = trendbreak(home, "whatif", "route", "-f", "dear", "--to", "acme/m3", "--token-ratio", "3", *SURE[2:])
+    assert "an attempt costs 70% of today's" in text
+    assert "so it loses below 70% relative success" in " ".join(text.split())
+    # A pod at $19 an hour, before ops: 925M tokens a month against $15 a million, 3.96B against $3.50.
+    assert "breaks even at 925M tokens a month" in trendbreak(home, "whatif", "selfhost", "-f", "dear", "--ops", "0")
+    text = trendbreak(home, "whatif", "selfhost", "-f", "middling", "--ops", "0")
+    assert "breaks even at 3,963M tokens a month" in text
+    # 20M × $3.50 a million ÷ 730 hours, and 100M.
+    assert "is true for hardware at $0.10 to $0.48 an hour" in " ".join(text.split())
+
+
 def test_the_classifier_is_paid_and_every_answer_is_a_range(home: Path) -> None:
     # $2 for each of five calls a day is $10 more. 50 to 70%: 950 - .5 × 760 = 570 to 418.
     text = trendbreak(
@@ -209,7 +237,7 @@ def test_quantize_and_selfhost(home: Path) -> None:
         (("route", "-f", "answers", "--to", "acme/unheard-of"), "the price of acme/unheard-of on .* is not known"),
         (("route", "-f", "answers", "--to", "small"), "names no provider"),
         (("batch", "-f", "drafts"), "the price of acme/own on .* is not known"),
-        (("cache", "-f", "nobody"), "knows no calls of 'nobody' .* it knows answers, drafts, tagging"),
+        (("cache", "-f", "nobody"), "knows no calls of 'nobody' .* it knows answers, dear, drafts, middling, tagging"),
         (("cache", "-f", "answers", "-m", "small"), "did not call 'small' — it called large"),
         (("batch", "-f", "answers", "--share", "2"), "more than all of it"),
         (("batch", "-f", "answers", "--share", "0.8..0.4"), "write its low end first"),
