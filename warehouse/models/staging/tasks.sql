@@ -14,24 +14,29 @@
 -- One pass over the calls, and what a group carries has a fixed size: a moment and a number in one integer, whose least
 -- is the first call and whose greatest the last word. The numbers are places in order, so that of two calls or two
 -- outcomes of one moment the order of loading does not decide. Shifts, because division of such integers is slow.
-WITH origins AS MATERIALIZED (
-    SELECT
-        *,
-        dense_rank() OVER (ORDER BY feature) AS feature_number,
-        row_number() OVER (ORDER BY feature, provider, model, task_type, api_key_id, source_name) AS origin
-    FROM (
-        SELECT DISTINCT feature, provider, model, task_type, api_key_id, source_name
-        FROM staging.stg_calls
-        WHERE task_id IS NOT NULL
-    )
+WITH kinds AS MATERIALIZED (
+    SELECT DISTINCT feature, provider, model, task_type, api_key_id, source_name, outcome
+    FROM staging.stg_calls
+    WHERE task_id IS NOT NULL
 ),
 words AS MATERIALIZED (
     SELECT outcome, row_number() OVER (ORDER BY outcome) AS word
     FROM (
-        SELECT outcome FROM staging.stg_calls WHERE task_id IS NOT NULL AND outcome IS NOT NULL
+        SELECT outcome FROM kinds WHERE outcome IS NOT NULL
         UNION
         SELECT outcome FROM staging.stg_outcomes
     )
+),
+origins AS MATERIALIZED (
+    SELECT
+        k.*,
+        w.word,
+        dense_rank() OVER (ORDER BY k.feature) AS feature_number,
+        row_number() OVER (
+            ORDER BY k.feature, k.provider, k.model, k.task_type, k.api_key_id, k.source_name, k.outcome
+        ) AS origin
+    FROM kinds AS k
+    LEFT JOIN words AS w ON w.outcome = k.outcome
 ),
 -- An outcome may come late, in another report of the call or from another source: all reports count.
 numbered AS (
@@ -42,7 +47,7 @@ numbered AS (
         c.is_duplicate IS NOT TRUE AS is_counted,
         CASE WHEN c.feature IS NOT NULL THEN o.feature_number END AS feature_number,
         (epoch_us(c.called_at) * 1024 + least(coalesce(c.attempt, 1), 1023))::HUGEINT * 4294967296 + o.origin AS started,
-        epoch_us(c.called_at)::HUGEINT * 4294967296 + w.word AS said
+        epoch_us(c.called_at)::HUGEINT * 4294967296 + o.word AS said
     FROM staging.stg_calls AS c
     INNER JOIN origins AS o
         ON o.feature IS NOT DISTINCT FROM c.feature
@@ -51,7 +56,7 @@ numbered AS (
         AND o.task_type IS NOT DISTINCT FROM c.task_type
         AND o.api_key_id IS NOT DISTINCT FROM c.api_key_id
         AND o.source_name = c.source_name
-    LEFT JOIN words AS w ON w.outcome = c.outcome
+        AND o.outcome IS NOT DISTINCT FROM c.outcome
     WHERE c.task_id IS NOT NULL
 ),
 calls AS (
@@ -107,8 +112,7 @@ SELECT
     j.failed_calls,
     j.retries,
     coalesce(j.names_several_features, FALSE) AS names_several_features,
-    w.outcome,
+    (SELECT list(outcome ORDER BY word) FROM words)[(j.last_said & 4294967295)::BIGINT] AS outcome,
     make_timestamptz((j.last_said >> 32)::BIGINT) AS outcome_at
 FROM joined AS j
 INNER JOIN origins AS o ON o.origin = j.origin
-LEFT JOIN words AS w ON w.word = (j.last_said & 4294967295)::BIGINT
