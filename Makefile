@@ -89,11 +89,13 @@ audit: setup ## known vulnerabilities of the locked versions (asks the advisory 
 	$(UV)x pip-audit==2.10.1 --requirement .audit-requirements.txt --no-deps --disable-pip --strict; code=$$?; \
 	  rm -f .audit-requirements.txt; exit $$code
 
-bench: setup ## in one run: forecasts and detection beside ETS and the usual rules, what is posted, the cold path, loads
-	$(BIN)/python -m benchmarks.forecast.run
-	$(BIN)/python -m benchmarks.detection.scores
+bench: setup ## in one run: the whole table of forecasts and detection beside ETS, AutoETS and the usual rules (PANEL=x.npz: also on real series), what is posted, loads
+	@test -x .bench-venv/bin/python || { $(UV) venv --quiet --python $(PYTHON) .bench-venv \
+	  && $(UV) pip install --quiet --python .bench-venv/bin/python -r benchmarks/forecast/requirements.txt; } \
+	  || { rm -rf .bench-venv; echo "the locked environment of AutoETS cannot be had here: the table goes without it"; }
+	$(BIN)/python -m benchmarks.table $(if $(PANEL),--panel $(PANEL)) \
+	  $$(test -x .bench-venv/bin/python && echo --statsforecast .bench-venv/bin/python)
 	$(BIN)/python -m benchmarks.detection.posted --companies 20 --clean 5 --teams 4
-	$(BIN)/python -m benchmarks.cold_path
 	$(BIN)/python -m benchmarks.telemetry.run
 	$(BIN)/python -m benchmarks.allocate.run
 	$(BIN)/python -m benchmarks.load.run
@@ -107,4 +109,4 @@ measure-demo: setup ## planted breaks found and false incidents over 20 unseen s
 	$(BIN)/python tests/measure_demo_seeds.py
 
 clean: ## remove what make made (not your data)
-	rm -rf $(VENV) .uv demo dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .bench-venv .uv demo dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -79,31 +79,35 @@ def write_home(folder: Path, features: int, days: int) -> Path:
     return config
 
 
+def measure(features: int, days: int, repeats: int) -> tuple[list[float], list[float]]:
+    """Seconds by the clock and of processor time of `repeats` cold processes."""
+    from flows.run import open_run
+    from flows.settings import load_settings
+    from flows.steps.direct import run_direct
+
+    with tempfile.TemporaryDirectory() as name:
+        config = write_home(Path(name), features, days)
+        now = datetime(AS_OF.year, AS_OF.month, AS_OF.day, 9, tzinfo=UTC)
+        with open_run(load_settings(config), as_of=AS_OF, now=now) as run:
+            run_direct(run)
+        walls, cpus = [], []
+        for repeat in range(repeats):
+            later = now + timedelta(hours=repeat + 1)
+            before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+            subprocess.run([sys.executable, "-c", COLD, str(config), later.isoformat(), str(features)], check=True)
+            walls.append(time.perf_counter() - begin)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpus.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return walls, cpus
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--features", type=int, default=50)
     parser.add_argument("--days", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    from flows.run import open_run
-    from flows.settings import load_settings
-    from flows.steps.direct import run_direct
-
-    with tempfile.TemporaryDirectory() as name:
-        config = write_home(Path(name), arguments.features, arguments.days)
-        now = datetime(AS_OF.year, AS_OF.month, AS_OF.day, 9, tzinfo=UTC)
-        with open_run(load_settings(config), as_of=AS_OF, now=now) as run:
-            run_direct(run)
-        walls, cpus = [], []
-        for repeat in range(arguments.repeats):
-            later = now + timedelta(hours=repeat + 1)
-            before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-            subprocess.run(
-                [sys.executable, "-c", COLD, str(config), later.isoformat(), str(arguments.features)], check=True
-            )
-            walls.append(time.perf_counter() - begin)
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            cpus.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    walls, cpus = measure(arguments.features, arguments.days, arguments.repeats)
     print(f"{arguments.features} features of {arguments.days} days, forecast and detection in a cold process:")
     print(f"{min(walls):.2f} s best, {median(walls):.2f} s median (CPU {min(cpus):.2f}, {median(cpus):.2f})")
 

@@ -4,6 +4,7 @@
     python -m benchmarks.detection.scores --seed 2 --seed 3                 other seeds, pooled
     python -m benchmarks.detection.scores --panel series.npz --half report  your own series of 791 days or more
     python -m benchmarks.detection.scores --ets                             with statsmodels' ETS (minutes)
+    python -m benchmarks.detection.scores --stl --clean 30 --events 5       with statsmodels' STL (slow: 0.6 s a series)
     python -m benchmarks.detection.scores --tail                            how often a clean series scores what
 
 Each detector's limit is set on clean series of their own, so that alerts (alert days at most 3 apart are
@@ -68,6 +69,57 @@ def rule_of_25_percent(y: Floats, start: date) -> Floats:
     )
 
 
+def cusum(y: Floats, start: date) -> Floats:
+    """One-sided sums of log residuals from the mean of the last eight same weekdays, less half a deviation a day; 1 is
+    a sum of 5 (Page 1954)."""
+    q = np.log(y + 0.3 * np.median(y[:, :28], axis=1, keepdims=True) + 0.5)
+    usual = np.mean([np.roll(q, 7 * k, axis=1) for k in range(1, 9)], axis=0)
+    residual = q - usual
+    out = np.zeros_like(y)
+    up, down = np.zeros(len(y)), np.zeros(len(y))
+    for t in range(84, y.shape[1]):
+        spread = 1.4826 * np.median(np.abs(residual[:, t - 28 : t]), axis=1)
+        z = np.clip(residual[:, t] / np.maximum(spread, 0.02), -4, 4)
+        up, down = np.maximum(0, up + z - 0.5), np.maximum(0, down - z - 0.5)
+        out[:, t] = np.maximum(up, down) / 5
+    return out
+
+
+def series_decompose(y: Floats, start: date) -> Floats:
+    """As Kusto's series_decompose_anomalies with its defaults (the FinOps toolkit's), over the last 84 days:
+    a line, weekday means, and a fence of 1.5 times the distance from the 10th to the 90th percentile; 1 is that."""
+    days = 84
+    weekday = np.arange(days) % 7
+    line = np.stack([np.ones(days), np.arange(days)], axis=1)
+    season = (weekday[:, None] == np.arange(7)[None, :]).astype(float)
+    season /= season.sum(axis=0)
+    project = line @ np.linalg.pinv(line)
+    out = np.zeros_like(y)
+    for t in range(days, y.shape[1] + 1):
+        window = y[:, t - days : t]
+        rest = window - window @ project.T
+        rest -= (rest @ season)[:, weekday]
+        low, high = np.quantile(rest, [0.1, 0.9], axis=1)
+        newest = rest[:, -1]
+        beyond = np.maximum(newest - high, low - newest)
+        out[:, t - 1] = np.maximum(beyond, 0.0) / np.maximum(1.5 * (high - low), 1e-9)
+    return out
+
+
+def stl_mad(y: Floats, start: date) -> Floats:
+    """Residual of a robust STL(7) of the last 56 days against its own median absolute deviation, anew each day; 1 is
+    three of them."""
+    from statsmodels.tsa.seasonal import STL
+
+    out = np.zeros_like(y)
+    for row, series in enumerate(y):
+        for t in range(FIRST, len(series)):
+            rest = STL(series[t - 55 : t + 1], period=7, robust=True).fit(inner_iter=1, outer_iter=2).resid
+            spread = 1.4826 * np.median(np.abs(rest - np.median(rest)))
+            out[row, t] = abs(rest[-1] - np.median(rest)) / max(3 * spread, 1e-9)
+    return out
+
+
 def ets_interval(y: Floats, start: date) -> Floats:
     """One step of statsmodels' damped additive ETS(7), parameters from the first 120 days; 1 is its 95% bound."""
     from statsmodels.tsa.exponential_smoothing.ets import ETSModel
@@ -82,6 +134,15 @@ def ets_interval(y: Floats, start: date) -> Floats:
         residual = series - smoothed.fittedvalues
         out[row] = np.abs(residual) / np.maximum(1.96 * residual[:FIRST].std(), 1e-9)
     return out
+
+
+RULES: dict[str, Detector] = {
+    "ours": ours,
+    "25% rule": rule_of_25_percent,
+    "30-day z": z_score,
+    "weekday CUSUM": cusum,
+    "series_decompose": series_decompose,
+}
 
 
 def _last_30(y: Floats) -> tuple[Floats, Floats]:
@@ -169,6 +230,13 @@ def measure(detector: Detector, trials: list[Trial]) -> dict[str, float]:
     }
 
 
+def print_detectors(table: dict[str, dict[str, float]]) -> None:
+    print("|  | " + " | ".join(table) + " |")
+    print("|---|" + "---|" * len(table))
+    for row in next(iter(table.values())):
+        print(f"| {row} | " + " | ".join(f"{column[row]:.2f}" for column in table.values()) + " |")
+
+
 def measure_partial_day(trials: list[Trial], detector: Detector) -> float:
     """Share of clean series on which cutting the last day to 30% to 80% makes an alert that was not there."""
     hits, total = 0, 0
@@ -182,7 +250,8 @@ def measure_partial_day(trials: list[Trial], detector: Detector) -> float:
     return hits / total
 
 
-def print_speed() -> None:
+def measure_speed() -> tuple[float, float]:
+    """The best of five replays of 400 days of 1,000 series: ms per series by the clock and of processor time."""
     y = draw_series(1000, DAYS, np.random.default_rng(3), start=START)
     wall, processor = [], []
     for _ in range(5):
@@ -190,9 +259,12 @@ def print_speed() -> None:
         score_panel(y, start=START)
         wall.append(time.perf_counter() - began)
         processor.append(time.process_time() - used)
-    print(
-        f"replay of {DAYS} days, 1,000 series: {min(wall):.3f} ms per series by the clock, {min(processor):.3f} of CPU"
-    )
+    return min(wall), min(processor)
+
+
+def print_speed() -> None:
+    wall, processor = measure_speed()
+    print(f"replay of {DAYS} days, 1,000 series: {wall:.3f} ms per series by the clock, {processor:.3f} of CPU")
 
 
 def print_tail(seeds: list[int]) -> None:
@@ -219,6 +291,7 @@ def main() -> None:
     parser.add_argument("--clean", type=int, default=200, help="clean series per seed")
     parser.add_argument("--events", type=int, default=40, help="series per kind of event and seed")
     parser.add_argument("--ets", action="store_true", help="also statsmodels' ETS")
+    parser.add_argument("--stl", action="store_true", help="also statsmodels' STL with MAD")
     parser.add_argument("--tail", action="store_true", help="only the tail of clean series")
     arguments = parser.parse_args()
     seeds: list[int] = arguments.seed or [1]
@@ -229,14 +302,13 @@ def main() -> None:
         trials = [take_real(arguments.panel, arguments.half, seed, arguments.events) for seed in seeds]
     else:
         trials = [invent(seed, arguments.clean, arguments.events) for seed in seeds]
-    detectors: dict[str, Detector] = {"ours": ours, "25% rule": rule_of_25_percent, "30-day z": z_score}
+    detectors = dict(RULES)
     if arguments.ets:
         detectors["ETS interval"] = ets_interval
+    if arguments.stl:
+        detectors["STL + MAD"] = stl_mad
     table = {name: measure(detector, trials) for name, detector in detectors.items()}
-    print("|  | " + " | ".join(table) + " |")
-    print("|---|" + "---|" * len(table))
-    for row in next(iter(table.values())):
-        print(f"| {row} | " + " | ".join(f"{column[row]:.2f}" for column in table.values()) + " |")
+    print_detectors(table)
     print(f"alerts made by an incomplete last day: {measure_partial_day(trials, ours):.2%}")
     print_speed()
 
