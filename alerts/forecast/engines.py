@@ -50,7 +50,7 @@ def forecast_panel(
     """
     y = np.asarray(y, dtype=np.float64)
     wanted = _check(y, horizon, levels, engine)
-    whole, y = y, forget_pauses(y)
+    whole, y = y, tame_outliers(forget_pauses(y))
     n, days = y.shape
     begin = start + timedelta(days=days)
     finite = np.isfinite(y)
@@ -230,7 +230,7 @@ def _doubt_returns(
 ) -> None:
     """A series with cost again after zeros that were forgotten may be back, or have had one more job: in the first days
     its mean is no more than what it has cost since, by how many days that is; and nothing may come."""
-    for row in np.flatnonzero(((whole != y) & np.isfinite(whole)).any(axis=1)):
+    for row in np.flatnonzero((np.isnan(y) & np.isfinite(whole)).any(axis=1)):
         since = whole[row, int(np.flatnonzero(np.isfinite(whole[row]) & np.isnan(y[row]))[-1]) + 1 :]
         since = since[np.isfinite(since)]
         if not 0 < len(since) < BACK_DAYS:

@@ -142,6 +142,14 @@ def test_one_day_that_dwarfs_all_others_leaves_the_forecast_where_it_was(place: 
     assert (forecast.upper[0.95][0] < 3 * usual.upper[0.95][0]).all()
 
 
+def test_the_explaining_engines_are_not_moved_by_such_a_day_either() -> None:
+    y = office_panel(1, 120)
+    y[0, 60] *= 1e6
+    forecast = forecast_panel(y, start=START, horizon=7, engine="ets")
+    assert forecast.model == ("ets",)
+    assert (forecast.mean[0] < 3 * np.median(y)).all()
+
+
 @pytest.mark.parametrize("before", [0.0, 100.0])
 def test_a_series_that_is_back_after_a_pause_is_forecast_from_the_days_on_which_it_ran(before: float) -> None:
     quiet = office_panel(12, 200, seed=5)
