@@ -104,7 +104,7 @@ def replay_clean(
             else:
                 known.last_day = max(known.last_day, b.last_day)
         here = {(b.node, b.direction) for b in breaks}
-        lost += sum((b.node, b.direction) not in here and (b.data_through - b.last_day).days + 1 <= 7 for b in before)
+        lost += sum((b.node, b.direction) not in here and (b.data_through - b.last_day).days + every <= 7 for b in before)
         before = breaks
     return Replay(posted, lost, replays / _MONTH)
 
