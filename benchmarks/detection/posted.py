@@ -104,7 +104,8 @@ def replay_clean(
             else:
                 known.last_day = max(known.last_day, b.last_day)
         here = {(b.node, b.direction) for b in breaks}
-        lost += sum((b.node, b.direction) not in here and (b.data_through - b.last_day).days + every <= 7 for b in before)
+        in_sight = [b for b in before if (b.data_through - b.last_day).days + every <= 7]
+        lost += sum((b.node, b.direction) not in here for b in in_sight)
         before = breaks
     return Replay(posted, lost, replays / _MONTH)
 
