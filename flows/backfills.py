@@ -200,8 +200,9 @@ def _load_window(
             ingest.sweep(run)
             is_telemetry = connector_class(source.type).kind == "telemetry"
             wants = partial(speaks_for, part=part, is_last=is_last, is_telemetry=is_telemetry)
-            landed = ingest.fetch_source(run, source, part, wants=wants)
-            ingest.load_source(run, source, landed)
+            with run.warehouse.turn(f"source {source.name}"):
+                landed = ingest.fetch_source(run, source, part, wants=wants)
+                ingest.load_source(run, source, landed)
         except (ConnectorError, WarehouseError, SettingsError) as error:
             run.fail(source.name, str(error))
         return _outcome(run, source.name)

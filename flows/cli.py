@@ -211,16 +211,32 @@ def query(
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="Let the SQL read and write files and the network, without a memory limit.")
     ] = False,
+    at: Annotated[
+        str | None, typer.Option(help="On a DuckLake: as it was published by the end of this UTC day, or by this time.")
+    ] = None,
     list_queries: Annotated[bool, typer.Option("--list", help="Show the canned queries.")] = False,
 ) -> None:
     """Ask the published snapshot. Read-only; works while a run is writing."""
     from flows.commands.query import list_canned, run_adhoc
+    from flows.lake import read_moment
 
     if list_queries or sql is None:
         list_canned(out)
         return
-    root = home if home is not None else _settings(config)[1].home
-    run_adhoc(sql, root, fmt=format, output=output, timeout_seconds=timeout, memory_limit=memory, unsafe=unsafe)
+    if home is not None and at is not None:
+        raise FlowError("--at asks the DuckLake of a configuration file — leave --home out")
+    past = None if at is None else (_settings(config)[1], read_moment(at))
+    root = home if home is not None else past[0].home if past is not None else _reading(config).home
+    run_adhoc(
+        sql,
+        root,
+        fmt=format,
+        output=output,
+        timeout_seconds=timeout,
+        memory_limit=memory,
+        unsafe=unsafe,
+        at=past,
+    )
 
 
 @tags_app.command("check")
@@ -306,7 +322,7 @@ def status(config: ConfigOption = None) -> None:
 
     from flows.commands.status import show_status
 
-    if not show_status(_settings(config)[1], out, now=datetime.now(UTC)):
+    if not show_status(_reading(config), out, now=datetime.now(UTC)):
         raise typer.Exit(1)
 
 
@@ -375,7 +391,7 @@ def forecast(
     """What each feature will cost: this month, next month, the next 90 days, each with its own interval."""
     from flows.commands.outlook import show_coverage, show_forecast
 
-    settings = _settings(config)[1]
+    settings = _reading(config)
     if coverage:
         show_coverage(settings, fmt=format)
     else:
@@ -391,7 +407,7 @@ def budget(
     """Each budget: pace, expected total, probability and day of going over. Exit code 1 when one probably does."""
     from flows.commands.outlook import show_budgets
 
-    if not show_budgets(_settings(config)[1], out, fmt=format, threshold=threshold):
+    if not show_budgets(_reading(config), out, fmt=format, threshold=threshold):
         raise typer.Exit(1)
 
 
@@ -413,7 +429,7 @@ def backtest(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from flows.backtest import show_backtest, show_injected
 
-    settings = _settings(config)[1]
+    settings = _reading(config)
     if inject:
         budget = None if false_alerts_per_month is None else Decimal(str(false_alerts_per_month))
         show_injected(settings, out, false_alerts_per_month=budget)
@@ -432,7 +448,7 @@ def report(
     from flows.commands.terminal import shown_path
     from flows.report.write import report_again
 
-    written = report_again(_settings(config)[1], output, now=datetime.now(UTC))
+    written = report_again(_reading(config), output, now=datetime.now(UTC))
     out.print(Text(f"wrote {shown_path(written)}"), soft_wrap=True)
 
 
@@ -447,7 +463,7 @@ def digest(
     """Tell the channel of the week: features, movers, budgets, savings, alerts. Once per week."""
     from flows.digest import show_digest
 
-    _, settings = _settings(config)
+    settings = _reading(config)
     if not show_digest(settings, out, now=datetime.now(UTC), week=_day(week), only_show=show):
         raise typer.Exit(1)
 
@@ -577,7 +593,7 @@ def savings(config: ConfigOption = None) -> None:
     """What could be saved, by dollars a month: waste, caching, batches, routing, quantizing."""
     from flows.commands.savings import show_savings
 
-    show_savings(_settings(config)[1], out)
+    show_savings(_reading(config), out)
 
 
 @action_app.command("add")
@@ -615,7 +631,7 @@ def action_list(config: ConfigOption = None) -> None:
     """What was done: predicted and realised savings."""
     from flows.commands.savings import list_actions
 
-    list_actions(_settings(config)[1], out)
+    list_actions(_reading(config), out)
 
 
 def _answer(config: Path | None, incident: str, word: str, *, until: date | None = None) -> None:
@@ -667,6 +683,16 @@ def _settings(config: Path | None) -> tuple[Path, Any]:
 
     path = config_path(config)
     return path, load_settings(path)
+
+
+def _reading(config: Path | None) -> Any:
+    """The settings of a command that reads what is published: on a DuckLake, the newest of any machine."""
+    from flows.lake import bring_published
+
+    settings = _settings(config)[1]
+    if problem := bring_published(settings):
+        err.print(f"what this machine has: {problem}", markup=False, highlight=False, soft_wrap=True)
+    return settings
 
 
 def _day(moment: datetime | None) -> date | None:

@@ -12,6 +12,7 @@ from flows.backtest import backtest_and_keep
 from flows.commands.incidents import send_waiting
 from flows.digest import send_digest
 from flows.errors import FlowError
+from flows.lake import bring_published
 from flows.logs import configure as configure_logs
 from flows.run import Home, open_run
 from flows.serving.liveness import living_run
@@ -40,6 +41,7 @@ def digest(config: str | None = None) -> str:
     """The week in one message, once per week. Fails with FlowError when it could not be delivered."""
     configure_logs()
     settings = load_settings(config_path(Path(config) if config else None))
+    bring_published(settings)
     facts, delivered, _ = send_digest(settings, now=datetime.now(UTC))
     waiting = [f"{one.title}: {one.detail}" for one in delivered if one.status in ("waiting", "failed")]
     if waiting:
@@ -66,6 +68,7 @@ def backtest(config: str | None = None) -> list[str]:
     """Every forecast engine on the published history; the daily runs of the next weeks use the best per feature."""
     configure_logs()
     settings = load_settings(config_path(Path(config) if config else None))
+    bring_published(settings)
     found = backtest_and_keep(settings, now=datetime.now(UTC))
     said = [f"{feature}: {engine}" for feature, engine in sorted(found.chosen.items())]
     create_markdown_artifact(key="backtest-summary", markdown="\n".join(f"- {line}" for line in said))

@@ -1,7 +1,8 @@
 """One run: its settings, its clock, the open warehouse, and what its steps found.
 
 A run holds the warehouse's lock from its first step to its last; readers use the published
-snapshot and are never in its way.
+snapshot and are never in its way. On a DuckLake runs read different sources at once, and only what comes
+after (build, forecast, alerts, publication) is one run's at a time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.lake import open_home
 from flows.logs import log_event
 from flows.settings import Settings, SourceSettings, connect_source
 from flows.settings.planned_events import EventsFile, load_events
@@ -201,7 +203,7 @@ def open_run(
     now: datetime | None = None,
     wait_seconds: float = 0,
 ) -> Iterator[Run]:
-    """Open home, take the warehouse's lock, and hand out the run. `as_of` defaults to today in UTC.
+    """Open home, take the warehouse's lock (a DuckLake has none), and hand out the run. `as_of`: default today, UTC.
 
     Raises SettingsError for an unknown source or a features file that cannot work, and
     warehouse.errors.WarehouseLocked when another run holds the lock longer than `wait_seconds`.
@@ -209,7 +211,6 @@ def open_run(
     from warehouse.features import load_features
     from warehouse.landing import Landing
     from warehouse.state import StateStore
-    from warehouse.store import open_warehouse
 
     now = now or datetime.now(UTC)
     sources = (settings.source(only_source),) if only_source else settings.sources
@@ -217,7 +218,7 @@ def open_run(
     prices = read_prices(settings)
     home = Home(settings.home)
     state = StateStore(settings.state_url)
-    with open_warehouse(home.root, wait_seconds=wait_seconds) as warehouse:
+    with open_home(settings, wait_seconds=wait_seconds) as warehouse:
         state.create()
         yield Run(
             settings=settings,

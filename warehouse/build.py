@@ -103,7 +103,7 @@ def build(
     """
     con = wh.con
     check_results = derive_tasks(wh)
-    with wh.transaction():
+    with wh.transaction("models"):
         before = _fingerprint(con)
         _write_settled(con, settled_through, due_through or {}, as_of)
         con.execute(render("build/write_sources.sql"), {"settle_days": dict(settle_days or {}), "as_of": as_of})

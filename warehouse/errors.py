@@ -3,7 +3,8 @@
 WarehouseError
 ├── LandingError            a landed delivery is not what its manifest says
 ├── StoreError              the warehouse's own files cannot be used
-│   └── WarehouseLocked     another run holds the writer's lock; the text says which
+│   ├── WarehouseLocked     another run holds the writer's lock; the text says which
+│   └── WriteConflict       another process's commit came first (DuckLake); the same again may succeed
 ├── LoadError               a delivery cannot be loaded; the warehouse stands as before
 │   ├── OverlapError        it covers charges that another source or file covers already
 │   └── CurrencyError       amounts in a currency without a dated rate
@@ -41,6 +42,10 @@ class StoreError(WarehouseError):
 
 class WarehouseLocked(StoreError):
     """Another process writes to this warehouse; the text names its pid, host and since when."""
+
+
+class WriteConflict(StoreError):
+    """Another process has changed the same tables since this transaction began; nothing of it is kept."""
 
 
 class LoadError(WarehouseError):

@@ -142,13 +142,21 @@ def referenced_tables(con: duckdb.DuckDBPyConnection, model: Model) -> frozenset
     known = _references.get(model.select)
     if known is not None:
         return known
-    row = con.execute("SELECT json_serialize_sql(?)", [model.select]).fetchone()
-    tree = json.loads(row[0]) if row else {"error": True}
-    if tree.get("error"):
-        raise ModelError(f"the SELECT cannot be parsed: {tree.get('error_message', '')}", where=str(model.path))
-    found = frozenset(f"{schema}.{table}" for schema, table in _walk_tables(tree))
+    try:
+        found = named_tables(con, model.select)
+    except ValueError as error:
+        raise ModelError(f"the SELECT cannot be parsed: {error}", where=str(model.path)) from None
     _references[model.select] = found
     return found
+
+
+def named_tables(con: duckdb.DuckDBPyConnection, select: str) -> frozenset[str]:
+    """The tables that a SELECT names with their schema, as `schema.name`. Raises ValueError for what is no SELECT."""
+    row = con.execute("SELECT json_serialize_sql(?)", [select]).fetchone()
+    tree = json.loads(row[0]) if row else {"error": True}
+    if tree.get("error"):
+        raise ValueError(tree.get("error_message", ""))
+    return frozenset(f"{schema}.{table}" for schema, table in _walk_tables(tree))
 
 
 def _walk_tables(node: Any) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,9 @@ The state store's tables are copied into ops.*, the writer's file is checkpointe
 published file, forced to disk, looked at, and put in its place by one rename. A reader that is open keeps the
 snapshot it opened; a new one gets the whole new file. Telemetry by call (staging) is in another
 file and never leaves the writer.
+
+Of a DuckLake the same file is written from one of its snapshots, which a commit message marks as published: loads
+that commit meanwhile are not in it, and any machine can write the file again.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +22,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import duckdb
 
+from warehouse import lake_snapshots
 from warehouse.errors import WarehouseError
+from warehouse.lake import Lake
 from warehouse.statements import render
-from warehouse.store import roll_back
-from warehouse.taking import HasConnection
+from warehouse.store import Warehouse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,17 +46,19 @@ class HasExport(Protocol):
     def export(self) -> dict[str, pa.Table]: ...
 
 
-def publish(wh: HasConnection, state: HasExport, *, published: Path, now: datetime) -> Path:
+def publish(wh: Warehouse, state: HasExport, *, published: Path, now: datetime) -> Path:
     """Publish what the warehouse holds now, outside any transaction; returns `published`.
 
     Publishing again when nothing has changed is harmless. Raises PublishError, the old snapshot
     untouched, when the copy cannot be written or does not open.
     """
-    temporary = published.with_name(f".{published.name}.publishing")
-    try:
-        published.parent.mkdir(parents=True, exist_ok=True)
-        _remove(temporary)
-        _copy_state(wh.con, state, now)
+
+    def write(temporary: Path) -> None:
+        _copy_state(wh, state, now)
+        if wh.lake is not None:
+            version = lake_snapshots.last_committed(wh.con)
+            lake_snapshots.copy_snapshot(wh.lake, version, temporary, con=wh.con)
+            return
         source = _checkpoint(wh.con)
         done = subprocess.run(
             [sys.executable, "-I", "-S", "-c", _COPY, str(source), str(temporary)],
@@ -62,6 +69,28 @@ def publish(wh: HasConnection, state: HasExport, *, published: Path, now: dateti
         if done.returncode != 0:
             said = done.stderr.strip().splitlines()
             raise OSError(said[-1] if said else f"the copy ended with {done.returncode}")
+
+    return _put_in_place(write, published, now)
+
+
+def bring_published(lake: Lake, published: Path) -> None:
+    """Make `published` the newest snapshot that was published of the lake, by whichever machine; nothing where it is.
+
+    Raises StoreError, the file untouched, where the lake cannot be asked or nothing is published.
+    """
+    newest = lake_snapshots.find_published(lake)
+    if lake_snapshots.read_version(published) != newest.version:
+        _put_in_place(lambda temporary: lake_snapshots.copy_snapshot(lake, newest.version, temporary), published, None)
+
+
+def _put_in_place(write: Callable[[Path], None], published: Path, now: datetime | None) -> Path:
+    """Let `write` make the file beside `published`, and put it there once it is whole and of the moment `now`."""
+    own = "" if now is not None else f"-{os.getpid()}"  # readers may bring it at once, and a run publishes alone
+    temporary = published.with_name(f".{published.name}.publishing{own}")
+    try:
+        published.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)
+        write(temporary)
         _sync(temporary)
         _look_at(temporary, now)
         os.replace(temporary, published)
@@ -79,21 +108,19 @@ def publish(wh: HasConnection, state: HasExport, *, published: Path, now: dateti
     return published
 
 
-def _copy_state(con: duckdb.DuckDBPyConnection, state: HasExport, now: datetime) -> None:
+def _copy_state(wh: Warehouse, state: HasExport, now: datetime) -> None:
     """Replace ops.<table> by the state store's tables, in one transaction."""
     tables = state.export()
-    con.execute("BEGIN TRANSACTION")
-    try:
+    con = wh.con
+    with wh.transaction("models"):
         for name, table in tables.items():
             con.register("_state", table)
             con.execute(render("publish/copy_state.sql", table=name))
             con.unregister("_state")
         con.execute(render("publish/stamp.sql"), [now])
         con.execute("COMMENT ON TABLE ops.publication IS 'When this snapshot was published.'")
-        con.execute("COMMIT")
-    except BaseException:
-        roll_back(con)
-        raise
+        if wh.lake is not None:
+            lake_snapshots.mark_published(con)
 
 
 def _checkpoint(con: duckdb.DuckDBPyConnection) -> Path:
@@ -105,11 +132,11 @@ def _checkpoint(con: duckdb.DuckDBPyConnection) -> Path:
     return Path(row[0])
 
 
-def _look_at(path: Path, now: datetime) -> None:
+def _look_at(path: Path, now: datetime | None) -> None:
     """Open the copy as a reader will. Raises PublishError when it is not what was just written."""
     with duckdb.connect(str(path), read_only=True) as con:
         row = con.execute("SELECT epoch_us(published_at) FROM ops.publication").fetchone()
-    if row is None or row[0] != round(now.timestamp() * 1_000_000):
+    if row is None or (now is not None and row[0] != round(now.timestamp() * 1_000_000)):
         raise PublishError("the copy is not of this moment", where=str(path))
 
 

@@ -1,5 +1,7 @@
 """The writer's warehouse: one process at a time, one DuckDB file, one attached file for staging.
 
+With a DuckLake in its place (warehouse.lake) several processes write at once; the SQL is the same.
+
 <home>/warehouse/trendbreak.duckdb   core, marts, focus, ops
 <home>/warehouse/staging.duckdb      catalog `staging`: telemetry call by call; never published
 <home>/warehouse/.lock               held with flock; its text says who holds it
@@ -16,14 +18,15 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import duckdb
 
 from warehouse.errors import FREE_SPACE, StoreError, WarehouseLocked, has_no_room
+from warehouse.lake import CLOSED, TURN_SECONDS, Lake, Turns, as_conflict, open_lake
 from warehouse.statements import render
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -34,26 +37,65 @@ POLL_SECONDS = 0.1
 WAREHOUSE_FILE, STAGING_FILE = FILES = ("trendbreak.duckdb", "staging.duckdb")
 
 
+Writes = Literal["deliveries", "models"]
+
+
 @dataclass(frozen=True)
 class Warehouse:
     """An open warehouse. `con` may write to core, marts, focus and ops, and to `staging.*`.
 
-    One transaction writes to one file: either to the warehouse or to staging.
+    One transaction writes to one file: either to the warehouse or to staging. `lake` and `turns` are there when it
+    is a DuckLake, whose staging is a schema of its own.
     """
 
     con: duckdb.DuckDBPyConnection
     home: Path
+    lake: Lake | None = None
+    turns: Turns | None = None
+    is_one: bool = False
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing: commits at the end of the block, rolls back when it raises."""
-        self.con.execute("BEGIN TRANSACTION")
-        try:
+    def as_one(self) -> Iterator[Warehouse]:
+        """Within the block: the same warehouse, whose transactions are parts of one that commits at the end."""
+        with self.turn("deliveries"), self.transaction("models"):
+            yield replace(self, is_one=True)
+
+    @contextmanager
+    def transaction(self, writes: Writes = "deliveries") -> Iterator[None]:
+        """All or nothing: commits at the end of the block, rolls back when it raises.
+
+        `writes`: the tables that loads write, or those that a build makes of them. Of processes that share a lake
+        only one at a time writes to either. Raises WriteConflict, for `retry_conflicts`, where another came first.
+        """
+        if self.is_one:
             yield
-            self.con.execute("COMMIT")
-        except BaseException:
-            roll_back(self.con)
-            raise
+            return
+        with self.turn(writes):
+            self.con.execute("BEGIN TRANSACTION")
+            try:
+                yield
+                self.con.execute("COMMIT")
+            except duckdb.Error as error:
+                roll_back(self.con)
+                conflict = as_conflict(error) if self.turns is not None else None
+                if conflict is None:
+                    raise
+                raise conflict from error
+            except BaseException:
+                roll_back(self.con)
+                raise
+
+    @contextmanager
+    def turn(self, name: str, wait_seconds: float = TURN_SECONDS) -> Iterator[None]:
+        """Within the block no other process does what is called `name`: nothing to wait for in a file, which is held.
+
+        Raises WarehouseLocked, naming the holder.
+        """
+        if self.turns is None:
+            yield
+            return
+        with self.turns.hold(name, wait_seconds):
+            yield
 
 
 def roll_back(con: duckdb.DuckDBPyConnection) -> None:
@@ -67,14 +109,28 @@ def roll_back(con: duckdb.DuckDBPyConnection) -> None:
 
 @contextmanager
 def open_warehouse(
-    home: Path, *, wait_seconds: float = 0, memory_limit: str = MEMORY_LIMIT, threads: int | None = None
+    home: Path,
+    *,
+    wait_seconds: float = 0,
+    memory_limit: str = MEMORY_LIMIT,
+    threads: int | None = None,
+    lake: Lake | None = None,
 ) -> Iterator[Warehouse]:
-    """Take the writer's lock, open the files, bring them to this version.
+    """Take the writer's lock, open the files, bring them to this version; or attach the lake, which takes no lock.
 
     Raises WarehouseLocked, naming the holder, when the lock is not free within `wait_seconds`; StoreError
     when the disk is full, also from within the block.
     """
     folder = Path(home) / "warehouse"
+    if lake is not None:
+        turns = Turns(lake)
+        config = _config(memory_limit, threads)
+        try:
+            with _room_named(folder), open_lake(lake, folder, turns, config=config, bring_up=_make_lake) as con:
+                yield Warehouse(con, Path(home), lake, turns)
+        finally:
+            turns.close()
+        return
     with _room_named(folder), _lock(folder / ".lock", wait_seconds):
         con = _connect(folder, memory_limit, threads)
         try:
@@ -82,6 +138,20 @@ def open_warehouse(
             yield Warehouse(con, Path(home))
         finally:
             con.close()
+
+
+def _make_lake(con: duckdb.DuckDBPyConnection) -> None:
+    """Bring the lake to this version in one transaction: each commit costs a lake more than what it commits."""
+    con.execute("BEGIN TRANSACTION")
+    try:
+        for path in _due_migrations(con):
+            _apply_migration(con, path)
+        con.execute("CREATE SCHEMA IF NOT EXISTS staging")
+        con.execute(render("store/staging_tables.sql"))
+        con.execute("COMMIT")
+    except BaseException:
+        roll_back(con)
+        raise
 
 
 @contextmanager
@@ -119,6 +189,14 @@ def hold_warehouse(home: Path, *, wait_seconds: float = 0) -> Iterator[None]:
         yield
 
 
+def empty_lake(wh: Warehouse) -> None:
+    """Take every row out of a lake's tables, to be loaded again; which migrations made them is kept."""
+    tables = wh.con.execute(render("lake/filled.sql")).fetchall()
+    with wh.transaction():
+        for schema, table in tables:
+            wh.con.execute(render("lake/empty.sql", schema=schema, table=table))
+
+
 def replace_warehouse(new: Path, home: Path) -> None:
     """Put the warehouse of home `new` in the place of `home`'s, whose lock the caller holds.
 
@@ -130,18 +208,13 @@ def replace_warehouse(new: Path, home: Path) -> None:
         os.replace(Path(new) / "warehouse" / name, target)
 
 
+def _config(memory_limit: str, threads: int | None) -> dict[str, Any]:
+    config = CLOSED | {"memory_limit": memory_limit}
+    return config if threads is None else config | {"threads": threads}
+
+
 def _connect(folder: Path, memory_limit: str, threads: int | None) -> duckdb.DuckDBPyConnection:
-    config: dict[str, Any] = {
-        "memory_limit": memory_limit,
-        "temp_directory": str(folder / "spill"),
-        # The order of rows means nothing here, and keeping it costs memory.
-        "preserve_insertion_order": False,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "allow_community_extensions": False,
-    }
-    if threads is not None:
-        config["threads"] = threads
+    config = _config(memory_limit, threads) | {"temp_directory": str(folder / "spill")}
     shutil.rmtree(folder / "spill", ignore_errors=True)  # what a killed run left there
     path = folder / WAREHOUSE_FILE
     try:
@@ -172,6 +245,20 @@ def _connect(folder: Path, memory_limit: str, threads: int | None) -> duckdb.Duc
 
 def _migrate(con: duckdb.DuckDBPyConnection) -> None:
     """Apply the numbered migrations that this file has not seen, each in its own transaction."""
+    for path in _due_migrations(con):
+        con.execute("BEGIN TRANSACTION")
+        try:
+            _apply_migration(con, path)
+            con.execute("COMMIT")
+        except duckdb.Error as error:
+            if has_no_room(error):
+                raise
+            roll_back(con)
+            raise StoreError(f"it does not run: {error}", where=path.name) from error
+
+
+def _due_migrations(con: duckdb.DuckDBPyConnection) -> list[Path]:
+    """In their order. Raises StoreError for a warehouse of a newer program, or made by other migrations."""
     con.execute(render("store/migrations_table.sql"))
     applied = {row[0]: row[1:] for row in con.execute("SELECT version, name, sha256 FROM ops.migrations").fetchall()}
     known = sorted(MIGRATIONS.glob("[0-9][0-9][0-9][0-9]_*.sql"))
@@ -181,26 +268,26 @@ def _migrate(con: duckdb.DuckDBPyConnection) -> None:
             f"the warehouse is at version {newest}, this program knows {known[-1].name[:4]}",
             cure="run the newer program, or rebuild from landing with this one",
         )
+    due = []
     for path in known:
-        version, sql = int(path.name[:4]), path.read_text(encoding="utf-8")
-        digest = hashlib.sha256(sql.encode()).hexdigest()
-        if version in applied:
-            if applied[version][1] != digest:
-                raise StoreError(
-                    f"migration {path.name} is not the one that made this warehouse",
-                    cure="migrations are append-only: add a new one; or rebuild from landing",
-                )
-            continue
-        con.execute("BEGIN TRANSACTION")
-        try:
-            con.execute(sql)
-            con.execute("INSERT INTO ops.migrations VALUES (?, ?, ?)", [version, path.stem, digest])
-            con.execute("COMMIT")
-        except duckdb.Error as error:
-            if has_no_room(error):
-                raise
-            roll_back(con)
-            raise StoreError(f"it does not run: {error}", where=path.name) from error
+        version = int(path.name[:4])
+        if version not in applied:
+            due.append(path)
+        elif applied[version][1] != _digest(path):
+            raise StoreError(
+                f"migration {path.name} is not the one that made this warehouse",
+                cure="migrations are append-only: add a new one; or rebuild from landing",
+            )
+    return due
+
+
+def _apply_migration(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    con.execute(path.read_text(encoding="utf-8"))
+    con.execute("INSERT INTO ops.migrations VALUES (?, ?, ?)", [int(path.name[:4]), path.stem, _digest(path)])
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager

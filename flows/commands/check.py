@@ -24,7 +24,7 @@ class _TooLarge(Exception):
 
 
 def check_all(config: Path, settings: Settings) -> Iterator[tuple[str, CheckResult]]:
-    """(subject, result) for the configuration, the features file, every source, and Slack."""
+    """(subject, result) for the configuration, the features file, a DuckLake, every source, and Slack."""
     count = plural(len(settings.sources), "source")
     yield (
         "config",
@@ -38,6 +38,10 @@ def check_all(config: Path, settings: Settings) -> Iterator[tuple[str, CheckResu
     yield "features", _features(settings)
     if settings.prices is not None:
         yield "prices", _prices(settings)
+    if settings.warehouse is not None:
+        yield "warehouse", _lake(settings)
+    if settings.state is not None:
+        yield "state", _state(settings)
     for source in settings.sources:
         try:
             connector = connect_source(source, os.environ)
@@ -114,6 +118,37 @@ def _features(settings: Settings) -> CheckResult:
     return CheckResult(
         "valid", True, f"{plural(len(features.features), 'feature')}, {plural(len(features.rules), 'rule')}"
     )
+
+
+def _lake(settings: Settings) -> CheckResult:
+    """The extensions load, the catalogue answers, and the data path can be written, read and listed."""
+    from flows.lake import find_lake
+    from warehouse.errors import WarehouseError
+    from warehouse.lake import try_lake
+
+    try:
+        lake = find_lake(settings)
+        assert lake is not None
+        return CheckResult("writable", True, try_lake(lake))
+    except SettingsError as error:
+        return CheckResult("configured", False, str(error))
+    except WarehouseError as error:
+        return CheckResult("writable", False, f"{error.where}: {error.what}", error.cure)
+
+
+def _state(settings: Settings) -> CheckResult:
+    from warehouse.errors import WarehouseError
+    from warehouse.state import StateStore
+
+    try:
+        state = StateStore(settings.state_url)
+        state.create()
+        state.close()
+    except SettingsError as error:
+        return CheckResult("configured", False, str(error))
+    except WarehouseError as error:
+        return CheckResult("writable", False, f"{error.where}: {error.what}", error.cure)
+    return CheckResult("writable", True, "its tables are there")
 
 
 def _prices(settings: Settings) -> CheckResult:

@@ -26,7 +26,7 @@ def close_month(settings: Settings, month: date, console: Console, *, force: boo
     from flows.steps import build
     from warehouse.books import BooksError, check_closable, freeze_month
 
-    with open_run(settings, now=now) as run:
+    with open_run(settings, now=now) as run, run.warehouse.turn("build"):
         if month >= run.as_of.replace(day=1):
             raise BooksError("is not over yet", where=f"{month:%Y-%m}", cure="close a month after its last day")
         build.build_warehouse(run)

@@ -36,7 +36,7 @@ def add_invoice(
     billed_cost = _read_amount(amount)
     if not re.fullmatch(r"[A-Z]{3}", currency):
         raise FlowError(f"{currency!r} is no currency — write its ISO code, as USD")
-    with open_run(settings) as run:
+    with open_run(settings) as run, run.warehouse.turn("build"):
         run.state.save_invoice(
             {
                 "source_name": source,

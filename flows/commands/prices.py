@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.errors import FlowError
+from flows.lake import open_home
 from flows.run import read_prices
 from flows.settings import Settings
 
@@ -59,10 +60,9 @@ def diff_prices(settings: Settings, new: Path, *, since: date | None, until: dat
     """
     from warehouse.prices import PriceBook, load_prices
     from warehouse.prices.tables import called_days, reprice
-    from warehouse.store import open_warehouse
 
     book, other = read_prices(settings), PriceBook(load_prices(new))
-    with open_warehouse(settings.home) as warehouse:
+    with open_home(settings) as warehouse:
         days = called_days(warehouse.con)
         if days is None:
             raise FlowError("there is no telemetry to price — `trendbreak run` loads it")

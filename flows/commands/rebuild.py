@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -29,12 +30,22 @@ def rebuild(settings: Settings, console: Console, *, as_of: date | None = None, 
     home), every landed delivery in the order of fetching. What cannot be loaded is named, and fetched anew by the
     next run. Raises ReconciliationError, the old warehouse untouched, when landing adds up to something else.
     """
+    home = Home(settings.home)
+    again = _rebuild_file if settings.warehouse is None else _rebuild_lake
+    run, loaded = again(settings, home, as_of=as_of, now=now)
+    for source, failure in sorted(run.failures.items()):
+        console.print(Text(f"{source}: {failure}", style="red"), soft_wrap=True)
+    console.print(Text(f"rebuilt from {loaded} landed deliveries, as of {run.as_of}; published: {home.published}"))
+    return not run.failures
+
+
+def _rebuild_file(settings: Settings, home: Home, *, as_of: date | None, now: datetime | None) -> tuple[Run, int]:
+    """Beside the old file, whose place the new one takes once it is whole and published."""
     from flows.steps import build
     from warehouse.landing import Landing
     from warehouse.publish import publish
     from warehouse.store import hold_warehouse, replace_warehouse
 
-    home = Home(settings.home)
     beside = home.root / BESIDE
     with hold_warehouse(home.root):
         shutil.rmtree(beside, ignore_errors=True)
@@ -48,10 +59,43 @@ def rebuild(settings: Settings, console: Console, *, as_of: date | None = None, 
             publish(run.warehouse, run.state, published=home.published, now=run.now)
         replace_warehouse(beside, home.root)
         shutil.rmtree(beside, ignore_errors=True)
-    for source, failure in sorted(run.failures.items()):
-        console.print(Text(f"{source}: {failure}", style="red"), soft_wrap=True)
-    console.print(Text(f"rebuilt from {loaded} landed deliveries, as of {run.as_of}; published: {home.published}"))
-    return not run.failures
+    return run, loaded
+
+
+def _rebuild_lake(settings: Settings, home: Home, *, as_of: date | None, now: datetime | None) -> tuple[Run, int]:
+    """In one transaction of the lake: readers and other runs have the old tables until the new ones are whole."""
+    from flows.steps import build
+    from warehouse.publish import publish
+    from warehouse.store import empty_lake
+
+    left_out: dict[str, _Unloadable] = {}
+    while True:
+        with open_run(settings, as_of=as_of, now=now) as run:
+            whole = run.warehouse
+            if as_of is None:
+                run.as_of = _last_day(run) or run.as_of
+            for known in left_out.values():
+                run.fail(known.source_name, str(known))
+            try:
+                with whole.turn("build"):
+                    with whole.as_one() as run.warehouse:
+                        empty_lake(run.warehouse)
+                        loaded = _replay(run, left_out)
+                        build.build_warehouse(run)
+                    run.warehouse = whole
+                    publish(whole, run.state, published=home.published, now=run.now)
+            except _Unloadable as error:  # it has spoilt the transaction: once more, without it
+                left_out[error.delivery_id] = error
+                continue
+            return run, loaded
+
+
+class _Unloadable(Exception):
+    """A landed delivery cannot be loaded."""
+
+    def __init__(self, delivery: LandedDelivery, why: str) -> None:
+        super().__init__(why)
+        self.source_name, self.delivery_id = delivery.source_name, delivery.delivery_id
 
 
 def _last_day(run: Run) -> date | None:
@@ -60,8 +104,11 @@ def _last_day(run: Run) -> date | None:
     return days[-1] if days else None
 
 
-def _replay(run: Run) -> int:
-    """Load every delivery that spoke; returns how many were loaded."""
+def _replay(run: Run, left_out: Mapping[str, _Unloadable] | None = None) -> int:
+    """Load every delivery that spoke, but for those `left_out`; returns how many were loaded.
+
+    What cannot be loaded is noted, or, where some may be left out, raised.
+    """
     from warehouse.errors import WarehouseError
     from warehouse.record import has_record, restore_record
 
@@ -72,9 +119,13 @@ def _replay(run: Run) -> int:
         if source is None:
             run.fail(delivery.source_name, "trendbreak.yml no longer names this source: what it landed is left out")
             continue
+        if left_out is not None and delivery.delivery_id in left_out:
+            continue
         try:
             replay_landed(run, source, delivery, loaded_at=loaded_at)
         except (ConnectorError, WarehouseError, FlowError) as error:
+            if left_out is not None:
+                raise _Unloadable(delivery, str(error)) from error
             run.fail(delivery.source_name, str(error))
             continue
         count += 1

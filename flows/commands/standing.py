@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flows.errors import SettingsError
+from flows.lake import open_home
 from flows.run import Home
 from flows.settings import Settings
 
@@ -17,9 +18,8 @@ NEXT = "`trendbreak run` builds and publishes without it"
 def forget_source(settings: Settings, source: str, delivery: str | None, console: Console) -> None:
     """Take a source, or one delivery of it, out of the warehouse, and say what went."""
     from warehouse.forgetting import forget
-    from warehouse.store import open_warehouse
 
-    with open_warehouse(settings.home) as warehouse:
+    with open_home(settings) as warehouse:
         gone = forget(warehouse, source, delivery, now=datetime.now(UTC))
     what = source if delivery is None else f"{source}, {delivery}"
     console.print(Text(f"forgotten: {what}: {gone}; {NEXT}"), soft_wrap=True)
@@ -32,12 +32,11 @@ def forget_source(settings: Settings, source: str, delivery: str | None, console
 def rename_source(settings: Settings, old: str, new: str, console: Console) -> None:
     """Give what stands under `old` the name `new`, which trendbreak.yml must have, and not `old`."""
     from warehouse.forgetting import rename
-    from warehouse.store import open_warehouse
 
     if old in {configured.name for configured in settings.sources}:
         raise SettingsError(f"trendbreak.yml still names {old!r} — change its name there first")
     source = settings.source(new)
     home = Home(settings.home)
-    with open_warehouse(settings.home) as warehouse:
+    with open_home(settings) as warehouse:
         moved = rename(warehouse, old, new, new_type=source.type, landing=home.landing)
     console.print(Text(f"{old} is now {new}: {moved}; `trendbreak run` publishes it"), soft_wrap=True)

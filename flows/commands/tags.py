@@ -110,7 +110,7 @@ def apply_features(settings: Settings, new: Path, console: Console) -> None:
     from warehouse.features import load_features
 
     features = load_features(new)
-    with open_run(settings) as run:
+    with open_run(settings) as run, run.warehouse.turn("build"):
         target = settings.features.resolve()
         old_text = target.read_bytes()
         run.features = features

@@ -11,6 +11,7 @@ import typer
 
 from flows.commands.options import ConfigOption
 from flows.errors import FlowError
+from flows.lake import open_home
 
 if TYPE_CHECKING:
     from alerts.whatifs import Answer, Range
@@ -112,14 +113,13 @@ def trim(
 ) -> None:
     """Cap context and output. Reads the calls themselves, so it cannot work while a run does."""
     from flows.commands import whatif
-    from warehouse.store import open_warehouse
     from warehouse.whatif_reads import read_trim
 
     if max_input == max_output == 10**9:
         raise FlowError("nothing is capped — give --max-input, --max-output, or both")
     settings = _settings(config)
     traffic, book, _ = _traffic(settings, feature, model)
-    with open_warehouse(settings.home) as warehouse:
+    with open_home(settings) as warehouse:
         found = read_trim(
             warehouse.con,
             book,
@@ -219,9 +219,12 @@ def _positive(text: str, option: str, *, most: Decimal | None = None) -> Range:
 
 
 def _settings(config: Path | None) -> Settings:
+    from flows.lake import bring_published
     from flows.settings import config_path, load_settings
 
-    return load_settings(config_path(config))
+    settings = load_settings(config_path(config))
+    bring_published(settings)
+    return settings
 
 
 def open_published(settings: Settings) -> Any:

@@ -69,6 +69,7 @@ def back_up(
 
     Raises WarehouseLocked when a run does not end within `wait_seconds`, BackupError when there is nothing to back up.
     """
+    _refuse_lake(settings)
     now = now or datetime.now(UTC)
     place = open_place(location)
     name = f"{now:%Y%m%dT%H%M%S.%fZ}-{secrets.token_hex(2)}"  # names sort in time's order
@@ -98,6 +99,14 @@ def back_up(
         for old in place.names()[:-keep]:
             place.remove(old)
     return Backup(place.address, name, now, files, sum(sizes.values()))
+
+
+def _refuse_lake(settings: Settings) -> None:
+    if settings.warehouse is not None:
+        raise BackupError(
+            "the warehouse is a DuckLake, which is not in this home — back up its PostgreSQL database and its data "
+            "path by their own means (docs/operating.md says in which order)"
+        )
 
 
 def _write_files(settings: Settings, folder: Path, *, with_landing: bool, wait_seconds: float) -> None:
@@ -163,6 +172,7 @@ def restore(
     Raises BackupError, the home untouched, when no backup is there, when a byte of it differs from its manifest, or
     when the home holds data and `force` is not set. A restore that is killed is made again with `force`.
     """
+    _refuse_lake(settings)
     place = open_place(location)
     name, manifest = _find(place, name)
     home = Home(settings.home)

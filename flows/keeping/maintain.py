@@ -7,6 +7,7 @@ from datetime import datetime
 from flows.keeping.backup import back_up
 from flows.keeping.prefect_runs import remove_old_flow_runs
 from flows.keeping.retention import remove_superseded
+from flows.lake import open_home
 from flows.settings import Settings
 
 LOCK_WAIT_SECONDS = 3600.0
@@ -20,6 +21,8 @@ def maintain(settings: Settings, *, now: datetime | None = None) -> list[str]:
     runs = remove_old_flow_runs(settings)
     if runs is not None:
         said.append(f"retention: {runs} flow runs removed from the home's own Prefect database")
+    if settings.warehouse is not None:
+        return [*said, _keep_lake(settings)]
     if settings.backup.location:
         made = back_up(
             settings,
@@ -32,3 +35,12 @@ def maintain(settings: Settings, *, now: datetime | None = None) -> list[str]:
     else:
         said.append("backup: none — set backup.location, or call `trendbreak backup` yourself")
     return said
+
+
+def _keep_lake(settings: Settings) -> str:
+    from warehouse.lake_snapshots import drop_snapshots
+
+    days = settings.retention.snapshot_days
+    with open_home(settings) as warehouse:
+        dropped = drop_snapshots(warehouse, snapshot_days=days)
+    return f"lake: {dropped} snapshots older than {days} days dropped; back up its database and data path yourself"

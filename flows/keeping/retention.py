@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from flows.lake import open_home
 from flows.run import Home
 from flows.settings import Settings
 
@@ -25,7 +26,6 @@ def remove_superseded(settings: Settings, *, now: datetime | None = None, wait_s
     """
     from warehouse.landing import Landing
     from warehouse.load import superseded_deliveries
-    from warehouse.store import open_warehouse
 
     days = settings.retention.superseded_days
     home = Home(settings.home)
@@ -33,7 +33,7 @@ def remove_superseded(settings: Settings, *, now: datetime | None = None, wait_s
         return Removed(0, 0)
     before = (now or datetime.now(UTC)) - timedelta(days=days)
     landing = Landing(home.landing)
-    with open_warehouse(home.root, wait_seconds=wait_seconds) as warehouse:
+    with open_home(settings, wait_seconds=wait_seconds) as warehouse:
         superseded = superseded_deliveries(warehouse)
         going = [
             delivery

@@ -38,13 +38,14 @@ from flows.settings.strict_yaml import StrictYamlError, load_strict_yaml
 from flows.settings.user_ids import with_hash_key
 
 DEFAULT_CONFIG = "trendbreak.yml"
+DUCKLAKE = "ducklake:postgres:"
 _WEB_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 _SOURCE_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
 _TASK_URL = re.compile(r"https://[^\s/<>|\"{}]+/([^\s<>|\"{}]|\{task_id\})*")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _CURRENCY = re.compile(r"^[A-Z]{3}$")
 # Resolved when they are needed, not when the file is read.
-_LAZY = {"sources", "state", "webhook"}
+_LAZY = {"sources", "state", "warehouse", "webhook"}
 _LAZY_SLACK = {"token", "app_token", "webhook_url"}
 
 
@@ -213,6 +214,7 @@ class RetentionSettings(_Strict):
 
     superseded_days: int | None = Field(default=90, ge=1, description="landed deliveries that others replaced")
     flow_run_days: int | None = Field(default=90, ge=1, description="flow runs in the home's own Prefect database")
+    snapshot_days: int = Field(default=90, ge=1, description="how far back a DuckLake can be asked")
 
 
 class BackupSettings(_Strict):
@@ -233,6 +235,30 @@ class CommitmentSettings(_Strict):
     valid_from: date
     valid_to: date | None = None
     provider: str | None = None
+
+
+class LakeSettings(_Strict):
+    """Where the DuckLake that `warehouse` names keeps its data. S3's credentials come from boto3's own chain."""
+
+    data_path: str | None = Field(default=None, description="a folder or s3://bucket/prefix; default: lake in home")
+    region: str | None = None
+    endpoint_url: str | None = Field(default=None, description="another S3 than AWS's")
+    catalogue_schema: str = Field(default="trendbreak", pattern=r"^[a-z_][a-z0-9_]{0,47}$")
+
+    @field_validator("data_path")
+    @classmethod
+    def _folder_or_bucket(cls, data_path: str | None) -> str | None:
+        scheme, found, rest = (data_path or "").partition("://")
+        if found and (scheme != "s3" or not rest.strip("/")):
+            raise ValueError("must be a folder or s3://bucket/prefix")
+        return data_path
+
+    @field_validator("endpoint_url")
+    @classmethod
+    def _is_an_address(cls, address: str | None) -> str | None:
+        if address is not None and not re.fullmatch(r"https?://[^\s/]+/?", address):
+            raise ValueError("must be http(s)://host or http(s)://host:port")
+        return address
 
 
 class RateSettings(_Strict):
@@ -270,7 +296,25 @@ class Settings(_Strict):
     metrics: MetricsSettings = MetricsSettings()
     backfill_days: int = Field(default=120, ge=1, le=1200, description="how far the first run reaches back")
     state: str | None = Field(default=None, repr=False, description="state store URL; default: SQLite in home")
+    warehouse: str | None = Field(
+        default=None, repr=False, description="ducklake:postgres:…, a DuckLake; default: a DuckDB file in home"
+    )
+    lake: LakeSettings = LakeSettings()
     _file: Path | None = PrivateAttr(default=None)
+
+    @field_validator("warehouse")
+    @classmethod
+    def _is_a_ducklake(cls, address: str | None) -> str | None:
+        # Not shown: a password may stand in it.
+        if address is not None and not (address.startswith(DUCKLAKE) and address.removeprefix(DUCKLAKE).strip()):
+            raise ValueError(f'must be "{DUCKLAKE}host=… dbname=… user=…"; without it the warehouse is a file in home')
+        return address
+
+    @model_validator(mode="after")
+    def _lake_has_a_catalogue(self) -> Settings:
+        if self.warehouse is None and self.lake != LakeSettings():
+            raise ValueError(f'lake has no meaning without warehouse: "{DUCKLAKE}…"')
+        return self
 
     @property
     def file(self) -> Path | None:
@@ -380,6 +424,7 @@ def load_settings(path: Path) -> Settings:
             "home": home,
             "features": features,
             "events": None if settings.events is None else _absolute(settings.events, base, f"{path}: events"),
+            "lake": _placed_lake(settings.lake, base, f"{path}: lake.data_path"),
             "prices": _absolute(settings.prices, base, f"{path}: prices") if settings.prices else None,
             "sources": tuple(_placed(source, base, home, path) for source in settings.sources),
         }
@@ -432,6 +477,12 @@ def _absolute(path: Path, base: Path, where: str) -> Path:
 
 def _anchored(location: str, base: Path, where: str) -> str:
     return location if "://" in location or not location.strip() else str(_absolute(Path(location), base, where))
+
+
+def _placed_lake(lake: LakeSettings, base: Path, where: str) -> LakeSettings:
+    if lake.data_path is None:
+        return lake
+    return lake.model_copy(update={"data_path": _anchored(lake.data_path, base, where)})
 
 
 def _placed(source: SourceSettings, base: Path, home: Path, path: Path) -> SourceSettings:

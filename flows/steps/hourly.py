@@ -31,25 +31,27 @@ def run_hours(run: Run, execute: Execute) -> None:
     execute(SWEEP, run, "sweep")
     for source in run.sources:
         _ingest(run, source, execute)
-    execute(RATES, run, "rates")
-    execute(BUILD, run, "build")
-    execute(Step("detect", find_hourly_incidents), run, "detect on hours")
-    execute(PUBLISH, run, "publish")
-    with suppress(DeliveriesWaiting):
-        execute(DELIVER, run, "deliver")
-    execute(REFRESH, run, "refresh")
+    with run.warehouse.turn("build"):
+        execute(RATES, run, "rates")
+        execute(BUILD, run, "build")
+        execute(Step("detect", find_hourly_incidents), run, "detect on hours")
+        execute(PUBLISH, run, "publish")
+        with suppress(DeliveriesWaiting):
+            execute(DELIVER, run, "deliver")
+        execute(REFRESH, run, "refresh")
 
 
 def _ingest(run: Run, source: SourceSettings, execute: Execute) -> None:
     from warehouse.errors import WarehouseError
 
     try:
-        if connector_class(source.type).kind == "telemetry":
-            window = Window(run.as_of - timedelta(days=1), run.as_of + timedelta(days=1))
-            landed = execute(FETCH, run, f"fetch {source.name}", source, window)
-            execute(LOAD, run, f"load {source.name}", source, landed)
-        elif ingest.meters_hours(source):
-            execute(HOURS, run, f"hours of {source.name}", source)
+        with run.warehouse.turn(f"source {source.name}"):
+            if connector_class(source.type).kind == "telemetry":
+                window = Window(run.as_of - timedelta(days=1), run.as_of + timedelta(days=1))
+                landed = execute(FETCH, run, f"fetch {source.name}", source, window)
+                execute(LOAD, run, f"load {source.name}", source, landed)
+            elif ingest.meters_hours(source):
+                execute(HOURS, run, f"hours of {source.name}", source)
     except (ConnectorError, WarehouseError, SettingsError) as error:
         run.fail(source.name, str(error))
 

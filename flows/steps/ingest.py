@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,21 +133,25 @@ def settle_takeovers(run: Run) -> None:
 def _load_landed(
     run: Run, connector: Connector, delivery: LandedDelivery, terms: Terms, neighbours: Neighbours, *, now: datetime
 ) -> LoadResult:
+    from warehouse.lake import retry_conflicts
     from warehouse.load import load_delivery
 
-    parsed = connector.parse(delivery.files)
-    return load_delivery(
-        run.warehouse,
-        delivery,
-        parsed.parts,
-        notes=parsed.notes,
-        now=now,
-        rates=[(rate.currency, rate.valid_from, rate.usd_per_unit) for rate in run.settings.currency_rates],
-        not_after=_not_after(run),
-        neighbours=neighbours,
-        terms=terms,
-        tag_keys=terms.tag_keys,
-    )
+    def attempt() -> LoadResult:
+        parsed = connector.parse(delivery.files)
+        return load_delivery(
+            run.warehouse,
+            delivery,
+            parsed.parts,
+            notes=parsed.notes,
+            now=now,
+            rates=[(rate.currency, rate.valid_from, rate.usd_per_unit) for rate in run.settings.currency_rates],
+            not_after=_not_after(run),
+            neighbours=neighbours,
+            terms=terms,
+            tag_keys=terms.tag_keys,
+        )
+
+    return retry_conflicts(attempt)
 
 
 def is_partitioned(source: SourceSettings) -> bool:
@@ -168,7 +173,7 @@ def load_hours(run: Run, source: SourceSettings) -> int:
     from tempfile import TemporaryDirectory
 
     from warehouse.hours import DAYS_KEPT, metered_until
-    from warehouse.hours import load_hours as load
+    from warehouse.lake import retry_conflicts
     from warehouse.landing import Landing
 
     connector = run.connect(source)
@@ -188,9 +193,15 @@ def load_hours(run: Run, source: SourceSettings) -> int:
         landing = Landing(Path(folder))
         for ref in connector.discover_hours(start, until):
             delivery = landing.store(ref, connector.fetch(ref), source_type=connector.type, fetched_at=now)
-            parsed = connector.parse(delivery.files)
-            rows += load(run.warehouse, delivery, parsed.parts, today=until.date())
+            attempt = partial(_load_metered, run, connector, delivery, today=until.date())
+            rows += retry_conflicts(attempt)
     return rows
+
+
+def _load_metered(run: Run, connector: Connector, delivery: LandedDelivery, *, today: date) -> int:
+    from warehouse.hours import load_hours
+
+    return load_hours(run.warehouse, delivery, connector.parse(delivery.files).parts, today=today)
 
 
 def _neighbours(run: Run, source: SourceSettings) -> Neighbours:

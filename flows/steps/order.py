@@ -11,6 +11,7 @@ from connectors.errors import ConnectorError
 from flows.errors import DeliveriesWaiting, SettingsError
 from flows.report.write import write_report
 from flows.run import Run
+from flows.settings import SourceSettings
 from flows.steps import alert, build, forecast, ingest
 
 
@@ -47,16 +48,22 @@ def ingest_sources(run: Run, execute: Execute) -> None:
 
     for source in run.sources:
         try:
-            landed = execute(FETCH, run, f"fetch {source.name}", source)
-            execute(LOAD, run, f"load {source.name}", source, landed)
+            with run.warehouse.turn(f"source {source.name}"):
+                _ingest_source(run, source, execute)
         except (ConnectorError, WarehouseError, SettingsError) as error:
             run.fail(source.name, str(error))
-            continue
-        if ingest.meters_hours(source) and source.name not in run.failures:
-            try:
-                execute(HOURS, run, f"hours of {source.name}", source)
-            except (ConnectorError, WarehouseError) as error:  # an estimate that is missing holds up no bill
-                run.notices.append(f"{source.name}: its hourly usage could not be read: {error}")
+
+
+def _ingest_source(run: Run, source: SourceSettings, execute: Execute) -> None:
+    from warehouse.errors import WarehouseError
+
+    landed = execute(FETCH, run, f"fetch {source.name}", source)
+    execute(LOAD, run, f"load {source.name}", source, landed)
+    if ingest.meters_hours(source) and source.name not in run.failures:
+        try:
+            execute(HOURS, run, f"hours of {source.name}", source)
+        except (ConnectorError, WarehouseError) as error:  # an estimate that is missing holds up no bill
+            run.notices.append(f"{source.name}: its hourly usage could not be read: {error}")
 
 
 def run_steps(run: Run, execute: Execute) -> None:
@@ -67,13 +74,14 @@ def run_steps(run: Run, execute: Execute) -> None:
 
 
 def finish_steps(run: Run, execute: Execute) -> None:
-    """From what is loaded to what is told: the steps after every source's own."""
-    execute(RATES, run, "rates")
-    execute(BUILD, run, "build")
-    execute(FORECAST, run, "forecast")
-    execute(DETECT, run, "detect")
-    execute(PUBLISH, run, "publish")
-    with suppress(DeliveriesWaiting):  # each is in the summary, and the command's exit code
-        execute(DELIVER, run, "deliver")
-    execute(REFRESH, run, "refresh")
-    execute(REPORT, run, "report")
+    """From what is loaded to what is told: the steps after every source's own, one run's at a time."""
+    with run.warehouse.turn("build"):
+        execute(RATES, run, "rates")
+        execute(BUILD, run, "build")
+        execute(FORECAST, run, "forecast")
+        execute(DETECT, run, "detect")
+        execute(PUBLISH, run, "publish")
+        with suppress(DeliveriesWaiting):  # each is in the summary, and the command's exit code
+            execute(DELIVER, run, "deliver")
+        execute(REFRESH, run, "refresh")
+        execute(REPORT, run, "report")

@@ -37,7 +37,7 @@ ALTER TABLE staging.stg_calls ADD COLUMN IF NOT EXISTS pricing_tier VARCHAR;
 ALTER TABLE staging.stg_calls ADD COLUMN IF NOT EXISTS trace_id VARCHAR;
 
 -- Another row reports the same call, and that one counts. Set anew by each build, over all sources.
-ALTER TABLE staging.stg_calls ADD COLUMN IF NOT EXISTS is_duplicate BOOLEAN DEFAULT FALSE;
+ALTER TABLE staging.stg_calls ADD COLUMN IF NOT EXISTS is_duplicate BOOLEAN DEFAULT 'false';
 
 -- Outcomes of tasks that came apart from the calls, as the connectors' OUTCOMES schema has them.
 CREATE TABLE IF NOT EXISTS staging.stg_outcomes (

@@ -1,0 +1,134 @@
+"""What readers are given of a DuckLake: published snapshots, as DuckDB files that need neither catalogue nor network.
+
+Copying a snapshot is what a run does when it publishes, what another machine does to have that file too, and what
+`trendbreak query --at` does with an older one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from warehouse.errors import StoreError
+from warehouse.lake import CATALOG, Lake, attach, is_made, lake_connection
+from warehouse.statements import quote_literal, quote_name, render
+
+if TYPE_CHECKING:
+    from warehouse.store import Warehouse
+
+MESSAGE = "published"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A published snapshot of a lake, and when it was committed."""
+
+    version: int
+    committed_at: datetime
+
+
+def mark_published(con: duckdb.DuckDBPyConnection) -> None:
+    """Within a transaction: its snapshot is one for readers."""
+    con.execute(f"CALL {CATALOG}.set_commit_message('trendbreak', {quote_literal(MESSAGE)})")
+
+
+def last_committed(con: duckdb.DuckDBPyConnection) -> int:
+    """The snapshot that this connection's last commit made."""
+    row = con.execute(f"FROM {CATALOG}.last_committed_snapshot()").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def find_published(lake: Lake, *, at: datetime | None = None) -> Snapshot:
+    """The newest published snapshot, or the newest of those committed by `at`. Raises StoreError where none is."""
+    from psycopg import sql
+
+    with closing(lake.connect()) as connection:
+        if not is_made(connection, lake):
+            raise _nothing_published(lake)
+        statement = sql.SQL(
+            "SELECT snapshot_id, snapshot_time FROM {} JOIN {} USING (snapshot_id) WHERE commit_message = %s ORDER BY 1"
+        ).format(
+            sql.Identifier(lake.schema, "ducklake_snapshot"), sql.Identifier(lake.schema, "ducklake_snapshot_changes")
+        )
+        rows = connection.execute(statement, [MESSAGE]).fetchall()
+    found = [Snapshot(version, when.astimezone(UTC)) for version, when in rows]
+    kept = [snapshot for snapshot in found if at is None or snapshot.committed_at <= at]
+    if kept:
+        return kept[-1]
+    if at is None or not found:
+        raise _nothing_published(lake)
+    raise StoreError(
+        f"nothing was published by {at:%Y-%m-%d %H:%M:%S} UTC",
+        where=f"lake {lake.address}",
+        cure=f"the oldest snapshot that is kept is of {found[0].committed_at:%Y-%m-%d %H:%M:%S} UTC",
+    )
+
+
+def _nothing_published(lake: Lake) -> StoreError:
+    return StoreError("nothing is published yet", where=f"lake {lake.address}", cure="`trendbreak run` publishes")
+
+
+def read_version(published: Path) -> int | None:
+    """Of which snapshot the file is; None where there is no such file."""
+    if not published.is_file():
+        return None
+    with duckdb.connect(str(published), read_only=True) as con:
+        try:
+            row = con.execute("SELECT lake_snapshot FROM ops.publication").fetchone()
+        except duckdb.Error:  # the file of a warehouse that was no lake
+            return None
+    return int(row[0]) if row else None
+
+
+def drop_snapshots(wh: Warehouse, *, snapshot_days: int) -> int:
+    """Expire snapshots older than that, and remove the files that nothing needs any more; how many snapshots went."""
+    count = "SELECT count(*) FROM lake.snapshots()"
+    before = wh.con.execute(count).fetchall()[0][0]
+    with wh.turn("deliveries"), wh.turn("models"):
+        for statement in render("lake/upkeep.sql", snapshot_days=snapshot_days).split(";"):
+            wh.con.execute(statement)
+    return int(before - wh.con.execute(count).fetchall()[0][0])
+
+
+def copy_snapshot(
+    lake: Lake,
+    version: int,
+    target: Path,
+    *,
+    filled: Collection[str] | None = None,
+    con: duckdb.DuckDBPyConnection | None = None,
+) -> None:
+    """Write the tables of a snapshot, with their comments, into the new DuckDB file `target`.
+
+    `filled`: of the tables only these (`schema.name`) get their rows; the others are there, and empty. `con`: by
+    which connection; by one of its own without it.
+    """
+    with nullcontext(con) if con is not None else lake_connection() as con:
+        attach(con, lake, name="frozen", version=version)
+        con.execute(f"ATTACH {quote_literal(target)} AS target")
+        tables = con.execute(render("lake/tables.sql"), {"database": "frozen"}).fetchall()
+        comments = con.execute(render("lake/column_comments.sql"), {"database": "frozen"}).fetchall()
+        for schema in sorted({row[0] for row in tables}):
+            con.execute(f"CREATE SCHEMA target.{quote_name(schema)}")
+        for schema, table, comment in tables:
+            name = f"{quote_name(schema)}.{quote_name(table)}"
+            rows = "" if filled is None or f"{schema}.{table}" in filled else " LIMIT 0"
+            con.execute(f"CREATE TABLE target.{name} AS FROM frozen.{name}{rows}")
+            if comment is not None:
+                con.execute(f"COMMENT ON TABLE target.{name} IS {quote_literal(comment)}")
+        for schema, table, column, comment in comments:
+            place = f"target.{quote_name(schema)}.{quote_name(table)}.{quote_name(column)}"
+            con.execute(f"COMMENT ON COLUMN {place} IS {quote_literal(comment)}")
+        # Another machine asks by it whether its file is still the newest.
+        con.execute("ALTER TABLE target.ops.publication ADD COLUMN lake_snapshot BIGINT")
+        con.execute("UPDATE target.ops.publication SET lake_snapshot = ?", [version])
+        con.execute("CHECKPOINT target")
+        con.execute("DETACH target")
+        con.execute("DETACH frozen")
