@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from itertools import chain
@@ -53,21 +53,24 @@ def fetch_source(
     loaded = loaded_identities(run.warehouse, source.name, terms)
     asked = window or _due_window(run, source, connector)
     due = _within(asked, terms)
-    if due is None:
+    watches = window is None and isinstance(connector, Restating)
+    if due is None and not watches:
         return []
-    if asked.start == FIRST_DAY:
+    if due is not None and asked.start == FIRST_DAY:
         run.whole_reads.add(source.name)
     is_first = window is None and not loaded and wants is None
     landed = []
     offered = set()
-    offers = connector.discover(due)
+    offers: Iterable[DeliveryRef] = connector.discover(due) if due is not None else ()
     if window is None and isinstance(connector, Restating):
-        offers = chain(offers, connector.discover_restated(due.start, asked.start))
+        # A source that counts no more, since another took over, may still restate what it counts for.
+        restated = connector.discover_restated(due.start if due else asked.start, asked.start)
+        offers = chain(offers, (ref for ref in restated if _within(ref.window, terms) is not None))
     for ref in offers:
         offered.add(ref.scope)
-        if (wants is not None and not wants(ref)) or (terms.since is not None and ref.window.end <= terms.since):
+        if wants is not None and not wants(ref):
             continue
-        if is_first and ref.window.start == due.start:
+        if is_first and due is not None and ref.window.start == due.start:
             run.notes.append(f"{source.name}: read from {due.start} on; raise backfill_days to have older days")
             is_first = False
         if ref.identity is not None and (ref.scope, ref.identity) in loaded:

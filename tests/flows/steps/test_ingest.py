@@ -82,6 +82,12 @@ def test_a_period_that_aws_delivers_anew_is_read_however_old_it_is(company: Comp
         (date(2023, 11, 1), Decimal(2))
     ]
     assert company.news(company.run(), "aws") == 0
+    # One that has handed over goes on to restate what it counts for, and nothing else.
+    company.sources[0]["until"] = "2024-03-01"
+    made.deliver("2024-02", {"f.parquet": month("2024-02", "6")})
+    company.run()
+    assert company.billed() == 9
+    del company.sources[0]["until"]
     company.sources[0]["since"] = "2025-01-01"
     made.deliver("2023-11", {"f.parquet": month("2023-11", "9")})
     company.run()
