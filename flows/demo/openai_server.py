@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-DEMO_ADMIN_KEY = "sk-admin-demo"  # opens nothing but this stand-in
+DEMO_ADMIN_KEY = "demo-admin-key"  # opens nothing but this stand-in
 _DAY_SECONDS = 86_400
 _USAGE_KINDS = {
     "completions", "embeddings", "moderations", "images", "audio_speeches", "audio_transcriptions", "vector_stores",

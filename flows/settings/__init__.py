@@ -96,7 +96,7 @@ class SourceSettings(BaseModel):
     _prefect_home: Path | None = PrivateAttr(default=None)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
-        # A secret may be written out in the file: the keys are shown, their values are not.
+        # What a key holds, the demo's secrets and addresses with a password among it, is not shown.
         return [("name", self.name), ("type", self.type), ("keys", sorted(self.options))]
 
     @property
@@ -412,6 +412,7 @@ def load_settings(path: Path) -> Settings:
     except ValidationError as error:
         raise SettingsError(explain(str(path), _problems(error), Settings)) from None
     _check_sources(path, settings)
+    _refuse_literal_secrets(path, settings)
     base = path.resolve().parent
     home = _absolute(settings.home, base, f"{path}: home")
     if home.exists() and not home.is_dir():
@@ -508,6 +509,37 @@ def _check_sources(path: Path, settings: Settings) -> None:
                 f"— valid types: {', '.join(sorted(CONNECTORS))}"
             )
         _check_options(path, source, f"sources[{index}] ({source.name})")
+
+
+DEMO_SECRET = "demo-"  # so begins what opens nothing but the demo's own stand-ins
+
+
+def _refuse_literal_secrets(path: Path, settings: Settings) -> None:
+    """This file is committed, copied and backed up: what is secret stands elsewhere."""
+    hook, slack = settings.webhook, settings.slack
+    written = [
+        ("slack.token", "SLACK_BOT_TOKEN", slack.token),
+        ("slack.app_token", "SLACK_APP_TOKEN", slack.app_token),
+        ("slack.webhook_url", "SLACK_WEBHOOK_URL", slack.webhook_url),
+        ("webhook.secret", "WEBHOOK_SECRET", hook.secret if hook else None),
+    ]
+    for index, source in enumerate(settings.sources):
+        for key in sorted(source.options.keys() & _secret_keys(source.type)):
+            variable = f"{source.name}_{key}".upper().replace("-", "_")
+            written.append((f"sources[{index}] ({source.name}).{key}", variable, source.options[key]))
+    for where, variable, secret in written:
+        text = secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+        if text is not None and not has_reference(text) and not str(text).startswith(DEMO_SECRET):
+            raise SettingsError(
+                f"{path}: {where}: a secret does not stand in this file — put it into the environment and write "
+                f'"${{{variable}}}", or keep it in a Prefect secret: "${{prefect:block-name}}" (docs/configuration.md)'
+            )
+
+
+def _secret_keys(source_type: str) -> set[str]:
+    """The keys of a source whose values are secrets; a file's path is none."""
+    fields = connector_class(source_type).Options.model_fields
+    return {key for key, field in fields.items() if "SecretStr" in str(field.annotation) and not key.endswith("_file")}
 
 
 def _check_options(path: Path, source: SourceSettings, where: str) -> None:

@@ -39,7 +39,7 @@ ENVIRONMENT = {
         "SLACK_SECRET",
     )
 }  # fmt: skip
-LITERAL = canary("literal")
+LITERAL = f"demo-{canary('literal')}"  # only the demo's may stand in the file
 
 
 # They take the same options to the same projection as `events`, or need a server of their own kind: their own tests

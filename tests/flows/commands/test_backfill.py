@@ -35,7 +35,7 @@ def dollars(day: date) -> Decimal:
 def provider() -> Iterator[openai.OpenAIStub]:
     days = [FIRST - timedelta(days=20) + timedelta(days=n) for n in range(190)]
     costs = [openai.Cost(day, dollars(day), "gpt-5, input", "proj-a") for day in days]
-    with serve(openai.OpenAIStub(costs=costs, projects={"proj-a": "A"}, vary=False)) as stub:
+    with serve(openai.OpenAIStub(costs=costs, projects={"proj-a": "A"}, vary=False, admin_key="demo-stub")) as stub:
         assert isinstance(stub, openai.OpenAIStub)
         yield stub
 
@@ -44,7 +44,7 @@ def write_home(folder: Path, url: str, *, extra: str = "") -> None:
     (folder / "features.yml").write_text("version: 1\nfeatures: {}\nrules: []\n")
     (folder / "trendbreak.yml").write_text(
         "home: ./data\nbackfill_days: 5\nsources:\n"
-        f'  - {{name: api, type: openai, admin_key: sk-admin-stub, base_url: "{url}/v1"}}\n{extra}'
+        f'  - {{name: api, type: openai, admin_key: demo-stub, base_url: "{url}/v1"}}\n{extra}'
     )
 
 

@@ -9,7 +9,6 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
-import duckdb
 import pytest
 from rich.console import Console
 
@@ -19,6 +18,7 @@ from flows.run import open_run
 from flows.settings import load_settings
 from flows.steps.direct import run_direct
 from flows.summary import show_summary, summarise
+from tests.flows.checksums import checksums_of
 from tests.flows.command import trendbreak
 from tests.flows.small_bill import bill_lines, first_day, write_small_home
 from warehouse.errors import StoreError
@@ -27,18 +27,7 @@ DAYS = 25
 
 
 def checksums(home: Path) -> dict[str, tuple[int, str]]:
-    """Table → rows and a hash of the sorted rows, for everything that is promised to readers."""
-    with duckdb.connect(str(home / "data" / "published" / "trendbreak.duckdb"), read_only=True) as con:
-        tables = con.execute(
-            "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
-            "WHERE schema_name IN ('core', 'marts', 'focus') "
-            "OR (schema_name = 'ops' AND table_name IN ('deliveries', 'delivery_days', 'restatements', 'settled'))"
-        ).fetchall()
-        found = {}
-        for (table,) in tables:
-            rows = con.execute(f"SELECT * FROM {table} ORDER BY ALL").fetchall()
-            found[table] = (len(rows), hashlib.sha256(repr(rows).encode()).hexdigest())
-        return found
+    return checksums_of(home / "data" / "published" / "trendbreak.duckdb")
 
 
 def rows_of_state(home: Path) -> str:

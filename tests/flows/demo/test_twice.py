@@ -1,11 +1,13 @@
 """The demo through the command line: run twice, it tells the same story and sends nothing again."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from flows.demo.world import DemoWorld
+from tests.flows.checksums import checksums_of
 from tests.flows.command import typed
 from tests.flows.demo.landed import SEED
 
@@ -38,3 +40,12 @@ def test_a_second_demo_says_that_nothing_is_told_twice(
     nodes = {planted.story: planted.node.capitalize().replace("_", " ") for planted in world.planted}
     assert re.search(rf"{nodes['idle_gpu']} +GPU hours that served no call", wasted)
     assert re.search(rf"{nodes['retry_storm']} +calls that failed and were billed", wasted)
+
+    # Bills, telemetry, outcomes and meters of six months come out of landing as they were, to the last digit.
+    published = tmp_path / "home" / "published" / "trendbreak.duckdb"
+    before = checksums_of(published)
+    assert before["core.charges"][0] > 5_000
+    shutil.rmtree(tmp_path / "home" / "warehouse")
+    published.unlink()
+    assert typed("rebuild", "--config", tmp_path / "home" / "trendbreak.yml") == 0
+    assert checksums_of(published) == before

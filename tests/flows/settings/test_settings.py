@@ -47,7 +47,7 @@ def test_a_missing_secret_is_named_with_its_source_when_it_is_needed(tmp_path: P
 
 
 def test_a_secret_is_never_in_a_repr(tmp_path: Path) -> None:
-    settings = load_settings(write(tmp_path, "slack: {token: xoxb-canary-123}\n"))
+    settings = load_settings(write(tmp_path, "slack: {token: demo-canary-123}\n"))
     assert "canary" not in repr(settings)
     assert "canary" not in str(slack_token(settings, {}))
 
@@ -175,10 +175,43 @@ def test_a_person_reads_plain_words_only(tmp_path: Path) -> None:
         assert jargon not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "where", "variable"),
+    [
+        ("slack: {token: xoxb-canary}", "slack.token", "SLACK_BOT_TOKEN"),
+        ("slack: {app_token: xapp-canary}", "slack.app_token", "SLACK_APP_TOKEN"),
+        ("slack: {webhook_url: 'https://hooks/canary'}", "slack.webhook_url", "SLACK_WEBHOOK_URL"),
+        ("webhook: {url: 'https://x', secret: canary}", "webhook.secret", "WEBHOOK_SECRET"),
+        (
+            "sources: [{name: my-ai, type: openai, admin_key: canary}]",
+            "sources[0] (my-ai).admin_key",
+            "MY_AI_ADMIN_KEY",
+        ),
+        (
+            "sources: [{name: a, type: events, location: x, user_hash_key: canary}]",
+            "sources[0] (a).user_hash_key",
+            "A_USER_HASH_KEY",
+        ),
+    ],
+)
+def test_a_secret_that_stands_in_the_file_is_refused(tmp_path: Path, text: str, where: str, variable: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(write(tmp_path, text + "\n"))
+    said = str(caught.value)
+    assert f"{where}: a secret does not stand in this file" in said
+    assert f'"${{{variable}}}"' in said
+    assert "canary" not in said
+
+
+def test_a_file_with_credentials_is_named_by_its_path(tmp_path: Path) -> None:
+    text = "sources: [{name: g, type: gcp_billing, project: acme, dataset: d, credentials_file: ./key.json}]\n"
+    assert load_settings(write(tmp_path, text)).sources[0].options["credentials_file"] == "./key.json"
+
+
 def test_a_literal_secret_of_a_source_and_the_state_url_are_in_no_repr(tmp_path: Path) -> None:
     text = (
         "state: postgresql://u:canary-1@h/d\n"
-        "sources: [{name: a, type: openai, admin_key: canary-2, base_url: 'https://x/canary-3'}]\n"
+        "sources: [{name: a, type: openai, admin_key: demo-canary-2, base_url: 'https://x/canary-3'}]\n"
     )
     settings = load_settings(write(tmp_path, text))
     assert "canary" not in repr(settings) + str(settings) + repr(settings.sources[0])
@@ -190,7 +223,7 @@ def test_a_reference_may_stand_where_an_address_or_a_number_must_be(
 ) -> None:
     text = (
         "home: ${DATA}/trend\nstate: '${STATE}'\nslack: {channel: '${ROOM}'}\n"
-        "sources:\n  - {name: a, type: openai, admin_key: k, base_url: '${GATEWAY}/v1'}\n"
+        "sources:\n  - {name: a, type: openai, admin_key: '${KEY}', base_url: '${GATEWAY}/v1'}\n"
         "  - {name: b, type: aws_data_exports, location: '${DROP}', endpoint_url: '${S3}', role_arn: '${ROLE}'}\n"
     )
     monkeypatch.setenv("DATA", "/srv/data")
@@ -202,10 +235,10 @@ def test_a_reference_may_stand_where_an_address_or_a_number_must_be(
         _ = settings.state_url
     monkeypatch.setenv("STATE", "sqlite:////srv/state.sqlite")
     assert settings.state_url == "sqlite:////srv/state.sqlite"
-    found = connect_source(settings.source("a"), {"GATEWAY": "http://127.0.0.1:9"})
+    found = connect_source(settings.source("a"), {"KEY": "k", "GATEWAY": "http://127.0.0.1:9"})
     assert found.options.base_url == "http://127.0.0.1:9/v1"  # type: ignore[attr-defined]
     with pytest.raises(SettingsError, match="base_url") as caught:
-        connect_source(settings.source("a"), {"GATEWAY": "canary-no-address"})
+        connect_source(settings.source("a"), {"KEY": "k", "GATEWAY": "canary-no-address"})
     assert "canary" not in str(caught.value)
     with pytest.raises(SettingsError, match="role_arn: has not the expected form"):
         connect_source(settings.source("b"), {"DROP": "bills", "S3": "http://127.0.0.1:9", "ROLE": "me"})

@@ -71,10 +71,12 @@ def run(company: Company, faulty: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize(("fault", "words"), API_FAULTS, ids=lambda value: str(value)[:40])
 @pytest.mark.parametrize("source_type", ["openai", "anthropic"])
 def test_an_api_that_fails(company: Company, source_type: str, fault: json_api.Fault, words: str) -> None:
-    api: Any = {"openai": OpenAIStub, "anthropic": AnthropicStub}[source_type](rng=random.Random(1), admin_key="sk-x")
+    api: Any = {"openai": OpenAIStub, "anthropic": AnthropicStub}[source_type](
+        rng=random.Random(1), admin_key="demo-key"
+    )
     with json_api.serve(api):
         api.fault_for_ever = fault
-        run(company, {"type": source_type, "admin_key": "sk-x", "base_url": f"{api.url}/v1"}, words)
+        run(company, {"type": source_type, "admin_key": "demo-k", "base_url": f"{api.url}/v1"}, words)
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_a_window_given_reaches_behind_the_due_days(company: Company) -> None:
 
 @contextmanager
 def openai(company: Company, **more: object) -> Iterator[OpenAIStub]:
-    api = OpenAIStub(rng=random.Random(5), admin_key="sk-admin-stub")
+    api = OpenAIStub(rng=random.Random(5), admin_key="demo-stub")
     api.projects = {"proj_a": "Support"}
     api.costs = [
         Cost(date(2026, 1, day), Decimal(day) / 7, "gpt-5-nano, input_tokens", project)
@@ -119,7 +119,7 @@ def openai(company: Company, **more: object) -> Iterator[OpenAIStub]:
         for project in ("proj_a", "proj_b")
     ]
     with serve(api):
-        options = {"admin_key": "sk-admin-stub", "base_url": f"{api.url}/v1", "usage": ["completions"], **more}
+        options = {"admin_key": "demo-stub", "base_url": f"{api.url}/v1", "usage": ["completions"], **more}
         company.sources = [{"name": "openai", "type": "openai", **options}]
         yield api
 

@@ -49,7 +49,7 @@ def ask(folder: Path, status: int) -> tuple[int, str]:
     config.write_text(
         config.read_text().replace(
             "features: features.yml",
-            "  - {name: api, type: openrouter, management_key: key, base_url: BASE_URL}\nfeatures: features.yml",
+            "  - {name: api, type: openrouter, management_key: demo-key, base_url: BASE_URL}\nfeatures: features.yml",
         )
     )
     done = subprocess.run(
