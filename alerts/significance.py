@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.detect import OFF, PanelScores
+from alerts.detect import OFF, POINT, PanelScores
 from alerts.model import Floats
 
 Bools = NDArray[np.bool_]
@@ -42,7 +42,8 @@ def flag_days(
 
     Per day, Benjamini-Hochberg across the m series on two tail probabilities of each: of the day's score,
     and of its level score, whose tail is thinner. Both are raised where this panel, all its series pooled,
-    has exceeded the plain limit more often than the generator's series do. `factors` [m, T]
+    has exceeded the plain limit more often than the generator's series do, that of a single day also where it has had
+    more very high days. `factors` [m, T]
     (or [m, 1]): on the limits of single series. `usable` [m, T]: days with enough history; others are no alarms.
     `explained` [m, T]: days of breaks that people called expected; they are no sign of an unruly panel.
     The result for a day depends on earlier days only, so that a later run flags it again.
@@ -56,9 +57,14 @@ def flag_days(
         _tail_probability(score[:, first:], _OFF_LOG10, _OFF_SLOPE),
         _tail_probability(score[:, first:], _DAY_LOG10, _DAY_SLOPE),
     )
-    p = 2.0 * np.minimum(of_day, _tail_probability(level[:, first:], _LEVEL_LOG10, _LEVEL_SLOPE))
     unexplained = score if explained is None else np.where(explained, 0.0, score)
-    p = np.minimum(p * _measure_unrest(unexplained)[first:], 1.0)
+    # Heavy tails show far out only: single days are held to how often this panel has had very high ones.
+    far_out = np.where(scores.channel == POINT, unexplained, 0.0) >= _TAIL_SCORE[-1]
+    of_day = of_day * _measure_unrest(far_out, unexplained > 0, 10.0 ** float(_DAY_LOG10[-1]))[first:]
+    p = 2.0 * np.minimum(of_day, _tail_probability(level[:, first:], _LEVEL_LOG10, _LEVEL_SLOPE))
+    # An episode has about three days.
+    unrest = _measure_unrest(unexplained >= 1.0, unexplained > 0, 3.0 * 10.0 ** float(_LEVEL_LOG10[2]))
+    p = np.minimum(p * unrest[first:], 1.0)
     tested = max(int((score > 0).any(axis=1).sum()), 1)  # not per day: the newest of some has not settled yet
     order = np.sort(p, axis=0)
     passes = order <= _SHARE_OF_BUDGET * false_alerts_per_month * np.arange(1, m + 1)[:, None] / tested
@@ -76,13 +82,12 @@ def find_episodes(flags: Bools, *, gap_days: int = 7) -> list[Indices]:
     return np.split(where, np.flatnonzero(np.diff(where) > gap_days) + 1)
 
 
-def _measure_unrest(score: Floats) -> Floats:
-    """[T] how many times as many days as expected were over the plain limit, three weeks before and earlier."""
-    days = score.shape[1]
-    expected_share = 3.0 * 10.0 ** float(_LEVEL_LOG10[2])  # an episode has about three days
+def _measure_unrest(is_over: Bools, is_scored: Bools, expected_share: float) -> Floats:
+    """[T] how many times as many of the scored days as expected were over a limit, three weeks before and earlier."""
+    days = is_over.shape[1]
     seen, due = (
         np.concatenate([np.zeros(_LEARNING_DELAY), np.cumsum(counts)])[:days]
-        for counts in ((score >= 1.0).sum(axis=0), (score > 0).sum(axis=0) * expected_share)
+        for counts in (is_over.sum(axis=0), is_scored.sum(axis=0) * expected_share)
     )
     return np.maximum(1.0, (seen + _PRIOR_EPISODES) / (due + _PRIOR_EPISODES))
 
