@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -76,7 +77,8 @@ def kill_runs(processes: ForkServerContext, tmp_path: Path, kills: int) -> None:
         child = start(processes, tmp_path, round_number)
         time.sleep(chance.uniform(0.02, 1.0) * whole_seconds)
         assert child.pid is not None
-        os.kill(child.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it was quicker than the run that was timed
+            os.kill(child.pid, signal.SIGKILL)
         child.join(60)
         finish(start(processes, tmp_path, round_number))
         if round_number % 5 == 0:
@@ -101,7 +103,8 @@ def kill_midway(child: ForkServerProcess, seconds: float) -> None:
     child.start()
     time.sleep(seconds)
     assert child.pid is not None
-    os.kill(child.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it was quicker than the run that was timed
+        os.kill(child.pid, signal.SIGKILL)
     child.join(60)
 
 
