@@ -89,12 +89,12 @@ def read_version(published: Path) -> int | None:
 
 def drop_snapshots(wh: Warehouse, *, snapshot_days: int) -> int:
     """Expire snapshots older than that, and remove the files that nothing needs any more; how many snapshots went."""
-    count = "SELECT count(*) FROM lake.snapshots()"
-    before = wh.con.execute(count).fetchall()[0][0]
     with wh.turn("deliveries"), wh.turn("models"):
-        for statement in render("lake/upkeep.sql", snapshot_days=snapshot_days).split(";"):
+        expire, *others = render("lake/upkeep.sql", snapshot_days=snapshot_days).split(";")
+        dropped = len(wh.con.execute(expire).fetchall())
+        for statement in others:
             wh.con.execute(statement)
-    return int(before - wh.con.execute(count).fetchall()[0][0])
+    return dropped
 
 
 def copy_snapshot(

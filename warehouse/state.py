@@ -353,7 +353,8 @@ class StateStore:
         return engine
 
     def _server_engine(self) -> Engine:
-        engine = sa.create_engine(self._url, pool_pre_ping=True)
+        # A connection per operation here too: nobody has to close a store, and a server may restart between two.
+        engine = sa.create_engine(self._url, poolclass=sa.NullPool)
 
         @sa.event.listens_for(engine, "begin")
         def _begin(connection: Connection) -> None:
