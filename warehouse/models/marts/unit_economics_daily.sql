@@ -20,7 +20,8 @@
 --   cache_rate: cached part of the input: cache reads ÷ (uncached + read + written), 6 decimals.
 --   estimated_cost_usd: tokens × dated price; null where any call has no known price.
 --   estimate_scale: what an estimated dollar came to on the bill, 9 decimals; where the provider's bill of the day is not
---     there yet, that of the provider's model in the 28 days before, as far as they are settled.
+--     there yet, that of the provider's model in the 28 days before, as far as they are settled. Null from a billion on:
+--     so little of the usage was seen that it says nothing.
 --   scaled_estimate_usd: the estimate, scaled: the row's cost to the last digit once it is billed.
 --   estimate_drift_usd: estimate minus what was billed.
 --   revenue_usd: revenue per unit × successful tasks, where features.yml has it; other revenue is per feature.
@@ -250,7 +251,7 @@ recent_scales AS (
         u.usage_date,
         u.provider,
         u.model,
-        (sum(b.cost_usd) / nullif(sum(b.estimated_usd), 0))::DECIMAL(18, 9) AS scale
+        TRY_CAST(sum(b.cost_usd) / nullif(sum(b.estimated_usd), 0) AS DECIMAL(18, 9)) AS scale
     FROM unbilled AS u
     JOIN billed_models AS b
         ON b.provider = u.provider
@@ -288,7 +289,8 @@ SELECT
     j.unpriced_calls::BIGINT AS unpriced_calls,
     j.estimated_cost_usd::DECIMAL(38, 12) AS estimated_cost_usd,
     CASE
-        WHEN j.has_charge THEN (j.effective_cost_before_credits_usd / nullif(j.estimated_cost_usd, 0))::DECIMAL(18, 9)
+        WHEN j.has_charge
+            THEN TRY_CAST(j.effective_cost_before_credits_usd / nullif(j.estimated_cost_usd, 0) AS DECIMAL(18, 9))
         ELSE r.scale
     END AS estimate_scale,
     CASE
