@@ -40,9 +40,14 @@ metered_providers AS (
     SELECT DISTINCT provider FROM core.charges WHERE ai_kind IN ('llm_api', 'ai_platform') AND provider IS NOT NULL
 ),
 gpu_machines AS (
-    SELECT DISTINCT charge_date, source_name, resource_id
+    SELECT
+        charge_date,
+        source_name,
+        resource_id,
+        array_to_string(list_sort(list(DISTINCT gpu_type)), ', ') AS gpu_type
     FROM core.allocations
     WHERE ai_kind = 'gpu' AND resource_id IS NOT NULL
+    GROUP BY charge_date, source_name, resource_id
 ),
 charges AS (
     SELECT
@@ -56,7 +61,8 @@ charges AS (
             WHEN a.ai_kind IN ('llm_api', 'ai_platform') THEN 'provider'
             ELSE 'other'
         END AS pool_kind,
-        a.gpu_hours,
+        CASE WHEN pool_kind = 'gpu' THEN coalesce(nullif(m.gpu_type, ''), a.gpu_type) END AS gpu_type,
+        CASE WHEN a.charge_category IS DISTINCT FROM 'Credit' THEN a.gpu_hours END AS gpu_hours,
         b.utilization,
         a.billed_cost_usd,
         a.effective_cost_usd,
@@ -74,24 +80,36 @@ charges AS (
 ),
 pools AS (
     SELECT
-        row_number() OVER (ORDER BY usage_date, feature, pool_kind, provider, model) AS pool_id,
+        row_number() OVER (ORDER BY usage_date, feature, pool_kind, provider, model, gpu_type) AS pool_id,
         usage_date,
         feature,
         pool_kind,
         provider,
         model,
-        sum(gpu_hours) AS gpu_hours,
-        -- Null where the counters saw only a part of the hours.
-        CASE WHEN sum(gpu_hours) > 0 AND sum(gpu_hours) = sum(gpu_hours) FILTER (WHERE utilization IS NOT NULL)
-            THEN sum(gpu_hours::DOUBLE * utilization::DOUBLE) / sum(gpu_hours)::DOUBLE
-        END AS measured_share,
+        gpu_type,
         CASE WHEN count(*) = count(billed_cost_usd) THEN sum(billed_cost_usd) END AS billed_cost_usd,
         CASE WHEN count(*) = count(effective_cost_usd) THEN sum(effective_cost_usd) END AS effective_cost_usd,
         CASE WHEN count(*) = count(effective_cost_before_credits_usd) THEN sum(effective_cost_before_credits_usd) END
             AS effective_cost_before_credits_usd,
         bool_or(basis = 'estimated') AS has_estimates
     FROM charges
-    GROUP BY usage_date, feature, pool_kind, provider, model
+    GROUP BY usage_date, feature, pool_kind, provider, model, gpu_type
+),
+-- Busy as marts.gpu_economics_daily has them, so that no dollar is both a call's and idle.
+gpu_types AS (
+    SELECT
+        usage_date,
+        feature,
+        gpu_type,
+        sum(gpu_hours) AS gpu_hours,
+        sum(sum(gpu_hours)) OVER (PARTITION BY usage_date, feature) AS hours_of_all_types,
+        -- Null where the counters saw only a part of the hours.
+        CASE WHEN sum(gpu_hours) > 0 AND sum(gpu_hours) = sum(gpu_hours) FILTER (WHERE utilization IS NOT NULL)
+            THEN sum(gpu_hours::DOUBLE * utilization::DOUBLE) / sum(gpu_hours)::DOUBLE
+        END AS measured_share
+    FROM charges
+    WHERE pool_kind = 'gpu'
+    GROUP BY usage_date, feature, gpu_type
 ),
 claims AS (
     SELECT
@@ -102,6 +120,7 @@ claims AS (
         u.weighted_tokens,
         NULL::DOUBLE AS gpu_seconds,
         NULL::DECIMAL(38, 12) AS gpu_hours,
+        NULL::DECIMAL(38, 12) AS hours_of_all_types,
         NULL::DOUBLE AS measured_share
     FROM pools AS p
     JOIN usage AS u
@@ -111,8 +130,19 @@ claims AS (
         AND (p.pool_kind = 'provider' OR u.model = p.model)
     WHERE p.pool_kind IN ('model', 'provider')
     UNION ALL
-    SELECT p.pool_id, u.usage_id, u.calls, NULL, u.weighted_tokens, u.gpu_seconds, p.gpu_hours, p.measured_share
+    SELECT
+        p.pool_id,
+        u.usage_id,
+        u.calls,
+        NULL,
+        u.weighted_tokens,
+        u.gpu_seconds,
+        t.gpu_hours,
+        t.hours_of_all_types,
+        t.measured_share
     FROM pools AS p
+    JOIN gpu_types AS t
+        ON t.usage_date = p.usage_date AND t.feature = p.feature AND t.gpu_type IS NOT DISTINCT FROM p.gpu_type
     JOIN usage AS u ON u.usage_date = p.usage_date AND u.feature = p.feature
     WHERE p.pool_kind = 'gpu'
       AND (u.gpu_seconds > 0 OR u.provider NOT IN (SELECT provider FROM metered_providers))
@@ -131,9 +161,9 @@ busy AS (
         CASE
             WHEN measured_share IS NOT NULL THEN least(1, measured_share)
             WHEN sum(gpu_seconds) OVER pool > 0 AND gpu_hours > 0
-                THEN least(1, sum(gpu_seconds) OVER pool / 3600 / gpu_hours::DOUBLE)
+                THEN least(1, sum(gpu_seconds) OVER pool / 3600 / hours_of_all_types::DOUBLE)
             ELSE 1
-        END AS busy_share
+        END::DECIMAL(9, 6) AS busy_share
     FROM claims
     WINDOW pool AS (PARTITION BY pool_id)
 ),
@@ -141,7 +171,7 @@ shares AS (
     SELECT
         pool_id,
         usage_id,
-        (weight / sum(weight) OVER (PARTITION BY pool_id) * busy_share)::DECIMAL(13, 12) AS share,
+        (weight / sum(weight) OVER (PARTITION BY pool_id) * busy_share::DOUBLE)::DECIMAL(13, 12) AS share,
         -- The largest row takes what rounding leaves, but not what stays idle.
         busy_share = 1
             AND row_number() OVER (PARTITION BY pool_id ORDER BY weight DESC NULLS LAST, usage_id) = 1 AS is_remainder
