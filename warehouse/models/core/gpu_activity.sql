@@ -4,12 +4,21 @@
 -- Calendar: absence is unknown, not idle.
 -- Units: utilization from 0 to 1: the mean of the devices' samples, 6 decimals.
 -- Matching: a machine by its host's name, which is its resource id or the last part of it; the other machines of a GPU
---   type by the mean of the type's devices that belong to none of these, if they are enough for nine tenths of the hours.
+--   type by the mean of the type's devices that belong to none of these. Either only if nine tenths of the billed hours
+--   were seen: a device's samples tell its hours beside those of the source's device that was seen most that day.
 -- Columns:
 --   gpus: devices that were measured.
 --   matched_by: 'host' or 'gpu_type'.
 WITH devices AS (
-    SELECT u.usage_date, u.host, n.gpu_type, u.gpu, u.samples, u.utilization
+    SELECT
+        u.usage_date,
+        u.host,
+        n.gpu_type,
+        u.gpu,
+        u.samples,
+        u.utilization,
+        -- No source asks for samples more than an hour apart.
+        24.0::DOUBLE * u.samples / greatest(24, max(u.samples) OVER (PARTITION BY u.source_name, u.usage_date)) AS seen_hours
     FROM core.gpu_utilization AS u
     LEFT JOIN gpu_model_types AS n ON n.gpu_model = u.gpu_model
 ),
@@ -19,20 +28,34 @@ charged AS (
     WHERE ai_kind = 'gpu' AND gpu_hours > 0
     GROUP BY ALL
 ),
-machines AS (
+hosts AS (
     SELECT
         c.usage_date,
         c.source_name,
         c.resource_id,
         c.gpu_type,
+        c.gpu_hours,
         d.host,
         count(DISTINCT d.gpu) AS gpus,
+        sum(d.seen_hours) AS seen_hours,
         (sum(d.samples * d.utilization) / sum(d.samples))::DECIMAL(9, 6) AS utilization
     FROM charged AS c
     JOIN devices AS d
         ON d.usage_date = c.usage_date
         AND split_part(d.host, ':', 1) IN (c.resource_id, regexp_extract(c.resource_id, '[^/:]+$'))
     WHERE d.samples > 0
+    GROUP BY ALL
+),
+machines AS (
+    SELECT
+        usage_date,
+        source_name,
+        resource_id,
+        gpu_type,
+        sum(gpus)::BIGINT AS gpus,
+        (sum(gpus * utilization) / sum(gpus))::DECIMAL(9, 6) AS utilization,
+        sum(seen_hours) >= 0.9 * any_value(gpu_hours) AS is_enough
+    FROM hosts
     GROUP BY ALL
 ),
 others AS (
@@ -50,10 +73,11 @@ types AS (
         usage_date,
         gpu_type,
         count(DISTINCT (host, gpu)) AS gpus,
+        sum(seen_hours) AS seen_hours,
         (sum(samples * utilization) / sum(samples))::DECIMAL(9, 6) AS utilization
     FROM devices AS d
     WHERE samples > 0 AND gpu_type IS NOT NULL
-        AND NOT EXISTS (SELECT 1 FROM machines AS m WHERE m.usage_date = d.usage_date AND m.host = d.host)
+        AND NOT EXISTS (SELECT 1 FROM hosts AS m WHERE m.usage_date = d.usage_date AND m.host = d.host)
     GROUP BY usage_date, gpu_type
 ),
 enough AS (
@@ -61,18 +85,11 @@ enough AS (
     FROM types AS t
     JOIN (SELECT usage_date, gpu_type, sum(gpu_hours) AS gpu_hours FROM others GROUP BY usage_date, gpu_type) AS o
         ON o.usage_date = t.usage_date AND o.gpu_type = t.gpu_type
-    WHERE 24 * t.gpus >= 0.9 * o.gpu_hours
+    WHERE t.seen_hours >= 0.9 * o.gpu_hours
 )
-SELECT
-    usage_date,
-    source_name,
-    resource_id,
-    gpu_type,
-    sum(gpus)::BIGINT AS gpus,
-    (sum(gpus * utilization) / sum(gpus))::DECIMAL(9, 6) AS utilization,
-    'host' AS matched_by
+SELECT usage_date, source_name, resource_id, gpu_type, gpus, utilization, 'host' AS matched_by
 FROM machines
-GROUP BY ALL
+WHERE is_enough
 UNION ALL BY NAME
 SELECT o.usage_date, o.source_name, o.resource_id, o.gpu_type, e.gpus, e.utilization, 'gpu_type' AS matched_by
 FROM others AS o
