@@ -35,6 +35,7 @@ from connectors.calls.rules import (
     read_text,
     read_tier,
     read_time,
+    read_trace,
 )
 from connectors.schema import CALLS
 
@@ -63,7 +64,7 @@ class Projection:
         first_attempt: int = 1,
     ) -> None:
         self._hash_key = hash_key
-        self._from_zero = first_attempt == 0
+        self.first_attempt = first_attempt
         self._left_to_others = tuple(left_to_others)
         self._hashes: dict[str, str] = {}
         self._newest = 0
@@ -182,7 +183,8 @@ class Projection:
         for number, record in records:
             try:
                 row: dict[str, Any] = {"called_at": read_time(record.get("time"))}
-                row |= {name: read_text(record, name) for name in TEXTS}
+                row |= {name: read_text(record, name) for name in TEXTS if name != "trace_id"}
+                row["trace_id"] = read_trace(record.get("trace_id"))
                 row |= {name: read_count(record, name) for name in COUNTS}
                 row["gpu_seconds"] = read_gpu_seconds(record.get("gpu_seconds"))
                 row["logged_cost_usd"] = read_cost(record.get("logged_cost_usd"))
@@ -223,7 +225,7 @@ class Projection:
 
     def _attempts(self, attempts: pa.Array) -> pa.Array:
         """Numbered from 1."""
-        if self._from_zero:
+        if self.first_attempt == 0:
             return pc.add(attempts, 1)
         if zeros := pc.sum(pc.equal(attempts, 0)).as_py():
             self.keep("attempt_zero", zeros)

@@ -5,6 +5,7 @@ The rules, in the order in which they apply:
     time absent, not RFC 3339, without offset, before 2015      rejected: it belongs to no day
     provider or model absent                                    rejected: it cannot be priced
     a text longer than 256 characters, or not a text            rejected: it is no identifier
+    trace_id of this kind                                       kept, trace unknown: the task tells enough
     a count negative, fractional or absurdly large              rejected
     attempt 0                                                   kept as a first one, counted
     feature absent                                              kept: its cost stays unallocated
@@ -58,7 +59,7 @@ COUNTS = {
 STATUSES = {"ok": "ok", "success": "ok", "error": "error", "failed": "error", "failure": "error", "timeout": "error"}
 # How providers, gateways and SDKs call the way in which a request was served. `auto` is a wish and no answer.
 TIERS = {
-    **dict.fromkeys(("standard", "default", "on_demand", "on-demand", "regular"), "standard"),
+    **dict.fromkeys(("standard", "default", "on_demand", "on-demand", "regular", "standard_only"), "standard"),
     **{name: name for name in ("batch", "flex", "priority")},
     "auto": None,
 }
@@ -97,6 +98,14 @@ def read_text(record: Mapping[str, Any], name: str) -> str | None:
         raise Rejected(f"{name}: longer than {LONGEST_TEXT} characters, or not valid Unicode")
     found: str = value
     return found
+
+
+def read_trace(value: Any) -> str | None:
+    """The id of a trace; None for what is no identifier: no call is lost for it."""
+    try:
+        return read_text({"trace_id": value}, "trace_id")
+    except Rejected:
+        return None
 
 
 def is_plain(text: str) -> bool:

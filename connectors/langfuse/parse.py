@@ -19,7 +19,7 @@ from connectors.calls.reading import (
     uncached,
     whole,
 )
-from connectors.calls.rules import LeftOut, read_cost, read_time
+from connectors.calls.rules import LeftOut, read_cost, read_time, read_trace
 
 CALL_TYPES = frozenset({"GENERATION", "EMBEDDING"})
 # Fields of observations and scores that are looked at, and those that say nothing of a call. Prompts stand in
@@ -102,7 +102,7 @@ def _read_observation(
         "attempt": whole(find(record, [*own_paths["attempt"], "metadata.attempt"]), "attempt"),
         "status": "error" if str(record.get("level")).upper() == "ERROR" else "ok",
         "response_id": identifier(find(record, _RESPONSE), "response_id"),
-        "trace_id": identifier(record.get("trace_id"), "trace_id"),
+        "trace_id": read_trace(record.get("trace_id")),
         "pricing_tier": find(record, [*own_paths["pricing_tier"], "metadata.pricing_tier", *_TIER]),
         "latency_ms": milliseconds_between(start, end),
         "logged_cost_usd": read_cost(_cost(record)),

@@ -17,7 +17,7 @@ from connectors.calls.reading import (
     uncached,
     whole,
 )
-from connectors.calls.rules import read_cost
+from connectors.calls.rules import read_cost, read_trace
 
 # Columns of the table that are looked at. messages, response and proxy_server_request hold prompts.
 KNOWN = frozenset(
@@ -52,6 +52,9 @@ def read_spend_log(
     provider = identifier(record.get("custom_llm_provider"), "custom_llm_provider") or provider_of(model)
     start, end = moment(record.get("startTime")), moment(record.get("endTime"), "endTime")
     retries = whole(find(record, ["metadata.attempted_retries"]), "attempted_retries")
+    attempt = whole(own("attempt"), "attempt")
+    if attempt is None and retries is not None:
+        attempt = retries + projection.first_attempt
     event: dict[str, Any] = {name: identifier(own(name), name) for name in OWN}
     event["feature"] = event["feature"] or _feature_of_tags(record, projection)
     event["user_id"] = event["user_id"] or identifier(record.get("end_user") or record.get("user"), "end_user")
@@ -60,10 +63,10 @@ def read_spend_log(
         "time": start,
         "provider": provider,
         "model": _bare(model, provider),
-        "attempt": whole(own("attempt"), "attempt") or (None if retries is None else retries + 1),
+        "attempt": attempt,
         "status": _status(record),
         "response_id": identifier(record.get("request_id"), "request_id"),
-        "trace_id": identifier(record.get("session_id"), "session_id"),
+        "trace_id": read_trace(record.get("session_id")),
         "pricing_tier": _tier(record, own),
         "latency_ms": milliseconds_between(start, end),
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 from connectors.calls.projection import Projection
 from connectors.calls.reading import identifier, milliseconds_between, nanoseconds, provider_of, uncached, whole
-from connectors.calls.rules import LeftOut, Rejected
+from connectors.calls.rules import LeftOut, Rejected, read_trace
 
 KNOWN = frozenset({"resourceSpans", "resource_spans"})
 CALLS = frozenset({"chat", "text_completion", "completion", "generate_content", "embeddings", "embedding", "responses"})
@@ -162,7 +162,7 @@ def _read_span(
         "provider": identifier(_first(known, NAMES["provider"]), "provider") or provider_of(model),
         "model": model,
         "task_id": event["task_id"] or identifier(span.get("traceId"), "task_id"),
-        "trace_id": identifier(span.get("traceId"), "trace_id"),
+        "trace_id": read_trace(span.get("traceId")),
         "pricing_tier": event["pricing_tier"] or identifier(_first(known, NAMES["tier"]), "service_tier"),
         "attempt": whole(_first(known, own["attempt"]), "attempt"),
         "tool_calls": whole(_first(known, own["tool_calls"]), "tool_calls"),

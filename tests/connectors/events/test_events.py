@@ -198,6 +198,13 @@ def test_a_bad_line_is_counted_with_its_number_and_stops_nothing(drop: Drop, bad
     assert f"rejected 1 of 4 lines: {reason} (line 2)" in parsed.notes
 
 
+@pytest.mark.parametrize("trace", ["x" * 257, "\ud800", ["a"]])
+def test_a_trace_that_is_no_identifier_does_not_lose_its_call(drop: Drop, trace: Any) -> None:
+    rows, _ = drop.read(line(trace_id=trace) + line(task_id="t-2", trace_id="r-1"))
+    assert sorted((row["task_id"], row["trace_id"]) for row in rows) == [("t-1", None), ("t-2", "r-1")]
+    assert drop.report()["rejected"] == {}
+
+
 @pytest.mark.parametrize(
     ("changes", "column", "value", "note"),
     [

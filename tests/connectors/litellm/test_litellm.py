@@ -175,6 +175,7 @@ def test_one_of_two_ways_must_be_chosen(options: dict[str, Any]) -> None:
         ({}, None),
         ({"usage_object": {"service_tier": "flex"}}, "flex"),
         ({"service_tier": "default"}, "standard"),
+        ({"model_parameters": {"service_tier": "standard_only"}}, "standard"),  # what Anthropic is asked for
         ({"service_tier": "auto"}, None),  # asked for, and the answer does not say
         ({"service_tier": "scale"}, "other"),  # prepaid capacity: no price per token
         ({"spend_logs_metadata": {"pricing_tier": "Priority"}}, "priority"),
@@ -190,3 +191,30 @@ def test_the_tier_that_a_request_was_served_in(tmp_path: Path, changes: dict[str
 def test_the_row_of_a_batch_is_at_its_price_and_its_session_is_its_trace(tmp_path: Path) -> None:
     [call], _ = read(tmp_path, row(call_type="aretrieve_batch", session_id="s-1"))
     assert (call["pricing_tier"], call["task_id"], call["trace_id"]) == ("batch", "t-3", "s-1")
+
+
+@pytest.mark.parametrize(
+    ("counted", "from_one", "from_zero"),
+    [
+        ({"attempt": 0, "attempted_retries": 0}, 1, 1),
+        ({"attempt": 0}, 1, 1),
+        ({"attempt": 2, "attempted_retries": 0}, 2, 3),
+        ({"attempted_retries": 0}, 1, 1),
+        ({"attempted_retries": 2}, 3, 3),  # retries are none for a first attempt, however attempts are counted
+        ({}, None, None),
+    ],
+)
+def test_attempts_are_numbered_from_one_however_the_source_counts(
+    tmp_path: Path, counted: dict[str, Any], from_one: int | None, from_zero: int | None
+) -> None:
+    plain = {name: value for name, value in row()["metadata"].items() if name not in ("attempt", "attempted_retries")}
+    for first_attempt, attempt in ((1, from_one), (0, from_zero)):
+        folder = tmp_path / str(first_attempt)
+        folder.mkdir()
+        [call], _ = read(folder, row(metadata={**plain, **counted}), first_attempt=first_attempt)
+        assert call["attempt"] == attempt
+
+
+def test_a_session_that_is_no_identifier_does_not_lose_its_call(tmp_path: Path) -> None:
+    [call], _ = read(tmp_path, row(session_id="s" * 300))
+    assert (call["task_id"], call["trace_id"]) == ("t-3", None)
