@@ -18,6 +18,7 @@ A break that begins later than that is a new episode with a new thread.
     resolved, bill restated         → withdraw  the break it told of never was
     its excess at another node now  → skip      the sum of all features or a part of it: nobody is told twice
                                                 (alerts.shared_causes)
+                                    → resolve   so much more or less of it that it is told there
 
 The action's incident is the row to save, for a skip too (it carries the newest figures; what people
 were told stays in `details["announced"]`). `details["revision"]` counts what was told: it makes the
@@ -55,7 +56,7 @@ from alerts.model import (
 from alerts.mutes import Mute
 from alerts.routing import Routing
 from alerts.rule_moves import RuleMoves
-from alerts.shared_causes import find_cover, key_of
+from alerts.shared_causes import find_cover, is_estimated, key_of
 
 _FALSE_ALARM_DAYS = 90
 DIGEST_ONLY = "digest_only"  # in details: too small for a thread of its own
@@ -143,7 +144,7 @@ def decide(
     for incident in sorted(ledger, key=lambda incident: incident.episode):
         incidents.setdefault((incident.node, incident.direction), []).append(incident)
 
-    cover = find_cover(breaks, ledger)
+    cover = find_cover(breaks, ledger, growth_factor=policy.reaccept_factor)
     actions: list[Action] = []
     seen: set[str] = set()
     for key, episodes in _group_breaks(breaks, policy).items():
@@ -160,6 +161,10 @@ def decide(
             if incident.id in continued:
                 seen.add(incident.id)
                 main = _pick(continued[incident.id], incident.kind)
+                teller = cover.breaks.get(key_of(main))
+                if teller is not None and incident.status == "resolved" and "told_at" in incident.details:
+                    actions.append(Action("skip", incident, f"told already with {teller}", main))
+                    continue
                 actions.append(_continue(incident, main, policy, routing, now, as_of, moves.get(key[0])))
         episode = max((incident.episode for incident in known), default=0)
         for episode_breaks in fresh:
@@ -190,9 +195,15 @@ def decide(
         if others is not None and incident.id not in seen:
             seen.add(incident.id)
             if incident.status in LIVE:
-                actions.append(_follow(incident, others, policy, now))
+                actions.append(_follow(incident, others, policy, now, as_of))
+    told_nodes = {action.incident.node for action in actions if action.incident.episode > 0}
     for incident in ledger:
         newest = newest_of.get(incident.node, newest_day)
+        told_at = sorted({found.node for found in cover.news.get(incident.id, ())} & told_nodes)
+        if incident.id not in seen and told_at and (not is_estimated(incident) or is_due(incident, newest)):
+            if incident.status in LIVE:
+                actions.append(_hand_over(incident, told_at, now))
+            continue
         if incident.id not in seen and is_estimated(incident) and incident.status in LIVE:
             if is_due(incident, newest):
                 actions.append(_withdraw_estimate(incident, newest, now, as_of))
@@ -485,7 +496,12 @@ def _continue_closed(
         return _continue_accepted(incident, found, policy, now)
     if not found.is_active:
         return Action("skip", incident, f"{incident.status} already", found)
-    reopened = replace(_tell(incident, found, policy, now), status="open", resolved_at=None)
+    told_at = incident.details.get("told_at")
+    details = {name: value for name, value in incident.details.items() if name != "told_at"}
+    told = _tell(replace(incident, details=details), found, policy, now)
+    reopened = replace(told, status="open", resolved_at=None)
+    if told_at and incident.status == "resolved":
+        return Action("update", reopened, f"it is more than what is told at {', '.join(told_at)}", found)
     if incident.status == "withdrawn" and moved is not None:
         return Action("update", reopened, "the rules in features.yml changed again, and the break is back", found)
     if incident.status == "withdrawn":
@@ -493,27 +509,21 @@ def _continue_closed(
     return Action("update", reopened, f"back after the pause that began {incident.last_day.isoformat()}", found)
 
 
-def _close(incident: Incident, status: IncidentStatus, now: datetime) -> Incident:
-    details = {**incident.details, "revision": _revision(incident) + 1}
+def _close(incident: Incident, status: IncidentStatus, now: datetime, **why: Any) -> Incident:
+    """`why`: `withdrawn_by` or `told_at`, for the message to say."""
+    details = {name: value for name, value in incident.details.items() if name not in ("withdrawn_by", "told_at")}
+    details = {**details, **why, "revision": _revision(incident) + 1}
     return replace(incident, status=status, updated_at=now, resolved_at=now, details=details)
 
 
 def _withdraw(incident: Incident, now: datetime, as_of: date, moved: RuleMoves | None) -> Action:
     """The detector sees the days of this break and does not find it there any more."""
-    closed = _close(incident, "withdrawn", now)
     if moved is not None and moved.explain_end(incident.excess_usd_per_day, incident.onset, incident.last_day):
         day = format_day(moved.changed_on, today=as_of)
-        details = {**closed.details, "withdrawn_by": "rules"}
         reason = f"the rules in features.yml changed on {day}: what it told of does not belong to this feature"
-        return Action("withdraw", replace(closed, details=details), reason, None)
+        return Action("withdraw", _close(incident, "withdrawn", now, withdrawn_by="rules"), reason, None)
     reason = f"the data as it stands now has no break on {format_day(incident.last_day, today=as_of)}"
-    return Action("withdraw", closed, reason, None)
-
-
-def is_estimated(incident: Incident) -> bool:
-    """Whether it was told from usage, and no bill has confirmed it yet."""
-    told: Mapping[str, Any] = incident.details.get("break", {})
-    return told.get("basis") == "estimated"
+    return Action("withdraw", _close(incident, "withdrawn", now), reason, None)
 
 
 def is_due(incident: Incident, through: date) -> bool:
@@ -527,7 +537,7 @@ def _withdraw_estimate(incident: Incident, through: date, now: datetime, as_of: 
     return Action("withdraw", _close(incident, "withdrawn", now), reason, None)
 
 
-def _follow(incident: Incident, others: Sequence[Break], policy: IncidentPolicy, now: datetime) -> Action:
+def _follow(incident: Incident, others: Sequence[Break], policy: IncidentPolicy, now: datetime, as_of: date) -> Action:
     """Its excess is found at another node now: it lasts as long as that does, and nobody is told twice."""
     last_day = max(incident.last_day, *(found.last_day for found in others))
     incident = replace(incident, last_day=last_day)
@@ -535,7 +545,19 @@ def _follow(incident: Incident, others: Sequence[Break], policy: IncidentPolicy,
         reason = f"back in its range since {(last_day + timedelta(days=1)).isoformat()}"
         return Action("resolve", _close(incident, "resolved", now), reason, None)
     names = ", ".join(sorted({found.node for found in others}))
+    until = _snoozed_until(incident)
+    if incident.status == "snoozed" and (until is None or as_of >= until):
+        details = {name: value for name, value in incident.details.items() if name != "snoozed_until"}
+        details["revision"] = _revision(incident) + 1
+        woken = replace(incident, status="open", updated_at=now, details=details)
+        return Action("update", woken, f"the snooze is over, and the excess is found at {names} now", None)
     return Action("skip", incident, f"the same excess is found at {names} now", None)
+
+
+def _hand_over(incident: Incident, told_at: Sequence[str], now: datetime) -> Action:
+    """So much more or less of it is found at other nodes now that it is told there."""
+    reason = f"now told with {', '.join(told_at)}"
+    return Action("resolve", _close(incident, "resolved", now, told_at=list(told_at)), reason, None)
 
 
 def _resolve_unseen(incident: Incident, now: datetime) -> Action:

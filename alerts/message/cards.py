@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -24,6 +24,7 @@ from alerts.message.sentences import (
 from alerts.model import CONDITION_KINDS, LIVE, Action, Break, Fact, Incident, Message, Severity
 
 SEVERITY_MARKS: Mapping[Severity, str] = {"high": "🔴 High", "medium": "🟠 Medium", "low": "🟡 Low"}
+_MOST_NODES = 5
 _NO_PERCENT = Decimal("9999")  # what the detector says when there was next to nothing before
 
 
@@ -101,6 +102,9 @@ def _render_reply(action: Action, context: RenderContext) -> Message:
             f"{name} has stayed at {format_usd(found.actual_usd_per_day)} a day, so that is what is expected from now "
             f"on. You will hear of it again when it moves away from there."
         )
+    elif action.kind == "resolve" and (told_at := incident.details.get("told_at")):
+        title = f"✅ Told elsewhere · {name}"
+        summary = f"What was reported here is told at {_name_nodes(told_at)} from now on."
     elif action.kind == "resolve":
         title = f"✅ Resolved · {name}"
         change = f"{format_usd(abs(found.excess_usd_total))} {'more' if found.excess_usd_total >= 0 else 'less'}"
@@ -196,7 +200,8 @@ def _title(incident: Incident, found: Break, context: RenderContext) -> str:
         # Over before it was first told: its gravity is the news, not its end.
         return f"{SEVERITY_MARKS[incident.severity]} · {name} {figures}, over since {_day_after(found)}"
     if incident.status == "resolved":
-        return f"✅ Resolved · {name} {figures}"
+        word = "Told elsewhere" if "told_at" in incident.details else "Resolved"
+        return f"✅ {word} · {name} {figures}"
     if incident.status == "absorbed":
         return f"✅ Accepted · {name} {figures}"
     marks = {"acknowledged": "👀 Investigating", "snoozed": "💤 Snoozed", "escalated": "🔺 Escalated"}
@@ -211,6 +216,12 @@ def _figures(found: Break, context: RenderContext) -> str:
     if found.kind == "unit_cost":
         return _percent(found, context)
     return f"{format_signed_usd(found.excess_usd_per_day)}/day ({_percent(found, context)})"
+
+
+def _name_nodes(nodes: Sequence[str]) -> str:
+    names = [name_node(node) for node in nodes[:_MOST_NODES]]
+    more = [f"{len(nodes) - _MOST_NODES} more"] if len(nodes) > _MOST_NODES else []
+    return ", ".join([*names, *more])
 
 
 def _as_it_stands(incident: Incident) -> str:
@@ -236,7 +247,12 @@ def _status_sentence(incident: Incident, context: RenderContext) -> str:
     who = str(incident.details.get("feedback_by", ""))
     by = f" by {fit(who, NAME_LIMIT)}" if who else ""
     if incident.status == "resolved":
-        return "This is over. "
+        told_at = incident.details.get("told_at")
+        return (
+            f"This is told at {_name_nodes(told_at)} now; what follows was reported before. "
+            if told_at
+            else "This is over. "
+        )
     if incident.status == "withdrawn":
         if incident.details.get("feedback") == "false_alarm":
             return f"Marked as a false alarm{by}. "

@@ -20,8 +20,22 @@ from alerts.incidents import (
     make_incident_id,
     record_click,
 )
+from alerts.message import render, render_card
 from alerts.model import Action, Break, Driver, Incident
-from tests.alerts.stories import AS_OF, NEWEST, NOW, ONSET, Ledger, drop, last, make_break, new_key, unit_cost, weekend
+from tests.alerts.stories import (
+    AS_OF,
+    CONTEXT,
+    NEWEST,
+    NOW,
+    ONSET,
+    Ledger,
+    drop,
+    last,
+    make_break,
+    new_key,
+    unit_cost,
+    weekend,
+)
 
 
 def kinds(actions: list[Action]) -> list[str]:
@@ -434,3 +448,101 @@ def test_a_shared_break_that_a_restatement_removes_is_withdrawn_at_the_node_that
     ledger.run([shared(last(make_break(), day))], as_of=AS_OF + timedelta(days=1), through=day)
     [action] = ledger.run([], as_of=AS_OF + timedelta(days=2), through=day)
     assert (action.kind, action.incident.node) == ("withdraw", "support_chat")
+
+
+def of(node: str, usd_per_day: int, day: date, **changes: object) -> Break:
+    usd = Decimal(usd_per_day)
+    days = (day - ONSET).days + 1
+    return last(make_break(node=node, excess_usd_per_day=usd, excess_usd_total=usd * days, **changes), day)
+
+
+def run(ledger: Ledger, breaks: list[Break], day: date) -> list[tuple[str, str]]:
+    actions = ledger.run(breaks, as_of=day + timedelta(days=2), through=day)
+    again = ledger.run(breaks, as_of=day + timedelta(days=2), through=day)
+    assert set(kinds(again)) <= {"skip"}
+    for action in actions:
+        if action.kind != "skip":
+            render(action, context=CONTEXT)
+            render_card(action.incident, action.found, context=CONTEXT)
+    return [(action.kind, action.incident.node) for action in actions]
+
+
+@pytest.mark.parametrize("answer", [None, "expected", "false_alarm", "resolve", "snooze"])
+def test_a_small_shared_incident_does_not_swallow_a_large_break_of_one_feature(answer: str | None) -> None:
+    ledger = Ledger()
+    [action] = ledger.run([of("all features", 600, NEWEST)])
+    if answer:
+        click(ledger, action.incident, answer, until=AS_OF + timedelta(days=30))
+    day = NEWEST + timedelta(days=1)
+    told = run(ledger, [of("doc_search", 20_000, day)], day)
+    assert told[0] == ("open", "doc_search")
+    is_live = answer in (None, "snooze")
+    assert told[1:] == ([("resolve", "all features")] if is_live else [])
+    # The sum takes a turn, then the feature again: neither is told a second time.
+    for n, node in enumerate(["all features", "doc_search"], 2):
+        day = NEWEST + timedelta(days=n)
+        turn = run(ledger, [of(node, 20_000, day)], day)
+        if is_live:
+            assert {kind for kind, _ in turn} == {"skip"}
+        assert "open" not in {kind for kind, _ in turn}
+
+
+def test_what_was_accepted_of_the_sum_is_told_at_its_feature_once_it_doubles() -> None:
+    ledger = Ledger()
+    [action] = ledger.run([of("all features", 600, NEWEST)])
+    click(ledger, action.incident, "expected")
+    for n, (usd, kind) in enumerate([(500, "skip"), (1199, "skip"), (1200, "open")], 1):
+        day = NEWEST + timedelta(days=n)
+        assert run(ledger, [of("doc_search", usd, day)], day) == [(kind, "doc_search")]
+
+
+def test_a_shared_incident_of_which_less_is_left_at_features_says_where_it_is_told() -> None:
+    ledger = Ledger()
+    ledger.run([of("all features", 1000, NEWEST)])
+    day = NEWEST + timedelta(days=1)
+    breaks = [of("support_chat", 300, day), of("doc_search", 150, day)]
+    actions = ledger.run(breaks, as_of=day + timedelta(days=2), through=day)
+    assert [(a.kind, a.incident.node) for a in actions] == [
+        ("resolve", "all features"),
+        ("open", "support_chat"),
+        ("open", "doc_search"),
+    ]
+    assert actions[0].reason == "now told with doc_search, support_chat"
+    reply = render(actions[0], context=CONTEXT)
+    assert (reply.title, reply.summary) == (
+        "✅ Told elsewhere · All features",
+        "What was reported here is told at doc_search, support_chat from now on.",
+    )
+    card = render_card(actions[0].incident, context=CONTEXT)
+    assert card.title.startswith("✅ Told elsewhere · All features")
+    assert card.summary.startswith("This is told at doc_search, support_chat now; what follows was reported before. ")
+    day += timedelta(days=1)
+    assert {kind for kind, _ in run(ledger, breaks, day)} == {"skip"}
+    # Far more of it in the sum than the features have told: its own thread is reopened, and says so.
+    [action] = [
+        one for one in ledger.run([of("all features", 1000, day)], as_of=day, through=day) if one.kind != "skip"
+    ]
+    assert (action.kind, action.incident.node, action.incident.status) == ("update", "all features", "open")
+    assert action.reason == "it is more than what is told at doc_search, support_chat"
+    assert "told_at" not in action.incident.details
+
+
+def test_a_snooze_ends_on_its_day_at_another_node_too() -> None:
+    ledger = Ledger()
+    [action] = ledger.run([of("all features", 600, NEWEST)])
+    click(ledger, action.incident, "snooze", until=NEWEST + timedelta(days=4))
+    day = NEWEST + timedelta(days=1)
+    assert ("skip", "all features") in run(ledger, [of("doc_search", 600, day)], day)
+    day = NEWEST + timedelta(days=2)
+    assert run(ledger, [of("doc_search", 600, day)], day) == [("update", "all features"), ("skip", "doc_search")]
+    assert [one.status for one in ledger.incidents] == ["open"]
+
+
+@pytest.mark.parametrize(("told_at", "billed_at"), [("all features", "doc_search"), ("doc_search", "all features")])
+def test_the_bill_has_the_last_word_on_an_estimate_at_another_node_too(told_at: str, billed_at: str) -> None:
+    ledger = Ledger()
+    ledger.run([of(told_at, 600, NEWEST, basis="estimated")])
+    day = NEWEST + timedelta(days=1)
+    assert sorted(run(ledger, [of(billed_at, 600, day)], day)) == [("open", billed_at), ("resolve", told_at)]
+    day += timedelta(days=1)
+    assert run(ledger, [of(billed_at, 600, day)], day) == [("skip", billed_at)]
