@@ -56,7 +56,8 @@ from alerts.model import (
 from alerts.mutes import Mute
 from alerts.routing import Routing
 from alerts.rule_moves import RuleMoves
-from alerts.shared_causes import find_cover, is_estimated, key_of
+from alerts.shared_causes import find_cover, key_of
+from alerts.shared_causes import is_estimated as is_estimated
 
 _FALSE_ALARM_DAYS = 90
 DIGEST_ONLY = "digest_only"  # in details: too small for a thread of its own
