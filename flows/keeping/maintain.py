@@ -1,9 +1,10 @@
-"""What keeps a home in order: retention, then a backup. `trendbreak maintain` and the maintenance deployment."""
+"""What keeps a home in order: retention and a backup. `trendbreak maintain` and the maintenance deployment."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from flows.errors import FlowError
 from flows.keeping.backup import back_up
 from flows.keeping.prefect_runs import remove_old_flow_runs
 from flows.keeping.retention import remove_superseded
@@ -18,12 +19,9 @@ def maintain(settings: Settings, *, now: datetime | None = None) -> list[str]:
     said = []
     removed = remove_superseded(settings, now=now, wait_seconds=LOCK_WAIT_SECONDS)
     said.append(f"retention: {removed.deliveries} superseded deliveries removed, {removed.freed_bytes:,} bytes freed")
-    runs = remove_old_flow_runs(settings)
-    if runs is not None:
-        said.append(f"retention: {runs} flow runs removed from the home's own Prefect database")
     if settings.warehouse is not None:
-        return [*said, _keep_lake(settings)]
-    if settings.backup.location:
+        said.append(_keep_lake(settings))
+    elif settings.backup.location:
         made = back_up(
             settings,
             settings.backup.location,
@@ -34,6 +32,13 @@ def maintain(settings: Settings, *, now: datetime | None = None) -> list[str]:
         said.append(f"backup: {made.name} in {made.place}, {made.size_bytes:,} bytes")
     else:
         said.append("backup: none — set backup.location, or call `trendbreak backup` yourself")
+    # Last: Prefect's database may be damaged or locked, and nothing else may wait for that.
+    try:
+        runs = remove_old_flow_runs(settings)
+    except FlowError as error:
+        return [*said, f"retention: {error}"]
+    if runs is not None:
+        said.append(f"retention: {runs} flow runs removed from the home's own Prefect database")
     return said
 
 

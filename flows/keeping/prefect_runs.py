@@ -39,7 +39,7 @@ asyncio.run(vacuum())
 def remove_old_flow_runs(settings: Settings) -> int | None:
     """Remove runs that ended `retention.flow_run_days` ago; how many, or None where nothing is to be done here.
 
-    Raises FlowError with Prefect's own words when it cannot.
+    Raises FlowError with Prefect's or SQLite's own words when it cannot.
     """
     days = settings.retention.flow_run_days
     home = settings.home / "prefect"
@@ -59,10 +59,7 @@ def remove_old_flow_runs(settings: Settings) -> int | None:
     done = subprocess.run([sys.executable, "-c", _VACUUM], env=environment, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
-        raise FlowError(
-            f"{database}: old flow runs cannot be removed: {said[-1] if said else 'Prefect says nothing'} "
-            f"— set retention.flow_run_days to null to leave them"
-        )
+        raise _cannot(database, said[-1] if said else "Prefect says nothing")
     return before - _count(database)
 
 
@@ -74,5 +71,14 @@ def _is_ours(home: Path) -> bool:
 
 def _count(database: Path) -> int:
     with closing(sqlite3.connect(database)) as connection:
-        [count] = connection.execute("SELECT count(*) FROM flow_run").fetchone()
+        try:
+            [count] = connection.execute("SELECT count(*) FROM flow_run").fetchone()
+        except sqlite3.Error as error:
+            raise _cannot(database, str(error)) from None
         return int(count)
+
+
+def _cannot(database: Path, why: str) -> FlowError:
+    return FlowError(
+        f"{database}: old flow runs cannot be removed: {why} — set retention.flow_run_days to null to leave them"
+    )

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from flows.keeping.maintain import maintain
 from flows.keeping.prefect_runs import remove_old_flow_runs
 from flows.serving.prefect_home import make_template
 from flows.settings import Settings, load_settings
 from tests.flows.small_bill import write_small_home
+from warehouse.store import open_warehouse
 
 NOW = datetime.now(UTC)
 FLOW = "5f1f3d0e-2a39-4a0e-9c43-5a2f8d1c7b10"
@@ -74,3 +76,21 @@ def test_what_is_not_asked_for_or_not_ours_stays(
     fill(settings.home / "prefect" / "prefect.db")
     assert remove_old_flow_runs(settings) is None
     assert len(held(settings.home / "prefect" / "prefect.db")) == 3
+
+
+def test_a_damaged_database_of_prefect_keeps_nobody_from_a_backup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_HOME", raising=False)
+    config = write_small_home(tmp_path, extra=f"backup: {{location: {tmp_path / 'backups'}}}\n")
+    settings = load_settings(config)
+    with open_warehouse(settings.home):
+        pass
+    (settings.home / "prefect").mkdir()
+    database = settings.home / "prefect" / "prefect.db"
+    for content in (b"", b"no database at all " * 100):
+        database.write_bytes(content)
+        said = maintain(settings)
+        assert said[-2].startswith("backup: ")
+        assert said[-1].startswith(f"retention: {database}: old flow runs cannot be removed: ")
+    assert len(list((tmp_path / "backups").iterdir())) == 2
