@@ -11,6 +11,7 @@ tried many at a time first, as one alternation, so that a text which no rule mea
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -118,14 +119,20 @@ def _search(patterns: Sequence[str], texts: pa.Array, places: Places) -> Iterato
             if found.any():
                 yield pattern, places[found]
         return
-    try:
-        found = _is_found("|".join(f"(?:{pattern})" for pattern in patterns), texts)
-    except pa.ArrowInvalid:  # each is well on its own, and together they name a group twice or are too large
-        found = np.ones(len(texts), dtype=np.bool_)
+    found = _is_any_found(patterns, texts)
     texts, places = texts.filter(pa.array(found)), places[found]
     half = len(patterns) // 2
     yield from _search(patterns[:half], texts, places)
     yield from _search(patterns[half:], texts, places)
+
+
+def _is_any_found(patterns: Sequence[str], texts: pa.Array) -> NDArray[np.bool_]:
+    """Where one of the patterns may be found: everywhere, if they cannot stand in one pattern."""
+    if not any(r"\Q" in pattern for pattern in patterns):  # without its \E it would quote the others too
+        # Each is well on its own, but together they may name a group twice or be too large.
+        with suppress(pa.ArrowInvalid):
+            return _is_found("|".join(f"(?:{pattern})" for pattern in patterns), texts)
+    return np.ones(len(texts), dtype=np.bool_)
 
 
 def _is_found(pattern: str, texts: pa.Array) -> NDArray[np.bool_]:

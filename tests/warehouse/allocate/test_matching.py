@@ -101,6 +101,14 @@ def test_many_texts_meet_the_same_rules_as_few() -> None:
     assert matches(rules, {"model": pa.array(texts)}) == alone
 
 
+def test_a_pattern_that_quotes_to_its_end_hides_no_other() -> None:
+    texts = pa.array([f"node-{i}" for i in range(2 * FEW_TEXTS)])
+    conditions = ({"regex": r"^\Qnode-3"}, {"regex": "-1$"}, {"regex": "-2$"})
+    rules = [Rule.model_validate({"when": {"model": condition}, "feature": "a"}) for condition in conditions]
+    found = matches(rules, {"model": texts})
+    assert found[:4] == [[], [1], [2], [0]]
+
+
 @settings(max_examples=200, deadline=None)
 @given(glob=st.text(alphabet="ab*?[]!-.^\\\n日", max_size=8), text=st.text(alphabet="ab-.^\\[]\n日", max_size=6))
 def test_a_glob_means_what_fnmatch_means(glob: str, text: str) -> None:
