@@ -72,7 +72,7 @@ def past_snapshot(settings: Settings, moment: datetime, sql: str) -> Iterator[Pa
     Raises FlowError for a warehouse in a file, which keeps no past.
     """
     from warehouse.lake_snapshots import copy_snapshot, find_published
-    from warehouse.model_runner import named_tables
+    from warehouse.model_runner import read_tables
 
     lake = find_lake(settings)
     if lake is None:
@@ -81,7 +81,7 @@ def past_snapshot(settings: Settings, moment: datetime, sql: str) -> Iterator[Pa
 
     try:
         with duckdb.connect() as con:
-            filled = named_tables(con, sql)
+            filled = read_tables(con, sql)
     except (ValueError, duckdb.Error):
         filled = None  # DESCRIBE, SUMMARIZE and the like: everything is there
     with tempfile.TemporaryDirectory(prefix="trendbreak-at-") as folder:

@@ -107,7 +107,7 @@ def copy_snapshot(
 ) -> None:
     """Write the tables of a snapshot, with their comments, into the new DuckDB file `target`.
 
-    `filled`: of the tables only these (`schema.name`) get their rows; the others are there, and empty. `con`: by
+    `filled`: of the tables only these (`schema.name` in small letters) get their rows; the others are there, and empty. `con`: by
     which connection; by one of its own without it.
     """
     with nullcontext(con) if con is not None else lake_connection() as con:
@@ -119,7 +119,7 @@ def copy_snapshot(
             con.execute(f"CREATE SCHEMA target.{quote_name(schema)}")
         for schema, table, comment in tables:
             name = f"{quote_name(schema)}.{quote_name(table)}"
-            rows = "" if filled is None or f"{schema}.{table}" in filled else " LIMIT 0"
+            rows = "" if filled is None or f"{schema}.{table}".casefold() in filled else " LIMIT 0"
             con.execute(f"CREATE TABLE target.{name} AS FROM frozen.{name}{rows}")
             if comment is not None:
                 con.execute(f"COMMENT ON TABLE target.{name} IS {quote_literal(comment)}")

@@ -152,22 +152,39 @@ def referenced_tables(con: duckdb.DuckDBPyConnection, model: Model) -> frozenset
 
 def named_tables(con: duckdb.DuckDBPyConnection, select: str) -> frozenset[str]:
     """The tables that a SELECT names with their schema, as `schema.name`. Raises ValueError for what is no SELECT."""
+    return frozenset(f"{schema}.{table}" for schema, table in _walk_tables(_parse(con, select)))
+
+
+def read_tables(con: duckdb.DuckDBPyConnection, select: str) -> frozenset[str] | None:
+    """The tables that a SELECT reads, as `schema.name` in small letters; None where only running it would tell.
+
+    Raises ValueError for what is no SELECT.
+    """
+    tree = _parse(con, select)
+    if any(node.get("type") == "TABLE_FUNCTION" for node in _walk_nodes(tree)):  # query_table('core.' || 'charges')
+        return None
+    return frozenset(f"{schema}.{table}".casefold() for schema, table in _walk_tables(tree))
+
+
+def _parse(con: duckdb.DuckDBPyConnection, select: str) -> Any:
     row = con.execute("SELECT json_serialize_sql(?)", [select]).fetchone()
     tree = json.loads(row[0]) if row else {"error": True}
     if tree.get("error"):
         raise ValueError(tree.get("error_message", ""))
-    return frozenset(f"{schema}.{table}" for schema, table in _walk_tables(tree))
+    return tree
 
 
-def _walk_tables(node: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(node, dict):
+def _walk_tables(tree: Any) -> Iterator[tuple[str, str]]:
+    for node in _walk_nodes(tree):
         if node.get("type") == "BASE_TABLE" and node.get("schema_name"):
             yield node["schema_name"], node["table_name"]
-        for part in node.values():
-            yield from _walk_tables(part)
-    elif isinstance(node, list):
-        for part in node:
-            yield from _walk_tables(part)
+
+
+def _walk_nodes(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from _walk_nodes(part)
 
 
 def run_models(con: duckdb.DuckDBPyConnection, models: Sequence[Model]) -> None:

@@ -130,6 +130,8 @@ def test_a_query_asks_what_was_published_before(
     before, after = ask(lake, capfd, TOTAL, "--at", first), ask(lake, capfd, TOTAL)
     assert ask(file, capfd, TOTAL) == before < after
     assert ask(lake, capfd, TOTAL, "--at", f"{datetime.now(UTC):%Y-%m-%d}") == after
+    for sql in (TOTAL.replace("marts.feature", "Marts.FEATURE"), TOTAL.replace("marts.", "query_table('marts.") + "')"):
+        assert ask(lake, capfd, sql, "--at", first) == before
     assert typed("query", "month-to-date", "--at", first, "--config", config) == 0
     assert typed("query", "SELECT 1", "--at", "2020-01-01", "--config", config) == 2
     assert "the oldest snapshot that is kept is of" in capfd.readouterr().err
