@@ -96,7 +96,10 @@ class Columns:
         return self.raw(name)[1] == "DOUBLE" and largest is not None and largest < SMALL_DOUBLE
 
     def units(self, name: str) -> str:
-        """The amount of a column that `is_small` in whole 1e-12: the digits that `money` keeps, at half its cost."""
+        """The amount of a column that `is_small` in whole 1e-12, at half the cost of `money`.
+
+        Ties may round otherwise: 5e-13 is 0 here, and 1e-12 in `money`.
+        """
         return f"({self.raw(name)[0]} * 1e12)::BIGINT"
 
     def whole_money(self, name: str) -> str:
