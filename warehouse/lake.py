@@ -177,7 +177,8 @@ class Turns:
 
 def _holder(connection: psycopg.Connection[Any], key: int) -> str:
     row = connection.execute(
-        "SELECT a.application_name, a.backend_start AT TIME ZONE 'UTC' FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid) "
+        "SELECT a.application_name, a.backend_start AT TIME ZONE 'UTC' "
+        "FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid) "
         "WHERE l.locktype = 'advisory' AND l.granted AND (l.classid::BIGINT << 32) | l.objid::BIGINT = %s",
         [key],
     ).fetchone()

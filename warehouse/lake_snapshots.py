@@ -107,8 +107,8 @@ def copy_snapshot(
 ) -> None:
     """Write the tables of a snapshot, with their comments, into the new DuckDB file `target`.
 
-    `filled`: of the tables only these (`schema.name` in small letters) get their rows; the others are there, and empty. `con`: by
-    which connection; by one of its own without it.
+    `filled`: of the tables only these (`schema.name` in small letters) get their rows; the others are there, and empty.
+    `con`: by which connection; by one of its own without it.
     """
     with nullcontext(con) if con is not None else lake_connection() as con:
         attach(con, lake, name="frozen", version=version)
