@@ -80,10 +80,12 @@ def _has_own_break(incident: Incident, breaks: Iterable[Break]) -> bool:
 
 
 def _still_speaks(incident: Incident, found: Break) -> bool:
-    """Its thread is open, or somebody has answered it, or it has told of all these days and of their end."""
+    """Its thread is open, or somebody has answered it, or it had seen all these days when it told of their end."""
     if incident.status in LIVE or incident.status == "absorbed" or incident.details.get("feedback") in _BY_HAND:
         return True
-    return incident.status == "resolved" and found.last_day <= incident.last_day
+    told: Mapping[str, Any] = incident.details.get("break", {})
+    seen_through = max(incident.last_day, date.fromisoformat(told.get("data_through", str(incident.last_day))))
+    return incident.status == "resolved" and found.last_day <= seen_through
 
 
 def _told_usd(incident: Incident) -> Decimal:
