@@ -186,12 +186,12 @@ def _damage_named(name: str) -> Iterator[None]:
 def _read_header(name: str, head: bytes, delimiters: str) -> tuple[tuple[str, ...], bool, str]:
     if not head.removeprefix(b"\xef\xbb\xbf").strip():
         raise PayloadError("the file is empty", where=name, cure=_FETCH_AGAIN)
-    # Without its mark, UTF-16 shows by the zero byte beside every letter.
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or (head.strip(b"\0") and head[:200].count(0) * 3 > len(head[:200])):
-        raise PayloadError("the text is UTF-16", where=name, cure="save it as UTF-8 (in Excel: CSV UTF-8)")
     likeness = _looks_like(head)
     if likeness:
         raise PayloadError(f"not a CSV file{likeness}", where=name, cure="give the file the suffix of its format")
+    # Without its mark, UTF-16 shows by the zero byte beside every letter.
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or (head.strip(b"\0") and head[:200].count(0) * 3 > len(head[:200])):
+        raise PayloadError("the text is UTF-16", where=name, cure="save it as UTF-8 (in Excel: CSV UTF-8)")
     try:
         text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -78,6 +78,7 @@ def _rebuild_lake(settings: Settings, home: Home, *, as_of: date | None, now: da
                 run.fail(known.source_name, str(known))
             try:
                 with whole.turn("build"):
+                    _check_landed(run)
                     with whole.as_one() as run.warehouse:
                         empty_lake(run.warehouse)
                         loaded = _replay(run, left_out)
@@ -88,6 +89,20 @@ def _rebuild_lake(settings: Settings, home: Home, *, as_of: date | None, now: da
                 left_out[error.delivery_id] = error
                 continue
             return run, loaded
+
+
+def _check_landed(run: Run) -> None:
+    """Raise FlowError when the lake holds what this home did not land: other machines did, and it would be lost."""
+    landed = {(one.source_name, one.delivery_id) for one in run.landing.deliveries()}
+    current = run.warehouse.con.execute(
+        "SELECT source_name, delivery_id FROM ops.deliveries WHERE is_current ORDER BY ALL"
+    ).fetchall()
+    missing = [f"{source} ({delivery})" for source, delivery in current if (source, delivery) not in landed]
+    if missing:
+        raise FlowError(
+            f"the lake holds {len(missing)} deliveries that were not landed in this home, such as {missing[0]}: "
+            "a rebuild here would lose them — rebuild where they were landed, or copy that home's landing folder here"
+        )
 
 
 class _Unloadable(Exception):

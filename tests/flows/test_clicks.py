@@ -64,9 +64,9 @@ def test_called_expected_its_recurrence_is_muted(tmp_path: Path, unanswered: Run
 
 def test_called_a_false_alarm_the_limit_of_that_metric_and_direction_rises(tmp_path: Path) -> None:
     """The rule: a quarter more per false alarm of the last 90 days. What barely passed before does not any more."""
-    without = replay(tmp_path / "without", None, again="1.72")
+    without = replay(tmp_path / "without", None, again="1.8")
     assert "open" in [message.action for message in without.messages]
-    later = replay(tmp_path / "with", "false_alarm", again="1.72")
+    later = replay(tmp_path / "with", "false_alarm", again="1.8")
     assert "open" not in [message.action for message in later.messages]
     (week,) = later.state.list_precision()
     assert (week["false_alarms"], week["precision"]) == (1, 0.0)

@@ -23,7 +23,7 @@ KEYS = {"key_chat": ("proj_a", 10), "key_search": ("proj_a", 5), None: ("proj_b"
 CONFIG = """
 home: ./data
 sources:
-  - {{name: openai, type: openai, admin_key: sk-x, base_url: "{url}/v1", usage: [completions]}}
+  - {{name: openai, type: openai, admin_key: demo-x, base_url: "{url}/v1", usage: [completions]}}
 features: features.yml
 """
 # The key decides for two features; the project, whose key the provider does not tell, for the third.
@@ -39,7 +39,7 @@ rules:
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[OpenAIStub]:
-    stub = OpenAIStub(rng=random.Random(1), admin_key="sk-x")
+    stub = OpenAIStub(rng=random.Random(1), admin_key="demo-x")
     stub.projects = {"proj_a": "Product", "proj_b": "Batch"}
     stub.api_keys = {"proj_a": {"key_chat": "chat", "key_search": "search"}}
     with json_api.serve(stub):
