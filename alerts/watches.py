@@ -320,7 +320,7 @@ def _judge_budget(row: Mapping[str, Any], least_probability: float, as_of: date)
             ("Chance to go over", likely),
         ),
         cure=(
-            "`trendbreak explain` shows what the dollars are spent on; if the budget is outgrown, raise its "
+            "`trendbreak explain NAME` shows what the dollars are spent on; if the budget is outgrown, raise "
             "monthly_budget_usd in features.yml."
         ),
         sql=(

@@ -30,16 +30,16 @@ TOLERANCE_SECONDS = 300
 LARGEST_BODY = 1_000_000
 
 
-def is_signed(body: bytes, header: str, secret: bytes, *, now: float) -> bool:
-    """Whether `X-Trendbreak-Signature: t=…,v1=…` signs this body and is fresh."""
+def read_signature(body: bytes, header: str, secret: bytes, *, now: float) -> str | None:
+    """The signature of `X-Trendbreak-Signature: t=…,v1=…`, where it signs this body and is fresh; else None."""
     if not header.isascii():
-        return False
+        return None
     parts = dict(part.split("=", 1) for part in header.split(",") if "=" in part)
     sent = parts.get("t", "")
     if not sent.isdigit() or abs(now - int(sent)) > TOLERANCE_SECONDS:
-        return False
+        return None
     expected = hmac.new(secret, f"{sent}.".encode() + body, hashlib.sha256).hexdigest()
-    return hmac.compare_digest(expected, parts.get("v1", ""))
+    return expected if hmac.compare_digest(expected, parts.get("v1", "")) else None
 
 
 def choose_budget(message: dict[str, Any], guarded: dict[str, dict[str, Any]]) -> tuple[str, float] | None:
@@ -89,10 +89,11 @@ def make_handler(settings: dict[str, Any]) -> type[BaseHTTPRequestHandler]:
                 return
             body, now = self.rfile.read(int(length)), time.time()
             header = self.headers.get("X-Trendbreak-Signature", "")
-            if not is_signed(body, header, settings["secret"].encode(), now=now):
+            signature = read_signature(body, header, settings["secret"].encode(), now=now)
+            if signature is None:
                 self.send_error(401)
                 return
-            if not replays.is_new(header.partition("v1=")[2], now=now):
+            if not replays.is_new(signature, now=now):  # not the header: it can be written in more than one way
                 self.send_error(409, "this call was taken already")
                 return
             wanted = choose_budget(json.loads(body)["message"], settings["guarded"])

@@ -69,6 +69,10 @@ def test_parts_add_up_to_the_change_and_the_sql_gives_the_same_figures(command: 
     assert rows["after"][0] == found["after"]["days"] == 7
     assert rows["after"][1] == Decimal(found["after"]["cost_usd"])
     assert float(rows["before"][2]) == pytest.approx(float(found["before"]["cost_usd_per_day"]))
+    against = ("--against-since", str(first), "--against-until", str(last))
+    swapped = ("--since", str(FIRST), "--until", str(FIRST), *against)
+    back = json.loads(command("chat", *swapped, "--format", "json").stdout)
+    assert Decimal(back["change_usd_per_day"]) == -change
 
 
 def test_the_last_settled_week_is_set_against_the_28_days_before(command: Command) -> None:

@@ -138,18 +138,19 @@ def test_the_example_takes_a_call_once_however_often_somebody_sends_it_again() -
     message = {"node": "chat", "kind": "budget", "status": "open"}
     body, now = json.dumps({"key": "k", "message": message}).encode(), datetime.now(UTC)
     signed = {"X-Trendbreak-Signature": sign(body, b"s3cret", now)}
+    rewritten = {"X-Trendbreak-Signature": signed["X-Trendbreak-Signature"] + ",x=1"}
     again = {"X-Trendbreak-Signature": sign(body, b"s3cret", now - timedelta(seconds=2))}  # Trendbreak's own retry
     old = {"X-Trendbreak-Signature": sign(body, b"s3cret", now - timedelta(minutes=6))}
     answers = []
     with receiving() as litellm, guard(litellm) as url:
-        for headers in (signed, signed, again, old):
+        for headers in (signed, signed, rewritten, again, old):
             try:
                 with urlopen(Request(url, data=body, headers=headers)) as answer:
                     answers.append(answer.status)
             except HTTPError as refused:
                 answers.append(refused.code)
                 refused.close()
-        assert answers == [204, 409, 204, 401]
+        assert answers == [204, 409, 409, 204, 401]
         assert [json.loads(sent) for sent in litellm.bodies] == [{"key": "sk-chat", "max_budget": 50}] * 2
 
 

@@ -1,7 +1,7 @@
 -- What a feature (or, for 'all features', everything but shared pools) cost on each day of two periods.
 SELECT
     charge_date,
-    charge_date >= $since AS is_after,
+    charge_date BETWEEN $since AND $until AS is_after,
     CASE
         WHEN count(effective_cost_before_credits_usd) = count(*)
             THEN sum(effective_cost_before_credits_usd)::DECIMAL(38, 12)
