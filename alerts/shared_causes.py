@@ -81,16 +81,21 @@ def _has_own_break(incident: Incident, breaks: Iterable[Break]) -> bool:
 
 def _still_speaks(incident: Incident, found: Break) -> bool:
     """Its thread is open, or somebody has answered it, or it had seen all these days when it told of their end."""
-    if incident.status in LIVE or incident.status == "absorbed" or incident.details.get("feedback") in _BY_HAND:
+    if incident.status in LIVE or _is_accepted(incident):
         return True
     told: Mapping[str, Any] = incident.details.get("break", {})
     seen_through = max(incident.last_day, date.fromisoformat(told.get("data_through", str(incident.last_day))))
     return incident.status == "resolved" and found.last_day <= seen_through
 
 
+def _is_accepted(incident: Incident) -> bool:
+    """Somebody has answered it, or its level is the usual one by now."""
+    return incident.status == "absorbed" or incident.details.get("feedback") in _BY_HAND
+
+
 def _told_usd(incident: Incident) -> Decimal:
     """Dollars a day that people know of: of what was accepted, as much as that, whatever it has grown to since."""
-    if incident.status == "absorbed" or incident.details.get("feedback") in _BY_HAND:
+    if _is_accepted(incident):
         return Decimal(str(incident.details.get("accepted_usd_per_day", incident.excess_usd_per_day)))
     return incident.excess_usd_per_day
 
