@@ -33,7 +33,7 @@ from connectors.schema import (
     TELEMETRY_ISSUES,
 )
 from tests.connectors.conformance.ledger import Ledger
-from tests.connectors.conformance.world import FAST, World
+from tests.connectors.conformance.world import FAST, HASTY, World
 from tests.connectors.conformance.worlds import WORLDS
 from tests.servers.json_api import Fault, serve
 from tests.servers.s3 import use_test_credentials
@@ -272,6 +272,7 @@ class TestFaults:
         world = make_world(source_type)
         assert world.api is not None
         world.api.fault_for_ever = fault
+        world.retry = HASTY if fault.kind == "silence" else FAST
         with caplog.at_level(logging.DEBUG), pytest.raises(error) as caught:
             ledger.run(world.connect(name="my_source"), world.window)
         assert "my_source" in str(caught.value)
@@ -292,6 +293,7 @@ class TestFaults:
         world = make_world(source_type)
         assert world.api is not None
         world.api.faults = [fault]
+        world.retry = HASTY if fault.kind == "silence" else FAST
         if issubclass(error, ConfigError):  # no second try can change the provider's mind
             with pytest.raises(error):
                 ledger.run(world.connect(), world.window)

@@ -79,7 +79,7 @@ def test_it_says_the_month_the_budget_and_the_incidents(html: str) -> None:
     assert "Open incidents 4 2 breaks: +$59 a day over trend; 1 budget, 1 source; 2 of high severity" in text
     other = text[text.index("What else is open") :]
     assert other.index("Budgets in danger") < other.index("doc_search is heading") < other.index("Sources that stopped")
-    assert "`trendbreak check` says what is wrong. High since 11 Oct acknowledged openai has brought no day" in other
+    assert "trendbreak check says what is wrong. High since 11 Oct acknowledged openai has brought no day" in other
     assert text.index("Doc search: each successful document") < text.index("Support chat costs more")
     assert "+$59 a day over trend, +104%" in text
     assert "+55% cost per successful task" in text

@@ -27,7 +27,7 @@ API_FAULTS: list[tuple[json_api.Fault, str]] = [
     (json_api.Fault(status=429, headers=(("Retry-After", "3600"),)), "429"),
     (json_api.Fault(status=503), "503"),
     (json_api.Fault("reset"), "connection"),
-    (json_api.Fault("silence", seconds=0.5), "answer|connection|time"),
+    (json_api.Fault("silence", seconds=1), "answer|connection|time"),
     (json_api.Fault("garbage", body='{"data": ['), "JSON"),
     (json_api.Fault(status=401), "401"),
     (json_api.Fault(status=403), "403"),
@@ -37,7 +37,7 @@ API_FAULTS: list[tuple[json_api.Fault, str]] = [
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sources of the flow insist as always, only quicker."""
-    monkeypatch.setattr(RetryPolicy.__init__, "__defaults__", (3, 0.001, 0.01, 5.0, 0.2))
+    monkeypatch.setattr(RetryPolicy.__init__, "__defaults__", (3, 0.001, 0.01, 5.0, 0.5))
     s3.use_test_credentials(monkeypatch)
 
 

@@ -33,7 +33,14 @@ usual_tasks AS (
     GROUP BY feature
 ),
 rows_of_usage AS MATERIALIZED (
-    SELECT row_number() OVER () AS usage_id, usage_date, feature, provider, model, task_type, unpriced_calls
+    SELECT
+        row_number() OVER (ORDER BY usage_date, feature, provider, model, task_type) AS usage_id,
+        usage_date,
+        feature,
+        provider,
+        model,
+        task_type,
+        unpriced_calls
     FROM core.usage
 ),
 calls AS MATERIALIZED (
@@ -124,7 +131,8 @@ numbered AS (
     FROM looked_at
     WHERE task_calls > 1
     WINDOW calls_of_task AS (
-        PARTITION BY task_id ORDER BY called_at, coalesce(attempt, 1), coalesce(response_id, ''), usage_id
+        PARTITION BY task_id
+        ORDER BY called_at, coalesce(attempt, 1), coalesce(response_id, ''), usage_id, weight, input_tokens, status
     )
     UNION ALL BY NAME
     SELECT *, 1 AS call_number, FALSE AS is_asked_again FROM looked_at WHERE coalesce(task_calls, 1) <= 1
@@ -133,7 +141,11 @@ repeated AS (
     SELECT *, called_at - lag(called_at) OVER same_prompt <= INTERVAL 5 MINUTE AS is_warm
     FROM numbered
     WHERE prefix_tokens IS NOT NULL
-    WINDOW same_prompt AS (PARTITION BY prompt_group, prompt_version ORDER BY called_at)
+    -- Of calls at one moment the order is by what they are, so that a rebuild finds the same dollars.
+    WINDOW same_prompt AS (
+        PARTITION BY prompt_group, prompt_version
+        ORDER BY called_at, coalesce(response_id, ''), usage_id, weight, input_tokens, cache_read_tokens, status
+    )
     UNION ALL BY NAME
     SELECT *, FALSE AS is_warm FROM numbered WHERE prefix_tokens IS NULL
 ),
