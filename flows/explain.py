@@ -106,6 +106,7 @@ class Explanation:
     provisional_days: int
     estimated_days: int
     incident_id: str
+    has_incident_days: bool  # the days after are those of the incident
     sql: str
 
     @property
@@ -191,6 +192,13 @@ def _list_features(con: duckdb.DuckDBPyConnection) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
+def _days_of(incident: Incident) -> Days | None:
+    """The days of a break; a condition (a budget, coverage) has none of its own."""
+    from alerts.model import CONDITION_KINDS
+
+    return None if incident.kind in CONDITION_KINDS else Days(incident.onset, incident.last_day)
+
+
 def _choose_days(
     name: str,
     incident: Incident | None,
@@ -199,12 +207,10 @@ def _choose_days(
     before: tuple[date | None, date | None],
 ) -> tuple[Days, Days]:
     """(before, after)."""
-    from alerts.model import CONDITION_KINDS
-
     settled = known["settled_through"] or known["newest_day"]
     first, last = after
-    if incident is not None and incident.kind not in CONDITION_KINDS and first is None and last is None:
-        first, last = incident.onset, incident.last_day
+    if incident is not None and first is None and last is None and (own := _days_of(incident)):
+        first, last = own.first, own.last
     last = last or (max(settled, first) if first else settled)
     first = first or last - timedelta(days=RECENT_DAYS - 1)
     base_last = before[1] or (before[0] + timedelta(days=BASELINE_DAYS - 1) if before[0] else first - timedelta(days=1))
@@ -269,6 +275,7 @@ def _explain(
         provisional_days=sum(not row["is_settled"] for row in own),
         estimated_days=sum(bool(row["is_estimated"]) for row in own),
         incident_id="" if incident is None else incident.id,
+        has_incident_days=incident is not None and after == _days_of(incident),
         sql=make_sql(name, before, after),
     )
 
@@ -337,7 +344,7 @@ def _find_news(state: StateStore, incident: Incident | None, movers: Iterable[Mo
 
     if incident is not None:
         context = recall_findings(state, RenderContext(as_of=incident.last_day), task_url=None)
-        if told := context.changes.get(incident.node):
+        if told := context.changes.get(incident.id):
             return list(told)
     return [
         f"New {WORDS.get(mover.dimension, mover.dimension)} {fit(mover.member, 100)}, first seen "

@@ -57,6 +57,7 @@ def render_card(incident: Incident, found: Break | None = None, *, context: Rend
         return render_condition_card(incident, key=make_card_key(incident.id), mark=mark, context=context)
     found = found or break_from_json(incident.details["break"])
     parts, members = list_parts(found), list_drivers(found)
+    changes = list_changes(found, context.changes.get(incident.id, ()))
     return Message(
         idempotency_key=make_card_key(incident.id),
         incident_id=incident.id,
@@ -73,13 +74,13 @@ def render_card(incident: Incident, found: Break | None = None, *, context: Rend
         sql=make_sql(found),
         chart=found.chart,
         onset=found.onset,
-        changes=tuple(list_changes(found, context)),
-        cure=find_cure(found, context) if _is_advised(incident) else "",
+        changes=tuple(changes),
+        cure=find_cure(found, context, is_new_told=bool(changes)) if _is_advised(incident) else "",
         status=incident.status,
         last_day=None if found.is_active else found.last_day,
         kind=incident.kind,
         node=incident.node,
-        links=context.worst_tasks.get(found.node, ())[:3],
+        links=context.worst_tasks.get(incident.id, ())[:3],
     )
 
 
@@ -126,7 +127,8 @@ def _render_reply(action: Action, context: RenderContext) -> Message:
         facts = [fact for fact in list_facts(incident, found, context) if fact.label not in ("Since", "When", "Budget")]
         why = (list_parts(found) or list_drivers(found))[:3]
         footnotes = list_footnotes(found, context)
-        cure = find_cure(found, context)
+        changes = list_changes(found, context.changes.get(incident.id, ()))
+        cure = find_cure(found, context, is_new_told=bool(changes))
     return Message(
         idempotency_key=make_key(incident, action.kind),
         incident_id=incident.id,

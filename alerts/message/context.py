@@ -20,7 +20,8 @@ class BudgetView:
 
 @dataclass(frozen=True)
 class RenderContext:
-    """What a message says beside the break itself. Keys of the mappings are features.
+    """What a message says beside the break itself. Keys of `budgets` and `units` are features, of `changes` and
+    `worst_tasks` incident ids.
 
     `settled_through`: a break whose data reach beyond it is called provisional (None: settled).
     `units`: what a feature counts ("answer"). `changes`: what else was new on the onset day, one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -218,9 +218,9 @@ def _plural(word: str) -> str:
     return f"{word[:-1]}ies" if word.endswith("y") and word[-2] not in "aeiou" else f"{word}s"
 
 
-def list_changes(found: Break, context: RenderContext) -> list[str]:
+def list_changes(found: Break, known: Sequence[str] = ()) -> list[str]:
     """What is new since the onset and carries a real part of the excess, the largest first; then what else is
-    known of that day."""
+    `known` of that day."""
     lines: list[str] = []
     excess = abs(found.excess_usd_per_day)
     for driver in sorted(found.drivers, key=lambda driver: -abs(driver.excess_usd_per_day)):
@@ -234,7 +234,7 @@ def list_changes(found: Break, context: RenderContext) -> list[str]:
             seen = f", first seen {format_short_day(driver.first_seen)}" if driver.first_seen else ""
             lines.append(f"New {_member(driver)}{seen}: {dollars}")
     told = lines[:5]
-    return [*told, *(line for line in context.changes.get(found.node, ()) if line not in told)]
+    return [*told, *(line for line in known if line not in told)]
 
 
 def list_footnotes(found: Break, context: RenderContext) -> list[str]:
@@ -251,8 +251,9 @@ def list_footnotes(found: Break, context: RenderContext) -> list[str]:
     return notes
 
 
-def find_cure(found: Break, context: RenderContext) -> str:
-    """What the reader can do about it, in a sentence or two; empty where nobody can say."""
+def find_cure(found: Break, context: RenderContext, *, is_new_told: bool = False) -> str:
+    """What the reader can do about it, in a sentence or two; empty where nobody can say. `is_new_told`: the card
+    lists what was new on the onset day."""
     newcomer = find_newcomer(found)
     if found.node == UNALLOCATED and newcomer is not None:
         return (
@@ -268,8 +269,7 @@ def find_cure(found: Break, context: RenderContext) -> str:
     if found.kind == "zero_success":
         return "Stop or roll back what fails: it is paid for and brings nothing."
     advice = _ADVICE.get(_find_lever(found, context), "")
-    is_known = bool(context.changes.get(found.node)) or any(driver.is_new for driver in found.drivers)
-    first = "Begin with what was new that day. " if is_known and found.label != "growth" else ""
+    first = "Begin with what was new that day. " if is_new_told and found.label != "growth" else ""
     return f"{first}{advice}".strip()
 
 

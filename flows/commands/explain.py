@@ -55,7 +55,8 @@ def show_explanation(found: Explanation, console: Console, *, fmt: str) -> None:
     if unit := _unit_sentence(found):
         _say(console, unit)
     if found.incident_id:
-        _say(console, f"The days are those of {found.incident_id}.", "dim")
+        days = "The days are its own" if found.has_incident_days else "The days compared are not its own"
+        _say(console, f"About {found.incident_id}. {days}.", "dim")
     if found.parts:
         _title(console, "Why", "dollars a day; the parts add up to the change")
         console.print(_parts(found))

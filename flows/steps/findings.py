@@ -38,8 +38,8 @@ def add_findings(
         found = action.found
         if found is None or (action.kind == "skip" and not action.incident.details.get(DIGEST_ONLY)):
             continue
-        changes[found.node] = tuple(list_new_values(con, found))
-        tasks[found.node] = tuple(link_worst_tasks(con, found, task_url)) if task_url else ()
+        changes[action.incident.id] = tuple(list_new_values(con, found))
+        tasks[action.incident.id] = tuple(link_worst_tasks(con, found, task_url)) if task_url else ()
     return replace(context, changes=changes, worst_tasks=tasks)
 
 
@@ -49,10 +49,10 @@ def recall_findings(state: StateStore, context: RenderContext, *, task_url: str 
     tasks: dict[str, tuple[tuple[str, str], ...]] = {}
     for row in state.outbox():
         for card in (row["payload"]["message"], row["payload"].get("card") or {}):
-            is_break = card.get("kind") not in CONDITION_KINDS  # a budget's card of the same feature knows neither
+            is_break = card.get("kind") not in CONDITION_KINDS
             if card.get("action") == "open" and card.get("node") and is_break and not card.get("sections"):
-                changes[card["node"]] = tuple(card.get("changes", ()))
-                tasks[card["node"]] = tuple((text, address) for text, address in card.get("links", ()))
+                changes[card["incident_id"]] = tuple(card.get("changes", ()))
+                tasks[card["incident_id"]] = tuple((text, address) for text, address in card.get("links", ()))
     return replace(context, changes=changes, worst_tasks=tasks if task_url else {})
 
 

@@ -89,7 +89,8 @@ def test_the_last_settled_week_is_set_against_the_28_days_before(command: Comman
 def test_an_open_incident_gives_the_days_and_a_new_key_is_named_as_text(command: Command) -> None:
     answer = command("unallocated")
     assert answer.exit_code == 0
-    assert "inc-1" in answer.stdout
+    assert "About inc-1. The days are its own." in answer.stdout
+    assert "The days compared are not its own." in command("--incident", "inc-1", "--since", str(LAST)).stdout
     assert "1 of 4 days are provisional" in answer.stdout
     assert "\x1b[31m" not in answer.stdout  # of the key's name
     assert "DROP TABLE x; -- <b>|" in answer.stdout

@@ -82,13 +82,13 @@ def breaks(name: st.SearchStrategy[str]) -> st.SearchStrategy[Break]:
 def stories(draw: st.DrawFn) -> list[Message]:
     """One message of every kind about a break, a condition and a week, with hostile names in every place."""
     found, name = draw(breaks(NAMES)), draw(NAMES)
+    [opened] = Ledger().run([found])
     context = replace(
         CONTEXT,
         units={found.node: name},
-        changes={found.node: (f"New release {name}: 90% of the calls since", name)},
-        worst_tasks={found.node: ((f"Task {name}", "https://traces.example/t/%3C%21channel%3E"),) * 3},
+        changes={opened.incident.id: (f"New release {name}: 90% of the calls since", name)},
+        worst_tasks={opened.incident.id: ((f"Task {name}", "https://traces.example/t/%3C%21channel%3E"),) * 3},
     )
-    [opened] = Ledger().run([found])
     incident = replace(opened.incident, owner=name, channel="#ai-costs")
     cards: list[Message] = []
     kinds: tuple[tuple[ActionKind, IncidentStatus], ...] = (

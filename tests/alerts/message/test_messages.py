@@ -236,11 +236,19 @@ def test_budget_without_a_forecast() -> None:
 
 
 def test_what_else_changed_on_the_day() -> None:
-    context = replace(CONTEXT, changes={"support_chat": ("Release 4.12 went out at 14:05 UTC",)})
-    assert open_message(make_break(), context).changes == (
+    [action] = Ledger().run([make_break()])
+    said = {"inc-of-last-year": ("Release 3 went out",), action.incident.id: ("Release 4.12 went out at 14:05 UTC",)}
+    assert render(action, context=replace(CONTEXT, changes=said)).changes == (
         "New SKU gpt-5-mini, output, first seen 12 Nov: +$301/day",
         "Release 4.12 went out at 14:05 UTC",
     )
+
+
+def test_nobody_is_sent_to_what_was_new_where_the_card_lists_nothing() -> None:
+    little = Driver("sku_meter", "a side show", Decimal("1.00"), True, ONSET)
+    message = open_message(make_break(drivers=(little,)))
+    assert message.changes == ()
+    assert message.cure == "See what is retried: time-outs and rate limits come first."
 
 
 @pytest.fixture

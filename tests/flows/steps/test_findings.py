@@ -84,8 +84,8 @@ def test_what_is_new_and_the_worst_tasks_are_on_the_card(tmp_path: Path) -> None
     # A card that is drawn again, without the warehouse, still says so.
     settings = load_settings(tmp_path / "trendbreak.yml")
     context = present_context(settings, open_state(settings))
-    assert context.worst_tasks["chat"] == card.links
-    assert context.changes["chat"] == card.changes
+    assert context.worst_tasks[card.incident_id] == card.links
+    assert context.changes[card.incident_id] == card.changes
 
 
 @pytest.mark.parametrize(
@@ -102,17 +102,19 @@ def test_a_task_id_cannot_lead_elsewhere(task_id: str, address: str) -> None:
     assert address_of("https://x.example.com/{task_id}?t", task_id) == address
 
 
-def test_a_budgets_card_does_not_hide_what_a_break_found(tmp_path: Path) -> None:
+def test_each_incident_keeps_what_was_found_for_it(tmp_path: Path) -> None:
+    """Neither a budget's card nor a later break of the same feature hides it."""
     state = StateStore(f"sqlite:///{tmp_path / 'state.sqlite'}")
     state.create()
     plain = render_test("#c", sent_at=datetime(2026, 11, 22, tzinfo=UTC))
     card = replace(plain, node="chat", kind="cost", changes=("New release 2",), links=(("Task 1", "https://x/1"),))
-    for number, message in enumerate((card, replace(plain, node="chat", kind="budget"))):
+    later = replace(card, changes=("New release 3",), links=())
+    for number, message in enumerate((card, replace(plain, node="chat", kind="budget"), later)):
         key = {"idempotency_key": f"inc-{number}/1/open", "incident_id": f"inc-{number}"}
         enqueue_message(state, replace(message, **key), now=datetime(2026, 11, 22, tzinfo=UTC))
     context = recall_findings(state, RenderContext(as_of=AS_OF), task_url="https://x/{task_id}")
-    assert context.changes == {"chat": ("New release 2",)}
-    assert context.worst_tasks == {"chat": (("Task 1", "https://x/1"),)}
+    assert context.changes == {"inc-0": ("New release 2",), "inc-2": ("New release 3",)}
+    assert context.worst_tasks == {"inc-0": (("Task 1", "https://x/1"),), "inc-2": ()}
     state.close()
 
 
