@@ -17,6 +17,7 @@ from connectors.schema import CALLS, OUTCOMES, TELEMETRY_ISSUES
 GAPS = {
     "no_feature": "no feature",
     "no_task_id": "no task_id",
+    "unusable_trace": "a trace or session that is no identifier: no task_id",
     "unknown_status": "status is neither ok nor error",
     "attempt_zero": "attempt 0, taken for a first one: set first_attempt: 0 if the source counts from there",
     "unknown_pricing_tier": "a pricing tier that no price list has: without a price",

@@ -83,7 +83,7 @@ class LogFileSource:
     restates_days: ClassVar[int] = 0  # a file that changes is read again whole, however old its days
     settle_days: ClassVar[int] = 1
     suffixes: ClassVar[tuple[str, ...]] = SUFFIXES
-    version: ClassVar[int] = 2  # raise it when a rule changes: every file is then read again
+    version: ClassVar[int] = 3  # raise it when a rule changes: every file is then read again
     known: ClassVar[frozenset[str] | None] = None
     not_below: ClassVar[frozenset[str]] = frozenset()  # folders that a check does not look into
     options: TelemetryFileOptions

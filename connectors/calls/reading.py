@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connectors.calls.rules import EPOCH, Rejected, is_plain
+
+if TYPE_CHECKING:
+    from connectors.calls.projection import Projection
 
 # What a model's name says of who serves it, where a log names no provider.
 _PROVIDERS_BY_MODEL = (
@@ -97,6 +100,15 @@ def identifier(value: Any, name: str) -> str | None:
     if not is_plain(text):
         raise Rejected(f"{name}: longer than 256 characters, or not valid Unicode")
     return text
+
+
+def task_of_trace(value: Any, name: str, projection: Projection) -> str | None:
+    """The id of a trace or session as its calls' task; what is no identifier is counted, and no call is lost for it."""
+    try:
+        return identifier(value, name)
+    except Rejected:
+        projection.keep("unusable_trace")
+        return None
 
 
 def moment(value: Any, name: str = "time") -> datetime | None:

@@ -16,6 +16,7 @@ from connectors.calls.reading import (
     milliseconds_between,
     moment,
     provider_of,
+    task_of_trace,
     uncached,
     whole,
 )
@@ -38,7 +39,6 @@ KNOWN = frozenset(
 )
 OWN = ("feature", "task_id", "task_type", "outcome", "plan", "release", "prompt_version", "api_key_id", "user_id")
 _PLAIN_PATHS: Mapping[str, tuple[str, ...]] = {
-    "task_id": ("trace_id",),
     "user_id": ("user_id",),
     "release": ("release", "version"),
     "prompt_version": ("prompt_version",),
@@ -87,6 +87,7 @@ def _read_observation(
     for name in OWN:
         paths = [*own_paths[name], f"metadata.{name}", f"metadata.attributes.{name}", *_PLAIN_PATHS.get(name, ())]
         event[name] = identifier(find(record, paths), name)
+    event["task_id"] = event["task_id"] or task_of_trace(record.get("trace_id"), "trace_id", projection)
     if event["feature"] is None:
         found = features_of(record.get("tags"))
         if len(found) > 1:

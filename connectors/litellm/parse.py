@@ -14,6 +14,7 @@ from connectors.calls.reading import (
     milliseconds_between,
     moment,
     provider_of,
+    task_of_trace,
     uncached,
     whole,
 )
@@ -58,7 +59,7 @@ def read_spend_log(
     event: dict[str, Any] = {name: identifier(own(name), name) for name in OWN}
     event["feature"] = event["feature"] or _feature_of_tags(record, projection)
     event["user_id"] = event["user_id"] or identifier(record.get("end_user") or record.get("user"), "end_user")
-    event["task_id"] = event["task_id"] or identifier(record.get("session_id"), "session_id")
+    event["task_id"] = event["task_id"] or task_of_trace(record.get("session_id"), "session_id", projection)
     event |= {
         "time": start,
         "provider": provider,

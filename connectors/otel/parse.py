@@ -10,7 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from connectors.calls.projection import Projection
-from connectors.calls.reading import identifier, milliseconds_between, nanoseconds, provider_of, uncached, whole
+from connectors.calls.reading import (
+    identifier,
+    milliseconds_between,
+    nanoseconds,
+    provider_of,
+    task_of_trace,
+    uncached,
+    whole,
+)
 from connectors.calls.rules import LeftOut, Rejected, read_trace
 
 KNOWN = frozenset({"resourceSpans", "resource_spans"})
@@ -161,7 +169,7 @@ def _read_span(
         "time": start,
         "provider": identifier(_first(known, NAMES["provider"]), "provider") or provider_of(model),
         "model": model,
-        "task_id": event["task_id"] or identifier(span.get("traceId"), "task_id"),
+        "task_id": event["task_id"] or task_of_trace(span.get("traceId"), "traceId", projection),
         "trace_id": read_trace(span.get("traceId")),
         "pricing_tier": event["pricing_tier"] or identifier(_first(known, NAMES["tier"]), "service_tier"),
         "attempt": whole(_first(known, own["attempt"]), "attempt"),

@@ -184,3 +184,9 @@ def test_scores_join_the_tasks_of_their_traces(tmp_path: Path) -> None:
         assert wh.con.execute(counts).fetchall() == [(4, 2, 2)]
         issues = "SELECT issue, occurrences FROM ops.telemetry_issues WHERE issue LIKE 'outcome%' ORDER BY ALL"
         assert wh.con.execute(issues).fetchall() == [("outcome_for_several_tasks", 1), ("outcome_for_unknown_task", 1)]
+
+
+def test_a_trace_that_is_no_identifier_does_not_lose_its_call(tmp_path: Path) -> None:
+    [(_, call)], notes = read(tmp_path, {**GENERATION, "trace_id": "t" * 300, "metadata": {}})
+    assert (call["task_id"], call["trace_id"]) == (None, None)
+    assert "1 of 1 calls: a trace or session that is no identifier: no task_id" in notes

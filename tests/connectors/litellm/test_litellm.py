@@ -218,3 +218,7 @@ def test_attempts_are_numbered_from_one_however_the_source_counts(
 def test_a_session_that_is_no_identifier_does_not_lose_its_call(tmp_path: Path) -> None:
     [call], _ = read(tmp_path, row(session_id="s" * 300))
     assert (call["task_id"], call["trace_id"]) == ("t-3", None)
+    plain = {name: value for name, value in row()["metadata"].items() if name != "spend_logs_metadata"}
+    [call], notes = read(tmp_path, row(session_id="s" * 300, metadata=plain))
+    assert (call["task_id"], call["trace_id"], call["input_tokens"] is None) == (None, None, False)
+    assert "1 of 1 calls: a trace or session that is no identifier: no task_id" in notes

@@ -148,3 +148,9 @@ def test_calls_far_above_a_call_and_circles_of_parents(tmp_path: Path) -> None:
     found, notes = read(tmp_path, line(inner), line(own_parent, between), line(outer))
     assert [row["called_at"].second for row in found] == [2, 3]
     assert "2 left out: spans around calls, which are no calls themselves" in notes
+
+
+def test_a_trace_that_is_no_identifier_does_not_lose_its_call(tmp_path: Path) -> None:
+    [row], notes = read(tmp_path, line(span("b" * 16, START, trace="t" * 300, **{**NEW, "app.task_id": None})))
+    assert (row["task_id"], row["trace_id"]) == (None, None)
+    assert "1 of 1 calls: a trace or session that is no identifier: no task_id" in notes
