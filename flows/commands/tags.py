@@ -95,6 +95,10 @@ def show_diff(settings: Settings, new: Path, console: Console) -> None:
     from warehouse.rule_changes import compare_rules
 
     before, after = load_features(settings.features), load_features(new)
+    if new.samefile(settings.features):
+        said = f"{_clean(str(new))} is the file in force itself: change a copy of it and give the copy"
+        console.print(Text(said, overflow="fold"))
+        return
     with open_preview(Home(settings.home).published) as preview:
         moves, _ = compare_rules(preview, before, after)
     _show_moves(moves, console)

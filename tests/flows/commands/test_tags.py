@@ -65,7 +65,9 @@ def test_diff_shows_both_sides_and_changes_nothing(home: Path) -> None:
     assert "storage" in done.stdout
     assert "unallocated" in done.stdout
     assert files(home) == before
-    assert "no feature's cost changes" in trendbreak("tags", "diff", "features.yml", cwd=home).stdout
+    assert "features.yml is the file in force itself" in trendbreak("tags", "diff", "features.yml", cwd=home).stdout
+    (home / "same.yml").write_bytes((home / "features.yml").read_bytes())
+    assert "no feature's cost changes" in trendbreak("tags", "diff", "same.yml", cwd=home).stdout
 
 
 def test_apply_refuses_a_wrong_file_and_changes_nothing(home: Path) -> None:
