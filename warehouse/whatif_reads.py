@@ -19,8 +19,8 @@ def read_traffic(
     con: duckdb.DuckDBPyConnection, *, feature: str | None = None, days: int = TRAFFIC_DAYS
 ) -> list[dict[str, Any]]:
     """One dict per feature, provider and model with calls in its last `days` settled days, the dearest first: calls,
-    retries, tokens by kind, cost_usd (billed), estimated_cost_usd (null: not all priced), least_week and most_week
-    (cost of a week ÷ average week), is_self_hosted."""
+    retries, tokens by kind, cost_usd (billed), estimated_cost_usd (null: not all priced), batch_share (the part of it
+    that is a batch), least_week and most_week (cost of a week ÷ average week), is_self_hosted."""
     return _dicts(con, "whatif/traffic.sql", {"feature": feature, "days": days})
 
 

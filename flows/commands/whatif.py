@@ -52,6 +52,7 @@ class Traffic:
     tokens: dict[str, int]
     cost_usd: Decimal
     estimated_cost_usd: Decimal | None
+    batch_share: Decimal  # of its dollars; what is a batch already
     swing: Range  # cost of the least and the dearest week ÷ the average one
 
     @classmethod
@@ -67,6 +68,7 @@ class Traffic:
             tokens={kind: row[f"{kind}_tokens"] for kind in KINDS},
             cost_usd=row["cost_usd"] or Decimal(0),
             estimated_cost_usd=row["estimated_cost_usd"],
+            batch_share=row["batch_share"],
             swing=Range(
                 min(row["least_week"] or Decimal(1), Decimal(1)),
                 Decimal(1),
@@ -230,16 +232,17 @@ def usual_prefix(traffic: Traffic) -> Range:
 
 
 def batch(traffic: Traffic, band: Band, batch_band: Band, *, share: Range) -> Answer:
-    """`share` of the calls can wait for a batch."""
+    """`share` of the calls that are no batch yet can wait for one."""
     now, then = traffic.at_prices(band), traffic.at_prices(batch_band)
-    cost = traffic.cost_per_month
+    cost = traffic.cost_per_month * (1 - traffic.batch_share)
+    is_batch = f"{percent(traffic.batch_share)} of the cost is a batch already" if traffic.batch_share else ""
     relative = then / now if now else Decimal(1)
     return _answer(
         "batch",
         traffic,
         lambda share: cost - batched_cost_usd(cost, cost * relative, share=share),
         (
-            f"{told(share)} of the calls can wait up to a day for their answer, and none of them is a batch today",
+            f"{is_batch or 'none is a batch today'}; of the other calls {told(share)} can wait up to a day",
             f"as a batch they cost {percent(relative)} of the standard price ({batch_band.origin})",
         ),
         share=share,

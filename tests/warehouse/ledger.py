@@ -15,6 +15,7 @@ from warehouse.books import no_books
 from warehouse.build import BuildResult, build
 from warehouse.commitments import Commitment
 from warehouse.features import Features
+from warehouse.prices import PriceBook
 from warehouse.statements import render
 from warehouse.store import MIGRATIONS, Warehouse
 
@@ -107,6 +108,7 @@ def build_marts(
     settle_days: Mapping[str, int] | None = None,
     invoices: Iterable[Mapping[str, Any]] = (),
     commitments: Iterable[Mapping[str, Any]] = (),
+    prices: PriceBook | None = None,
     run_id: str = "run-1",
 ) -> BuildResult:
     """The real build: allocate, models, checks, reconciliation."""
@@ -120,6 +122,7 @@ def build_marts(
         settled_through=settled,
         due_through=due_through,
         settle_days=settle_days,
+        prices=prices,
         books=books_of(invoices),
         commitments=[Commitment(**{"valid_to": None, **row}) for row in commitments],
     )

@@ -18,6 +18,7 @@ from flows.errors import FlowError
 from flows.settings import load_settings
 from tests.warehouse.ledger import add_calls, add_charges, build_marts, charge
 from warehouse.features import load_features
+from warehouse.prices import PriceBook, parse_prices
 from warehouse.publish import publish
 from warehouse.state import StateStore
 from warehouse.store import open_warehouse
@@ -29,17 +30,25 @@ MONTH = Decimal(365) / 12
 
 FEATURES = """
 version: 1
-features: {answers: {}, tagging: {}, drafts: {}, dear: {}, middling: {}}
+features: {answers: {}, tagging: {}, drafts: {}, dear: {}, middling: {}, nightly: {}}
 rules:
   - {when: {sub_account_id: answers}, feature: answers}
   - {when: {sub_account_id: tagging}, feature: tagging}
   - {when: {sub_account_id: drafts}, feature: drafts}
   - {when: {sub_account_id: dear}, feature: dear}
   - {when: {sub_account_id: middling}, feature: middling}
+  - {when: {sub_account_id: nightly}, feature: nightly}
 """
-PRICES = """
+NIGHT = """
 version: 1
 prices:
+  - {provider: acme, model: night, valid_from: 2026-01-01, usd_per_million_tokens: {input: 20, output: 20}}
+  - {provider: acme, model: night, tier: batch, valid_from: 2026-01-01,
+     usd_per_million_tokens: {input: 10, output: 10}}
+"""
+PRICES = (
+    NIGHT.rstrip()
+    + """
   - {provider: acme, model: large, valid_from: 2026-01-01, usd_per_million_tokens: {input: 1.90, output: 1.90}}
   - {provider: acme, model: large, tier: batch, valid_from: 2026-01-01,
      usd_per_million_tokens: {input: 0.95, output: 0.95}}
@@ -49,12 +58,14 @@ prices:
   - {provider: acme, model: m15, valid_from: 2026-01-01, usd_per_million_tokens: {input: 15, output: 15}}
   - {provider: acme, model: m3, valid_from: 2026-01-01, usd_per_million_tokens: {input: 3.50, output: 3.50}}
 """
+)
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """answers: 500M tokens a day at $1.90 a million, $950, as five calls. tagging: a GPU machine at $48 a day, 6 of 24
-    hours busy. drafts: $10 a day for ten tasks until CHANGED, then $6. dear, middling: 1M tokens a day at $15, $3.5."""
+    hours busy. drafts: $10 a day for ten tasks until CHANGED, then $6. dear, middling: 1M tokens a day at $15, $3.5.
+    nightly: 1M tokens a day at $20, and as many as a batch at $10."""
     folder = tmp_path_factory.mktemp("whatif")
     (folder / "features.yml").write_text(FEATURES)
     (folder / "prices.yml").write_text(PRICES)
@@ -83,6 +94,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             charges.append(charge(usd, sub_account_id=feature, provider="acme", model=model, charge_date=day))
             tokens = {"input_tokens": 800_000, "output_tokens": 200_000}
             calls.append({"called_at": at, "feature": feature, "provider": "acme", "model": model, **tokens})
+        night = {"provider": "acme", "model": "night"}
+        charges.append(charge(30, sub_account_id="nightly", charge_date=day, **night))
+        served = {"called_at": at, "feature": "nightly", **night}
+        calls += [{**served, "input_tokens": 10**6, "output_tokens": 0, "pricing_tier": t} for t in (None, "batch")]
         calls += [
             {
                 "called_at": at,
@@ -118,7 +133,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open_warehouse(folder / "data", threads=1) as wh:
         add_charges(wh, charges)
         add_calls(wh, calls)
-        build_marts(wh, load_features(folder / "features.yml"))
+        build_marts(wh, load_features(folder / "features.yml"), prices=PriceBook(parse_prices(NIGHT)))
         state = StateStore(f"sqlite:///{folder / 'data' / 'state.sqlite'}")
         state.create()
         publish(wh, state, published=folder / "data" / "published" / "trendbreak.duckdb", now=datetime.now(UTC))
@@ -209,6 +224,11 @@ def test_the_classifier_is_paid_and_every_answer_is_a_range(home: Path) -> None:
 def test_batch_trim_and_cache(home: Path) -> None:
     text = trendbreak(home, "whatif", "batch", "-f", "answers", "--share", "0.4")
     assert dollars(text, "would cost")[0] == monthly("760")
+    assert "none is a batch today; of the other calls 40% can wait" in " ".join(text.split())
+    # A third of the dollars is a batch already: of the other $20 a day 40% become half as dear.
+    text = trendbreak(home, "whatif", "batch", "-f", "nightly", "--share", "0.4")
+    assert dollars(text, "would cost")[0] == (26 * MONTH).quantize(Decimal("0.01"))
+    assert "33.3% of the cost is a batch already; of the other calls 40% can wait" in " ".join(text.split())
     # 70M of 500M are beyond 100M of input: 133 of 950 dollars, of which a tenth comes back: 119.70.
     text = trendbreak(home, "whatif", "trim", "-f", "answers", "--max-input", "100000000", "--kept", "0.1")
     assert dollars(text, "would cost")[0] == monthly("830.3")
@@ -237,7 +257,7 @@ def test_quantize_and_selfhost(home: Path) -> None:
         (("route", "-f", "answers", "--to", "acme/unheard-of"), "the price of acme/unheard-of on .* is not known"),
         (("route", "-f", "answers", "--to", "small"), "names no provider"),
         (("batch", "-f", "drafts"), "the price of acme/own on .* is not known"),
-        (("cache", "-f", "nobody"), "knows no calls of 'nobody' .* it knows answers, dear, drafts, middling, tagging"),
+        (("cache", "-f", "nobody"), "knows no calls of 'nobody' .* it knows answers, dear, drafts, middling, nightly"),
         (("cache", "-f", "answers", "-m", "small"), "did not call 'small' — it called large"),
         (("batch", "-f", "answers", "--share", "2"), "more than all of it"),
         (("batch", "-f", "answers", "--share", "0.8..0.4"), "write its low end first"),

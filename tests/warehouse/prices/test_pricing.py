@@ -188,6 +188,8 @@ SELECT
     sum(gpu_seconds::DECIMAL(18, 3)) AS gpu_seconds,
     count(estimated_cost_usd) AS priced_calls,
     sum(estimated_cost_usd) AS estimated_cost_usd,
+    count(*) FILTER (WHERE pricing_tier = 'batch') AS batch_calls,
+    sum(estimated_cost_usd) FILTER (WHERE pricing_tier = 'batch') AS batch_estimated_cost_usd,
     count(logged_cost_usd) AS logged_calls,
     sum(logged_cost_usd) AS logged_cost_usd
 FROM priced_calls

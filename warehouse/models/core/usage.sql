@@ -18,6 +18,8 @@
 --   input_tokens: uncached input only; the five kinds of tokens are disjoint.
 --   active_users: different users of the row's calls; null where no call names one. Rows cannot be added up.
 --   unpriced_calls: calls whose model has no known price, or that report no tokens.
+--   batch_calls: calls that the provider's batch tier served.
+--   batch_estimated_cost_usd: their part of estimated_cost_usd.
 --   logged_cost_usd: what the logs' own tools priced the calls at, an estimate of theirs; null where any call has none.
 WITH tasks AS (
     SELECT
@@ -54,6 +56,8 @@ traffic AS (
         sum(gpu_seconds)::DOUBLE AS gpu_seconds,
         (sum(calls) - sum(priced_calls))::BIGINT AS unpriced_calls,
         sum(estimated_cost_usd)::DECIMAL(38, 12) AS estimated_cost_usd,
+        sum(batch_calls)::BIGINT AS batch_calls,
+        sum(batch_estimated_cost_usd)::DECIMAL(38, 12) AS batch_estimated_cost_usd,
         CASE WHEN sum(calls) = sum(logged_calls) THEN sum(logged_cost_usd) END::DECIMAL(38, 12) AS logged_cost_usd
     FROM priced_hours
     GROUP BY ALL
@@ -92,6 +96,9 @@ SELECT
     u.active_users,
     c.unpriced_calls,
     CASE WHEN c.unpriced_calls = 0 THEN c.estimated_cost_usd END AS estimated_cost_usd,
+    c.batch_calls,
+    CASE WHEN c.unpriced_calls = 0 THEN coalesce(c.batch_estimated_cost_usd, 0) END::DECIMAL(38, 12)
+        AS batch_estimated_cost_usd,
     c.logged_cost_usd
 FROM traffic AS c
 LEFT JOIN tasks AS t

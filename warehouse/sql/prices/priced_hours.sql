@@ -20,6 +20,8 @@ SELECT
     sum(gpu_seconds) AS gpu_seconds,
     coalesce(sum(calls) FILTER (WHERE estimated_cost_usd IS NOT NULL), 0)::BIGINT AS priced_calls,
     sum(estimated_cost_usd) AS estimated_cost_usd,
+    coalesce(sum(calls) FILTER (WHERE pricing_tier = 'batch'), 0)::BIGINT AS batch_calls,
+    sum(estimated_cost_usd) FILTER (WHERE pricing_tier = 'batch') AS batch_estimated_cost_usd,
     sum(logged_calls)::BIGINT AS logged_calls,
     sum(logged_cost_usd) AS logged_cost_usd
 FROM {{ "priced_groups" if by_group else "single_calls" }}

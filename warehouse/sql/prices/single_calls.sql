@@ -8,6 +8,7 @@ SELECT
     model,
     task_type,
     api_key_id,
+    pricing_tier,
     1 AS calls,
     (status IS NOT DISTINCT FROM 'error')::INTEGER AS failed_calls,
     (coalesce(attempt, 1) > 1)::INTEGER AS retries,

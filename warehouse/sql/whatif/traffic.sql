@@ -16,6 +16,18 @@ weeks AS (
     WHERE calls IS NOT NULL
     GROUP BY feature, provider, model, week
 ),
+batches AS (
+    SELECT
+        u.feature,
+        u.provider,
+        u.model,
+        sum(u.batch_calls) AS batch_calls,
+        CASE WHEN sum(u.unpriced_calls) = 0 THEN sum(u.batch_estimated_cost_usd) END AS batch_usd
+    FROM core.usage AS u
+    JOIN ends AS e ON e.feature = u.feature
+    WHERE u.usage_date > e.last_day - $days AND u.usage_date <= e.last_day
+    GROUP BY u.feature, u.provider, u.model
+),
 swings AS (
     SELECT feature, provider, model, min(cost_usd) AS least_usd, max(cost_usd) AS most_usd, avg(cost_usd) AS mean_usd
     FROM weeks
@@ -35,11 +47,19 @@ SELECT
     (coalesce(sum(r.output_tokens), 0) + coalesce(sum(r.reasoning_tokens), 0))::BIGINT AS output_tokens,
     sum(r.effective_cost_before_credits_usd)::DECIMAL(38, 12) AS cost_usd,
     CASE WHEN sum(r.unpriced_calls) = 0 THEN sum(r.estimated_cost_usd) END::DECIMAL(38, 12) AS estimated_cost_usd,
+    -- Of its dollars, or of its calls where some have no known price.
+    coalesce(
+        any_value(b.batch_usd)::DOUBLE / nullif(CASE WHEN sum(r.unpriced_calls) = 0 THEN sum(r.estimated_cost_usd) END, 0),
+        any_value(b.batch_calls) / sum(r.calls),
+        0
+    )::DECIMAL(9, 6) AS batch_share,
     (any_value(s.least_usd)::DOUBLE / nullif(any_value(s.mean_usd), 0))::DECIMAL(18, 6) AS least_week,
     (any_value(s.most_usd)::DOUBLE / nullif(any_value(s.mean_usd), 0))::DECIMAL(18, 6) AS most_week
 FROM recent AS r
 LEFT JOIN swings AS s
     ON s.feature = r.feature AND s.provider IS NOT DISTINCT FROM r.provider AND s.model IS NOT DISTINCT FROM r.model
+LEFT JOIN batches AS b
+    ON b.feature = r.feature AND b.provider IS NOT DISTINCT FROM r.provider AND b.model IS NOT DISTINCT FROM r.model
 WHERE r.calls > 0
 GROUP BY r.feature, r.provider, r.model
 ORDER BY cost_usd DESC NULLS LAST, r.feature, r.provider, r.model
