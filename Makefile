@@ -39,7 +39,7 @@ demo: setup ## an invented company, its bills, the real daily flow, the alerts (
 
 test: setup ## lint, types, import contract, all tests (under ten minutes on two cores)
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile tests
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests
 
 test-faults: setup ## the long form of the tests that kill real processes
 	TRENDBREAK_KILLS=200 $(BIN)/python -m pytest -m faults tests

@@ -9,11 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows.report import figures, geometry
 from flows.report.data import WATCHES, FeatureRow, IncidentRow, MonthForecast, ReportData, WatchRow, group_watches
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _TEMPLATE = "page.html.j2"
 _SPARK = (160.0, 36.0)
@@ -124,6 +128,11 @@ class IncidentView:
 
 def render_report(data: ReportData) -> str:
     """The whole page. Every text of `data` is escaped; the same data gives the same bytes."""
+    return _template().render(**_context(data))
+
+
+@cache
+def _template() -> Template:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -144,7 +153,7 @@ def render_report(data: ReportData) -> str:
         name=figures.title,
         plural=figures.plural,
     )
-    return environment.get_template(_TEMPLATE).render(**_context(data))
+    return environment.get_template(_TEMPLATE)
 
 
 def _context(data: ReportData) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from connectors.registry import CONNECTORS, connector_class
-from tests.flows.command import trendbreak_process
+from tests.flows.command import trendbreak, trendbreak_process
 from tests.flows.small_bill import write_small_home
 from tests.servers import openai, slack
 from tests.servers.json_api import serve
@@ -72,13 +72,13 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]
         (folder / "events").mkdir()
         environment = ENVIRONMENT | {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_MAX_ATTEMPTS": "1"}
         said = ""
-        for command in (
-            ("--log-format", "json", "run"),
-            ("check",),
-            ("slack", "test"),
-            ("backup", folder / "backups", "--with-landing"),
+        for start, command in (
+            (trendbreak_process, ("--log-format", "json", "run")),
+            (trendbreak, ("check",)),
+            (trendbreak, ("slack", "test")),
+            (trendbreak, ("backup", folder / "backups", "--with-landing")),
         ):
-            done = trendbreak_process(*command, cwd=folder, **environment)
+            done = start(*command, cwd=folder, **environment)
             said += f"\n$ {command}\n{done.stdout}{done.stderr}"
         yield folder, said
 
