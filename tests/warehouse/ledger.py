@@ -66,7 +66,7 @@ def charge(cost: Any = None, **dimensions: Any) -> dict[str, Any]:
 
 def add_charges(wh: Warehouse, rows: Iterable[Mapping[str, Any]]) -> None:
     """Insert rows of `charge` and the control totals that a delivery would have left."""
-    _insert(wh.con, "core.charges", rows)
+    insert_rows(wh.con, "core.charges", rows)
     wh.con.execute("DELETE FROM ops.delivery_days")
     wh.con.execute(
         """
@@ -96,7 +96,7 @@ def add_calls(wh: Warehouse, rows: Iterable[Mapping[str, Any]]) -> None:
         "output_tokens": 10,
         "reasoning_tokens": 0,
     }
-    _insert(wh.con, "staging.stg_calls", [{**defaults, **row} for row in rows])
+    insert_rows(wh.con, "staging.stg_calls", [{**defaults, **row} for row in rows])
 
 
 def build_marts(
@@ -147,7 +147,8 @@ def rows_of(con: duckdb.DuckDBPyConnection, sql: str, parameters: Any = None) ->
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
 
-def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Insert rows of which each names the columns that it has."""
     rows = list(rows)
     if not rows:
         return

@@ -18,7 +18,8 @@ WITH devices AS (
         u.samples,
         u.utilization,
         -- No source asks for samples more than an hour apart.
-        24.0::DOUBLE * u.samples / greatest(24, max(u.samples) OVER (PARTITION BY u.source_name, u.usage_date)) AS seen_hours
+        (24 * u.samples / greatest(24, max(u.samples) OVER (PARTITION BY u.source_name, u.usage_date)))::DECIMAL(18, 9)
+            AS seen_hours
     FROM core.gpu_utilization AS u
     LEFT JOIN gpu_model_types AS n ON n.gpu_model = u.gpu_model
 ),
@@ -54,7 +55,7 @@ machines AS (
         gpu_type,
         sum(gpus)::BIGINT AS gpus,
         (sum(gpus * utilization) / sum(gpus))::DECIMAL(9, 6) AS utilization,
-        sum(seen_hours) >= 0.9 * any_value(gpu_hours) AS is_enough
+        round(sum(seen_hours), 6) >= 0.9 * any_value(gpu_hours) AS is_enough
     FROM hosts
     GROUP BY ALL
 ),
@@ -85,7 +86,7 @@ enough AS (
     FROM types AS t
     JOIN (SELECT usage_date, gpu_type, sum(gpu_hours) AS gpu_hours FROM others GROUP BY usage_date, gpu_type) AS o
         ON o.usage_date = t.usage_date AND o.gpu_type = t.gpu_type
-    WHERE t.seen_hours >= 0.9 * o.gpu_hours
+    WHERE round(t.seen_hours, 6) >= 0.9 * o.gpu_hours
 )
 SELECT usage_date, source_name, resource_id, gpu_type, gpus, utilization, 'host' AS matched_by
 FROM machines

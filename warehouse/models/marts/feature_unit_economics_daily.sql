@@ -48,7 +48,7 @@ WITH usage AS (
         sum(output_tokens) AS output_tokens,
         sum(reasoning_tokens) AS reasoning_tokens,
         sum(tool_calls) AS tool_calls,
-        sum(gpu_seconds) AS gpu_seconds,
+        sum(gpu_seconds::DECIMAL(38, 3))::DOUBLE AS gpu_seconds,
         CASE WHEN count(*) = count(estimated_cost_usd) THEN sum(estimated_cost_usd) END AS estimated_cost_usd
     FROM core.usage
     GROUP BY feature, usage_date

@@ -21,7 +21,7 @@
 WITH deliveries AS (
     SELECT
         source_name,
-        any_value(source_type ORDER BY loaded_at DESC) AS source_type,
+        any_value(source_type ORDER BY loaded_at DESC, load_number DESC) AS source_type,
         count(*) AS deliveries,
         count(*) FILTER (WHERE is_current) AS current_deliveries,
         max(fetched_at) AS last_fetched_at,

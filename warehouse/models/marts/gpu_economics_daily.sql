@@ -40,7 +40,7 @@ pools AS (
         coalesce(nullif(m.gpu_type, ''), a.gpu_type) AS gpu_type,
         sum(a.gpu_hours) AS gpu_hours,
         sum(a.gpu_hours) FILTER (WHERE b.utilization IS NOT NULL) AS measured_hours,
-        sum(a.gpu_hours::DOUBLE * b.utilization::DOUBLE) AS measured_busy_hours,
+        sum((a.gpu_hours * b.utilization)::DECIMAL(38, 12)) AS measured_busy_hours,
         CASE WHEN count(*) = count(a.effective_cost_usd) THEN sum(a.effective_cost_usd) END AS cost_usd
     FROM core.allocations AS a
     LEFT JOIN machines AS m
@@ -60,7 +60,8 @@ served AS (
         usage_date,
         feature,
         model,
-        sum(gpu_seconds) AS gpu_seconds,
+        -- Summed as decimals here and below: a sum of doubles depends on the order of rows.
+        sum(gpu_seconds::DECIMAL(38, 3)) AS gpu_seconds,
         sum(
             coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
             + coalesce(output_tokens, 0) + coalesce(reasoning_tokens, 0)
@@ -79,7 +80,7 @@ claims AS (
     SELECT
         p.*,
         s.model,
-        s.gpu_seconds * (p.gpu_hours / sum(p.gpu_hours) OVER types)::DOUBLE AS gpu_seconds,
+        (s.gpu_seconds::DOUBLE * (p.gpu_hours / sum(p.gpu_hours) OVER types)::DOUBLE)::DECIMAL(38, 9) AS gpu_seconds,
         (s.tokens * (p.gpu_hours / sum(p.gpu_hours) OVER types)::DECIMAL(13, 12))::DECIMAL(38, 0) AS tokens,
         s.feature IS NOT NULL AS is_served,
         t.feature IS NOT NULL AND h.usage_date IS NOT NULL AS is_heard

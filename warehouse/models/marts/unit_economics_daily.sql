@@ -105,7 +105,7 @@ gpu_types AS (
         sum(sum(gpu_hours)) OVER (PARTITION BY usage_date, feature) AS hours_of_all_types,
         -- Null where the counters saw only a part of the hours.
         CASE WHEN sum(gpu_hours) > 0 AND sum(gpu_hours) = sum(gpu_hours) FILTER (WHERE utilization IS NOT NULL)
-            THEN sum(gpu_hours::DOUBLE * utilization::DOUBLE) / sum(gpu_hours)::DOUBLE
+            THEN least(1, sum((gpu_hours * utilization)::DECIMAL(38, 12)) / sum(gpu_hours))::DECIMAL(13, 12)
         END AS measured_share
     FROM charges
     WHERE pool_kind = 'gpu'
@@ -118,10 +118,10 @@ claims AS (
         u.calls,
         u.estimated_cost_usd,
         u.weighted_tokens,
-        NULL::DOUBLE AS gpu_seconds,
+        NULL::DECIMAL(38, 3) AS gpu_seconds,
         NULL::DECIMAL(38, 12) AS gpu_hours,
         NULL::DECIMAL(38, 12) AS hours_of_all_types,
-        NULL::DOUBLE AS measured_share
+        NULL::DECIMAL(13, 12) AS measured_share
     FROM pools AS p
     JOIN usage AS u
         ON u.usage_date = p.usage_date
@@ -136,7 +136,7 @@ claims AS (
         u.calls,
         NULL,
         u.weighted_tokens,
-        u.gpu_seconds,
+        u.gpu_seconds::DECIMAL(38, 3),
         t.gpu_hours,
         t.hours_of_all_types,
         t.measured_share
@@ -152,14 +152,14 @@ busy AS (
     SELECT
         *,
         CASE
-            WHEN sum(gpu_seconds) OVER pool > 0 THEN gpu_seconds
+            WHEN sum(gpu_seconds) OVER pool > 0 THEN gpu_seconds::DECIMAL(38, 12)
             WHEN count(*) OVER pool = count(estimated_cost_usd) OVER pool AND sum(estimated_cost_usd) OVER pool > 0
-                THEN estimated_cost_usd::DOUBLE
-            WHEN sum(weighted_tokens) OVER pool > 0 THEN weighted_tokens::DOUBLE
-            ELSE calls::DOUBLE
+                THEN estimated_cost_usd
+            WHEN sum(weighted_tokens) OVER pool > 0 THEN weighted_tokens::DECIMAL(38, 12)
+            ELSE calls::DECIMAL(38, 12)
         END AS weight,
         CASE
-            WHEN measured_share IS NOT NULL THEN least(1, measured_share)
+            WHEN measured_share IS NOT NULL THEN measured_share
             WHEN sum(gpu_seconds) OVER pool > 0 AND gpu_hours > 0
                 THEN least(1, sum(gpu_seconds) OVER pool / 3600 / hours_of_all_types::DOUBLE)
             ELSE 1
@@ -171,7 +171,8 @@ shares AS (
     SELECT
         pool_id,
         usage_id,
-        (weight / sum(weight) OVER (PARTITION BY pool_id) * busy_share::DOUBLE)::DECIMAL(13, 12) AS share,
+        -- Summed as decimals: a sum of doubles depends on the order of rows.
+        (weight::DOUBLE / (sum(weight) OVER (PARTITION BY pool_id))::DOUBLE * busy_share::DOUBLE)::DECIMAL(13, 12) AS share,
         -- The largest row takes what rounding leaves, but not what stays idle.
         busy_share = 1
             AND row_number() OVER (PARTITION BY pool_id ORDER BY weight DESC NULLS LAST, usage_id) = 1 AS is_remainder

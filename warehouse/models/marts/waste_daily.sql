@@ -132,7 +132,9 @@ numbered AS (
     WHERE task_calls > 1
     WINDOW calls_of_task AS (
         PARTITION BY task_id
-        ORDER BY called_at, coalesce(attempt, 1), coalesce(response_id, ''), usage_id, weight, input_tokens, status
+        ORDER BY
+            called_at, coalesce(attempt, 1), coalesce(response_id, ''), usage_id, weight, input_tokens, status,
+            cache_read_tokens, cache_write_tokens, prompt_version
     )
     UNION ALL BY NAME
     SELECT *, 1 AS call_number, FALSE AS is_asked_again FROM looked_at WHERE coalesce(task_calls, 1) <= 1
@@ -144,7 +146,9 @@ repeated AS (
     -- Of calls at one moment the order is by what they are, so that a rebuild finds the same dollars.
     WINDOW same_prompt AS (
         PARTITION BY prompt_group, prompt_version
-        ORDER BY called_at, coalesce(response_id, ''), usage_id, weight, input_tokens, cache_read_tokens, status
+        ORDER BY
+            called_at, coalesce(response_id, ''), usage_id, weight, input_tokens, cache_read_tokens, status,
+            cache_write_tokens, task_id
     )
     UNION ALL BY NAME
     SELECT *, FALSE AS is_warm FROM numbered WHERE prefix_tokens IS NULL

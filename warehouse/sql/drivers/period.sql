@@ -35,4 +35,4 @@ JOIN seen AS s ON s.usage_date = u.usage_date
 LEFT JOIN prices AS p ON p.provider = u.provider AND p.model = u.model
 WHERE u.feature = $feature
 GROUP BY u.provider, u.model, u.calls IS NULL
-ORDER BY u.provider, u.model
+ORDER BY u.provider, u.model, u.calls IS NULL

@@ -12,7 +12,11 @@ FROM (
                     ELSE concat_ws('|', 't', feature, task_id, attempt, called_at, provider, model)
                 END
             ORDER BY
-                feature IS NULL, task_id IS NULL, called_at, source_name, input_tokens DESC NULLS LAST, delivery_id
+                feature IS NULL, task_id IS NULL, called_at, source_name, input_tokens DESC NULLS LAST, delivery_id,
+                -- Of reports that are alike in all of that, by what else they say.
+                output_tokens DESC NULLS LAST, status, cache_read_tokens, cache_write_tokens, reasoning_tokens, attempt,
+                outcome, model, task_type, pricing_tier, logged_cost_usd, gpu_seconds, tool_calls, feature, task_id,
+                user_hash, plan, api_key_id, prompt_version, release, trace_id, latency_ms
         ) AS report
     FROM suspect_calls AS s
     INNER JOIN staging.stg_calls AS c ON c.rowid = s.row_id
