@@ -102,11 +102,15 @@ def back_up(
 
 
 def _refuse_lake(settings: Settings) -> None:
-    if settings.warehouse is not None:
-        raise BackupError(
-            "the warehouse is a DuckLake, which is not in this home — back up its PostgreSQL database and its data "
-            "path by their own means (docs/operating.md says in which order)"
-        )
+    if settings.warehouse is None:
+        return
+    data_path = settings.lake.data_path or str(settings.home / "lake")
+    copy = f"aws s3 sync {data_path} s3://…" if data_path.startswith("s3://") else f"cp -a {data_path} …"
+    raise BackupError(
+        "the warehouse is a DuckLake, which is not in this home — back up in this order: its PostgreSQL database "
+        f"(`pg_dump --format=custom --file=lake.dump …` with the address of `warehouse`), then its data (`{copy}`), "
+        f"and the landing folder and {KEY_FILE} of {settings.home}; docs/operating.md has the way back"
+    )
 
 
 def _write_files(settings: Settings, folder: Path, *, with_landing: bool, wait_seconds: float) -> None:

@@ -48,4 +48,8 @@ def _keep_lake(settings: Settings) -> str:
     days = settings.retention.snapshot_days
     with open_home(settings) as warehouse:
         dropped = drop_snapshots(warehouse, snapshot_days=days)
-    return f"lake: {dropped} snapshots older than {days} days dropped; back up its database and data path yourself"
+    unused = " (backup.location is not used)" if settings.backup.location else ""
+    return (
+        f"lake: {dropped} snapshots older than {days} days dropped; back up its database, then its data path, "
+        f"yourself{unused}: docs/operating.md"
+    )
