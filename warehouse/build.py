@@ -27,7 +27,7 @@ from warehouse.prices.tables import apply_prices
 from warehouse.rule_changes import RuleMove, RuleMoveDay, compare_rules
 from warehouse.statements import render
 from warehouse.store import Warehouse
-from warehouse.telemetry import derive_tasks
+from warehouse.telemetry import Derived, derive_tasks, derive_within, is_derived
 
 if TYPE_CHECKING:
     import duckdb
@@ -102,8 +102,11 @@ def build(
     then stands as before.
     """
     con = wh.con
-    check_results = derive_tasks(wh)
-    with wh.transaction("models"):
+    derived = derive_tasks(wh)
+
+    def build_models(derived: Derived) -> BuildResult:
+        if not is_derived(con, derived):  # a lake, into which another process has loaded calls since
+            derived = derive_within(con)
         before = _fingerprint(con)
         _write_settled(con, settled_through, due_through or {}, as_of)
         con.execute(render("build/write_sources.sql"), {"settle_days": dict(settle_days or {}), "as_of": as_of})
@@ -128,20 +131,22 @@ def build(
         corrections = book_corrections(con, as_of=as_of, now=now, moved={move.month for move in moves})
         run_models(con, [model for model in models if model.table in late])
         data_through = _write_reported(con, as_of)
-        check_results += run_checks(con, models)
+        check_results = [*derived.check_results, *run_checks(con, models)]
         reconciliations = reconcile(con)
         _record(con, reconciliations, run_id, now)
         changed = before != _fingerprint(con)
-    return BuildResult(
-        tuple(reconciliations),
-        tuple(check_results),
-        changed,
-        tuple(moves),
-        data_through,
-        tuple(move_days),
-        tuple(boundary_move_days),
-        tuple(corrections),
-    )
+        return BuildResult(
+            tuple(reconciliations),
+            tuple(check_results),
+            changed,
+            tuple(moves),
+            data_through,
+            tuple(move_days),
+            tuple(boundary_move_days),
+            tuple(corrections),
+        )
+
+    return wh.commit(lambda: build_models(derived), "models")
 
 
 def reconcile(con: duckdb.DuckDBPyConnection) -> list[Reconciliation]:

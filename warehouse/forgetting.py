@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -74,20 +75,23 @@ def forget(wh: Warehouse, source_name: str, scope: str | None = None, *, now: da
     if before is None:
         raise _nothing_stands(wh, source_name, scope)
     con = wh.con
-    claims = _claims(con, source_name, scope)
-    _forget_calls(wh, claims)
+
+    def take_out() -> None:
+        is_shadow = is_aside(con, source_name)
+        bring_back(con, source_name)
+        for claim in _claims(con, source_name, scope):
+            take_back(con, claim, now)
+        if is_shadow and scope is not None:
+            move_aside(con, source_name)
+        if scope is None:
+            con.execute("UPDATE ops.deliveries SET is_current = FALSE WHERE source_name = ?", [source_name])
+            for table in _BY_SOURCE:
+                con.execute(render("load/remove.sql", table=table, replaced="TRUE"), {"source_name": source_name})
+
+    # Telemetry lives in the staging file, which takes a transaction of its own.
+    wh.commit(lambda: _forget_calls(con, _claims(con, source_name, scope)))
     try:
-        with wh.transaction():
-            is_shadow = is_aside(con, source_name)
-            bring_back(con, source_name)
-            for claim in claims:
-                take_back(con, claim, now)
-            if is_shadow and scope is not None:
-                move_aside(con, source_name)
-            if scope is None:
-                con.execute("UPDATE ops.deliveries SET is_current = FALSE WHERE source_name = ?", [source_name])
-                for table in _BY_SOURCE:
-                    con.execute(render("load/remove.sql", table=table, replaced="TRUE"), {"source_name": source_name})
+        wh.commit(take_out)
     finally:
         for name in ("staged_days", "old_days"):
             con.execute(render("load/drop_temporary.sql", table=name))
@@ -102,18 +106,14 @@ def _claims(con: duckdb.DuckDBPyConnection, source_name: str, scope: str | None)
     return [Claim(source_name, *row) for row in rows]
 
 
-def _forget_calls(wh: Warehouse, claims: list[Claim]) -> None:
-    """Telemetry lives in the staging file, which takes a transaction of its own."""
-    with wh.transaction():
-        for claim in claims:
-            for table in ("stg_calls", "stg_outcomes", "staged_deliveries"):
-                replaced = (
-                    "TRUE" if claim.replaces == "window" else render("forget/scope.sql", scope=claim.scope).strip()
-                )
-                wh.con.execute(
-                    render("load/remove.sql", table=f"staging.{table}", replaced=replaced),
-                    {"source_name": claim.source_name},
-                )
+def _forget_calls(con: duckdb.DuckDBPyConnection, claims: list[Claim]) -> None:
+    for claim in claims:
+        for table in ("stg_calls", "stg_outcomes", "staged_deliveries"):
+            replaced = "TRUE" if claim.replaces == "window" else render("forget/scope.sql", scope=claim.scope).strip()
+            con.execute(
+                render("load/remove.sql", table=f"staging.{table}", replaced=replaced),
+                {"source_name": claim.source_name},
+            )
 
 
 def rename(wh: Warehouse, old: str, new: str, *, new_type: str, landing: Path) -> Standing:
@@ -136,13 +136,14 @@ def rename(wh: Warehouse, old: str, new: str, *, new_type: str, landing: Path) -
             cure=f"`trendbreak forget {old}` takes out those of {old!r}, `trendbreak forget {new}` the others",
         )
     _move_landed(landing, old, new)
-    con = wh.con
     for catalog in ("staging", "current"):
-        tables = con.execute(render("forget/tables.sql"), {"is_staging": catalog == "staging"}).fetchall()
-        with wh.transaction():
-            for (table,) in tables:
-                con.execute(render("forget/rename.sql", table=table), [new, old])
+        wh.commit(partial(_rename_rows, wh.con, old, new, is_staging=catalog == "staging"))
     return standing
+
+
+def _rename_rows(con: duckdb.DuckDBPyConnection, old: str, new: str, *, is_staging: bool) -> None:
+    for (table,) in con.execute(render("forget/tables.sql"), {"is_staging": is_staging}).fetchall():
+        con.execute(render("forget/rename.sql", table=table), [new, old])
 
 
 def _move_landed(landing: Path, old: str, new: str) -> None:

@@ -38,7 +38,8 @@ def load_hours(
     try:
         scan = open_scans(con, parts, names={}, registered=registered)["metered_hours"]
         name_models(con, scan.select(), "NULL::VARCHAR", delivery.window_start)
-        with wh.transaction():
+
+        def replace() -> int:
             con.execute(
                 render(
                     "load/remove.sql",
@@ -54,7 +55,9 @@ def load_hours(
                     "provider": provider_slug(delivery.source_type, day=delivery.window_start),
                 },
             ).fetchone()
-        return int(row[0]) if row else 0
+            return int(row[0]) if row else 0
+
+        return wh.commit(replace)
     finally:
         for name in registered:
             con.unregister(name)

@@ -5,8 +5,9 @@
 
 Several processes write at once. Each transaction waits its turn for the tables it writes (an advisory lock of
 PostgreSQL, held from before it begins until it has committed), because DuckLake refuses the slower of two commits
-to one table. The turn only saves work: a commit that meets another one anyway is refused whole, and made again by
-`retry_conflicts`. A killed process holds no turn and leaves no row.
+to one table. The turn only saves work, and may be lost with its session: each transaction also changes the one row of
+`turns.deliveries` or `turns.models`, so that DuckLake refuses the second of two that met, whatever they wrote. What is
+refused is refused whole, and made again by `Warehouse.commit`. A killed process holds no turn and leaves no row.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ CATALOG = "lake"
 SCHEMA = "trendbreak"  # of the PostgreSQL database: DuckLake's own tables
 TURN_SECONDS = 1800.0  # how long a transaction waits for its turn
 ATTEMPTS = 6  # at a transaction whose commit met another one
+# A connection over a network says within a minute or two that its other end is gone, and stays open while it is idle.
+KEEPALIVES = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "5"}
+SERVER_KEEPALIVES = {f"tcp_{name}": value for name, value in KEEPALIVES.items()} | {"idle_session_timeout": "0"}
+SECRET_KEYS = ("password", "sslpassword")
 # Nothing is downloaded, and the order of rows means nothing: keeping it costs memory.
 CLOSED: dict[str, Any] = {
     "preserve_insertion_order": False,
@@ -69,11 +74,20 @@ class Lake:
     schema: str = SCHEMA
 
     def __post_init__(self) -> None:
-        self._conninfo()
+        told = self._conninfo()
+        host, port, database = (str(told.get(key) or "") for key in ("host", "port", "dbname"))
+        is_url = self.catalogue.lstrip().startswith(("postgresql://", "postgres://"))
+        if "@" in (host if is_url else host[1:]) or (is_url and "@" in database) or re.search(r"[^0-9,]", port):
+            raise StoreError(
+                "in what follows ducklake:postgres: a part of user or password reads as host, port or database",
+                where="warehouse",
+                cure="write the password as ${NAME}, which may hold any character; in a URL written out, @ is %40, "
+                "/ is %2F and : is %3A",
+            )
 
     @property
     def address(self) -> str:
-        """Where the catalogue is, without its password."""
+        """Where the catalogue is, without user and password."""
         told = self._conninfo()
         host = told.get("host") or told.get("hostaddr") or "the local socket"
         return f"{told.get('dbname', '')} on {host}"
@@ -83,11 +97,12 @@ class Lake:
         import psycopg
 
         name = f"pid {os.getpid()} on {socket.gethostname()} (Trendbreak)"
+        told = {"connect_timeout": "15"} | KEEPALIVES | self._conninfo() | {"application_name": name[:63]}
         try:
-            return psycopg.connect(self.catalogue, autocommit=True, application_name=name[:63], connect_timeout=15)
+            return psycopg.connect(**told, autocommit=True)
         except psycopg.Error as error:
             raise StoreError(
-                f"PostgreSQL cannot be reached: {self._without_password(str(error))}",
+                f"PostgreSQL cannot be reached: {self.without_secrets(str(error))}",
                 where=f"catalogue {self.address}",
                 cure="check `warehouse` in trendbreak.yml, and that the server is up",
             ) from None
@@ -101,9 +116,20 @@ class Lake:
 
     def rest(self) -> str:
         """What else the connection string says (sslmode, options, …), as libpq writes it."""
+        from psycopg.conninfo import make_conninfo
+
+        told = KEEPALIVES | self._conninfo()
+        return make_conninfo(
+            **{key: text for key, text in told.items() if key not in ("host", "port", "dbname", "user", "password")}
+        )
+
+    def without_secrets(self, text: str) -> str:
+        """`text` with stars in the place of the connection's passwords."""
         told = self._conninfo()
-        others = [key for key in told if key not in ("host", "port", "dbname", "user", "password")]
-        return " ".join(f"{key}='{told[key]}'" for key in others)
+        for key in SECRET_KEYS:
+            if told.get(key):
+                text = text.replace(str(told[key]), "***")
+        return text
 
     def _conninfo(self) -> dict[str, Any]:
         try:
@@ -118,31 +144,87 @@ class Lake:
             raise StoreError(
                 "what follows ducklake:postgres: is no address of a database",
                 where="warehouse",
-                cure="write host=… dbname=… user=… or postgresql://user@host/database",
+                cure="write host=… dbname=… user=… or postgresql://user@host/database, and the password as ${NAME}, "
+                "which may hold any character",
             ) from None
-
-    def _without_password(self, text: str) -> str:
-        password = self._conninfo().get("password")
-        return text.replace(str(password), "***") if password else text
 
 
 class Turns:
-    """Whose turn it is to write, by advisory locks that PostgreSQL frees when their process is gone."""
+    """Whose turn it is to write, by advisory locks that PostgreSQL frees when their session is gone.
+
+    A session may end while its turns are held (a restarted server, a cut network): `check` tells it before a commit,
+    and the next `hold` takes all of them again in a new session.
+    """
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
         self._connection: psycopg.Connection[Any] | None = None
+        self._backend = 0  # the server's process, which a pooler by transaction would change
+        self._held: list[str] = []
 
     @contextmanager
     def hold(self, name: str, wait_seconds: float = TURN_SECONDS) -> Iterator[None]:
         """Within the block nobody else holds `name` of this lake; the same process may hold it twice.
 
-        Raises WarehouseLocked, naming the holder, when it is not free within `wait_seconds`.
+        Raises WarehouseLocked, naming the holder, when it is not free within `wait_seconds`, and WriteConflict when the
+        session ends meanwhile.
         """
         import psycopg
 
-        key = int.from_bytes(hashlib.sha256(f"{self._lake.schema}.{name}".encode()).digest()[:8], "big", signed=True)
-        connection = self._connect()
+        self._take(self._session(wait_seconds), name, wait_seconds)
+        self._held.append(name)
+        try:
+            yield
+        finally:
+            self._held.pop()
+            if self._connection is not None:
+                with suppress(psycopg.Error):  # a connection that is gone holds nothing
+                    self._connection.execute("SELECT pg_advisory_unlock(%s)", [self._key(name)])
+
+    def check(self) -> None:
+        """Raise WriteConflict where the turns that are held were lost."""
+        if self._connection is None or not self._lives(self._connection):
+            raise self._lost()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def _session(self, wait_seconds: float) -> psycopg.Connection[Any]:
+        """The session that holds this process's turns; a new one, which takes them again, where it has ended."""
+        if self._connection is not None:
+            if self._lives(self._connection):
+                return self._connection
+            self._connection.close()
+            self._connection = None
+        connection = self._lake.connect()
+        try:
+            connection.execute(
+                "SELECT set_config(s.name, n.setting, FALSE) FROM pg_settings AS s "
+                "JOIN unnest(%s::TEXT[], %s::TEXT[]) AS n (name, setting) USING (name)",
+                [list(SERVER_KEEPALIVES), list(SERVER_KEEPALIVES.values())],
+            )
+            self._backend = connection.execute("SELECT pg_backend_pid()").fetchall()[0][0]
+            for name in self._held:
+                self._take(connection, name, wait_seconds)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _lives(self, connection: psycopg.Connection[Any]) -> bool:
+        import psycopg
+
+        try:
+            return bool(connection.execute("SELECT pg_backend_pid() = %s", [self._backend]).fetchall()[0][0])
+        except psycopg.Error:
+            return False
+
+    def _take(self, connection: psycopg.Connection[Any], name: str, wait_seconds: float) -> None:
+        import psycopg
+
+        key = self._key(name)
         try:
             connection.execute(f"SET lock_timeout = {max(1, round(wait_seconds * 1000))}")
             connection.execute("SELECT pg_advisory_lock(%s)", [key])
@@ -152,27 +234,20 @@ class Turns:
                 where=f"{self._lake.address}, {name}",
                 cure="wait for it to end, or stop it; a crashed run holds no lock",
             ) from None
-        try:
-            yield
-        finally:
-            with suppress(psycopg.Error):  # a connection that is gone holds nothing
-                connection.execute("SELECT pg_advisory_unlock(%s)", [key])
+        except psycopg.Error:
+            raise self._lost() from None
 
-    def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+    def _lost(self) -> WriteConflict:
+        return WriteConflict(
+            "the session that holds the turn to write has ended",
+            where=f"lake {self._lake.address}",
+            cure="nothing of this transaction is kept; run it again. If it happens again: is there a pooler by "
+            "transaction in between, or a limit to how long a session may last?",
+        )
 
-    def _connect(self) -> psycopg.Connection[Any]:
-        import psycopg
-
-        if self._connection is not None:
-            try:
-                self._connection.execute("SELECT 1")
-                return self._connection
-            except psycopg.Error:
-                self._connection.close()
-        self._connection = self._lake.connect()
-        return self._connection
+    def _key(self, name: str) -> int:
+        digest = hashlib.sha256(f"{self._lake.schema}.{name}".encode()).digest()
+        return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def _holder(connection: psycopg.Connection[Any], key: int) -> str:
@@ -203,16 +278,20 @@ def retry_conflicts(attempt: Callable[[], T]) -> T:
     return again(attempt)
 
 
-def as_conflict(error: duckdb.Error) -> WriteConflict | None:
-    """The error as what can be tried again, where it is of two commits that met."""
-    text = str(error)
-    if not re.search(r"conflict|could not serialize|deadlock detected", text, re.IGNORECASE):
-        return None
-    return WriteConflict(
-        f"another process has changed the same tables: {text.strip().splitlines()[-1]}",
-        where="lake",
-        cure="nothing of this transaction is kept; run it again",
-    )
+@contextmanager
+def conflicts_named() -> Iterator[None]:
+    """DuckDB's error about two commits that met becomes a WriteConflict, which can be tried again."""
+    try:
+        yield
+    except duckdb.Error as error:
+        text = str(error)
+        if not re.search(r"conflict|could not serialize|deadlock detected", text, re.IGNORECASE):
+            raise
+        raise WriteConflict(
+            f"another process has changed the same tables: {text.strip().splitlines()[-1]}",
+            where="lake",
+            cure="nothing of this transaction is kept; run it again",
+        ) from error
 
 
 @contextmanager
@@ -235,7 +314,7 @@ def open_lake(
             with turns.hold("making", wait_seconds=TURN_SECONDS):
                 attach(con, lake, makes=True)
                 con.execute(f"USE {CATALOG}")
-                bring_up(con)
+                retry_conflicts(lambda: bring_up(con))
             yield con
         finally:
             con.close()
@@ -286,10 +365,10 @@ def attach(
         )
     except duckdb.Error as error:
         raise StoreError(
-            f"DuckDB cannot attach it: {error}",
+            f"DuckDB cannot attach it: {lake.without_secrets(str(error))}",
             where=f"catalogue {lake.address}",
             cure="check `warehouse` and `lake` in trendbreak.yml; `trendbreak check` tests both",
-        ) from error
+        ) from None
 
 
 def is_made(connection: psycopg.Connection[Any], lake: Lake) -> bool:

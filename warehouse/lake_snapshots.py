@@ -10,13 +10,14 @@ from collections.abc import Collection
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from warehouse.errors import StoreError
-from warehouse.lake import CATALOG, Lake, attach, is_made, lake_connection
+from warehouse.lake import CATALOG, Lake, attach, conflicts_named, is_made, lake_connection, retry_conflicts
 from warehouse.statements import quote_literal, quote_name, render
 
 if TYPE_CHECKING:
@@ -89,11 +90,14 @@ def read_version(published: Path) -> int | None:
 
 def drop_snapshots(wh: Warehouse, *, snapshot_days: int) -> int:
     """Expire snapshots older than that, and remove the files that nothing needs any more; how many snapshots went."""
+
+    def run(statement: str) -> int:
+        with conflicts_named():  # each is a transaction of its own, and finds done what was done
+            return len(wh.con.execute(statement).fetchall())
+
     with wh.turn("deliveries"), wh.turn("models"):
-        expire, *others = render("lake/upkeep.sql", snapshot_days=snapshot_days).split(";")
-        dropped = len(wh.con.execute(expire).fetchall())
-        for statement in others:
-            wh.con.execute(statement)
+        statements = render("lake/upkeep.sql", snapshot_days=snapshot_days).split(";")
+        dropped, *_ = [retry_conflicts(partial(run, statement)) for statement in statements]
     return dropped
 
 
@@ -111,6 +115,13 @@ def copy_snapshot(
     `con`: by which connection; by one of its own without it.
     """
     with nullcontext(con) if con is not None else lake_connection() as con:
+        _copy(con, lake, version, target, filled)
+
+
+def _copy(
+    con: duckdb.DuckDBPyConnection, lake: Lake, version: int, target: Path, filled: Collection[str] | None
+) -> None:
+    try:
         attach(con, lake, name="frozen", version=version)
         con.execute(f"ATTACH {quote_literal(target)} AS target")
         tables = con.execute(render("lake/tables.sql"), {"database": "frozen"}).fetchall()
@@ -130,5 +141,6 @@ def copy_snapshot(
         con.execute("ALTER TABLE target.ops.publication ADD COLUMN lake_snapshot BIGINT")
         con.execute("UPDATE target.ops.publication SET lake_snapshot = ?", [version])
         con.execute("CHECKPOINT target")
-        con.execute("DETACH target")
-        con.execute("DETACH frozen")
+    finally:  # also after a failure: the connection may be a run's
+        for name in ("target", "frozen"):
+            con.execute(f"DETACH DATABASE IF EXISTS {name}")

@@ -106,7 +106,7 @@ def load_delivery(
     """
     con = wh.con
     if _still_speaks(con, delivery, terms):
-        return _unchanged(con, delivery, notes)
+        return _unchanged(wh, delivery, notes)
     copy_of = find_copy(con, delivery, neighbours)
     if copy_of is not None:
         said = f"{delivery.scope}: the same bytes as {copy_of}, which is loaded; a copy is loaded once"
@@ -126,26 +126,28 @@ def load_delivery(
             since=terms.since,
             until=terms.until,
         )
-        found: list[str] = list(notes)
+        staged_notes: list[str] = list(notes)
         for holds, scan in scans.items():
             with _values_named(con, scan):
                 if holds == "charges":
-                    found.extend(stage_charges(con, scan, list(rates)))
+                    staged_notes.extend(stage_charges(con, scan, list(rates)))
                 elif holds == "metered_usage":
                     con.execute(render("load/staged_usage.sql", scan=scan.select()))
-        counts = _Counts()
+        call_rows: int | None = None
         issues: Issues = {}
         staged = scans.get("calls") or scans.get("outcomes")
         if staged is not None:
             with _values_named(con, staged):
-                counts.call_rows, issues = replace_telemetry(
+                call_rows, issues = replace_telemetry(
                     wh,
                     delivery,
                     scans.get("calls"),
                     scans.get("outcomes"),
                     not_after=not_after or delivery.fetched_at,
                 )
-        with _causes_named(con, list(scans.values())), wh.transaction():
+
+        def replace() -> LoadResult:
+            counts, found = _Counts(call_rows=call_rows), list(staged_notes)
             load_number = _next_load_number(con)
             if terms.role == "shadow":
                 bring_back(con, delivery.source_name)
@@ -178,17 +180,20 @@ def load_delivery(
             _record_delivery(con, delivery, scans, load_number, counts, found, now, terms)
             if terms.role == "shadow":
                 move_aside(con, delivery.source_name)
-        return LoadResult(
-            delivery_id=delivery.delivery_id,
-            was_loaded=True,
-            source_rows=counts.source_rows or counts.call_rows or 0,
-            charge_rows=counts.charge_rows,
-            billed_cost=counts.billed_cost,
-            effective_cost=counts.effective_cost,
-            restatements=counts.restatements,
-            notes=tuple(found),
-            is_news=is_news,
-        )
+            return LoadResult(
+                delivery_id=delivery.delivery_id,
+                was_loaded=True,
+                source_rows=counts.source_rows or counts.call_rows or 0,
+                charge_rows=counts.charge_rows,
+                billed_cost=counts.billed_cost,
+                effective_cost=counts.effective_cost,
+                restatements=counts.restatements,
+                notes=tuple(found),
+                is_news=is_news,
+            )
+
+        with _causes_named(con, list(scans.values())):
+            return wh.commit(replace)
     finally:
         for name in registered:
             con.unregister(name)
@@ -223,18 +228,22 @@ def _still_speaks(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, term
     return row is not None
 
 
-def _unchanged(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, notes: Sequence[str]) -> LoadResult:
+def _unchanged(wh: Warehouse, delivery: LandedDelivery, notes: Sequence[str]) -> LoadResult:
+    con = wh.con
     row = con.execute(
-        "SELECT source_rows, coalesce(charge_rows, 0), billed_cost, effective_cost FROM ops.deliveries "
+        "SELECT source_rows, coalesce(charge_rows, 0), billed_cost, effective_cost, identity FROM ops.deliveries "
         "WHERE delivery_id = ? AND is_current",
         [delivery.delivery_id],
     ).fetchone()
-    rows, charge_rows, billed, effective = row or (0, 0, None, None)
-    # The identity may have moved (a new time stamp on the same bytes): the next run then skips the fetch.
-    con.execute(
-        "UPDATE ops.deliveries SET identity = ? WHERE delivery_id = ? AND is_current AND identity IS DISTINCT FROM ?",
-        [delivery.identity, delivery.delivery_id, delivery.identity],
-    )
+    rows, charge_rows, billed, effective, identity = row or (0, 0, None, None, delivery.identity)
+    if identity != delivery.identity:
+        # It has moved (a new time stamp on the same bytes): the next run then skips the fetch.
+        wh.commit(
+            lambda: con.execute(
+                "UPDATE ops.deliveries SET identity = ? WHERE delivery_id = ? AND is_current",
+                [delivery.identity, delivery.delivery_id],
+            )
+        )
     return LoadResult(delivery.delivery_id, False, rows, charge_rows, billed, effective, 0, tuple(notes))
 
 
@@ -244,17 +253,18 @@ def _set_copy_aside(wh: Warehouse, delivery: LandedDelivery, now: datetime, note
     A copy is not recorded as loaded, so that it is offered again when its original changes.
     """
     con = wh.con
-    restatements = 0
+
+    def take_out() -> tuple[int, int]:
+        had = count(
+            con,
+            "SELECT count(*) FROM ops.deliveries WHERE is_current AND source_name = ? AND scope = ?",
+            delivery.source_name,
+            delivery.scope,
+        )
+        return had, take_back(con, delivery, now) if had else 0
+
     try:
-        with wh.transaction():
-            had = count(
-                con,
-                "SELECT count(*) FROM ops.deliveries WHERE is_current AND source_name = ? AND scope = ?",
-                delivery.source_name,
-                delivery.scope,
-            )
-            if had:
-                restatements = take_back(con, delivery, now)
+        had, restatements = wh.commit(take_out)
     finally:
         _drop_temporary(con)
     return LoadResult(delivery.delivery_id, bool(had), 0, 0, None, None, restatements, notes)

@@ -14,8 +14,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -26,7 +26,7 @@ from warehouse import lake_snapshots
 from warehouse.errors import WarehouseError
 from warehouse.lake import Lake
 from warehouse.statements import render
-from warehouse.store import Warehouse
+from warehouse.store import Warehouse, hold_lock
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # DuckDB holds its file by a POSIX lock, which this process would lose by closing any other handle of
 # the same file: another process must do the copying.
 _COPY = "import shutil, sys; shutil.copyfile(sys.argv[1], sys.argv[2])"
+
+WAIT_SECONDS = 300.0  # for another process that writes the same file
 
 
 class PublishError(WarehouseError):
@@ -54,9 +56,7 @@ def publish(wh: Warehouse, state: HasExport, *, published: Path, now: datetime) 
     """
 
     def write(temporary: Path) -> None:
-        _copy_state(wh, state, now)
         if wh.lake is not None:
-            version = lake_snapshots.last_committed(wh.con)
             lake_snapshots.copy_snapshot(wh.lake, version, temporary, con=wh.con)
             return
         source = _checkpoint(wh.con)
@@ -70,49 +70,72 @@ def publish(wh: Warehouse, state: HasExport, *, published: Path, now: datetime) 
             said = done.stderr.strip().splitlines()
             raise OSError(said[-1] if said else f"the copy ended with {done.returncode}")
 
-    return _put_in_place(write, published, now)
+    with _failure_named(published):
+        _copy_state(wh, state, now)
+        version = lake_snapshots.last_committed(wh.con) if wh.lake is not None else -1
+        with _place(published):
+            _put_in_place(write, published, now)
+    return published
 
 
 def bring_published(lake: Lake, published: Path) -> None:
     """Make `published` the newest snapshot that was published of the lake, by whichever machine; nothing where it is.
 
-    Raises StoreError, the file untouched, where the lake cannot be asked or nothing is published.
+    Raises StoreError, the file untouched, where the lake cannot be asked, nothing is published, or another process
+    takes too long to bring the same.
     """
-    newest = lake_snapshots.find_published(lake)
-    if lake_snapshots.read_version(published) != newest.version:
-        _put_in_place(lambda temporary: lake_snapshots.copy_snapshot(lake, newest.version, temporary), published, None)
+    newest = lake_snapshots.find_published(lake).version
+    if lake_snapshots.read_version(published) == newest:
+        return
+    with _failure_named(published), _place(published):
+        # Another process may have brought it meanwhile, or even a newer one.
+        newest = lake_snapshots.find_published(lake).version
+        if lake_snapshots.read_version(published) != newest:
+            _put_in_place(lambda temporary: lake_snapshots.copy_snapshot(lake, newest, temporary), published, None)
 
 
-def _put_in_place(write: Callable[[Path], None], published: Path, now: datetime | None) -> Path:
+@contextmanager
+def _place(published: Path) -> Iterator[None]:
+    """Within the block no other process writes this file; what killed ones have left of it is gone."""
+    published.parent.mkdir(parents=True, exist_ok=True)
+    with hold_lock(published.parent.with_name(f".{published.parent.name}.lock"), WAIT_SECONDS):
+        for left in published.parent.glob(f".{published.name}.publishing*"):
+            left.unlink(missing_ok=True)
+        yield
+
+
+def _put_in_place(write: Callable[[Path], None], published: Path, now: datetime | None) -> None:
     """Let `write` make the file beside `published`, and put it there once it is whole and of the moment `now`."""
-    own = "" if now is not None else f"-{os.getpid()}"  # readers may bring it at once, and a run publishes alone
-    temporary = published.with_name(f".{published.name}.publishing{own}")
+    temporary = published.with_name(f".{published.name}.publishing")
     try:
-        published.parent.mkdir(parents=True, exist_ok=True)
-        _remove(temporary)
         write(temporary)
         _sync(temporary)
         _look_at(temporary, now)
         os.replace(temporary, published)
         _sync(published.parent)
-    except (OSError, duckdb.Error) as error:
+    except BaseException:
         _discard(temporary)
+        raise
+
+
+@contextmanager
+def _failure_named(published: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, duckdb.Error) as error:
         raise PublishError(
             f"{error}".strip(),
             where=str(published),
             cure="is the disk full, or may nobody write there? readers keep the snapshot published before",
         ) from error
-    except BaseException:
-        _discard(temporary)
-        raise
-    return published
 
 
 def _copy_state(wh: Warehouse, state: HasExport, now: datetime) -> None:
     """Replace ops.<table> by the state store's tables, in one transaction."""
     tables = state.export()
     con = wh.con
-    with wh.transaction("models"):
+
+    def copy() -> None:
         for name, table in tables.items():
             con.register("_state", table)
             con.execute(render("publish/copy_state.sql", table=name))
@@ -121,6 +144,8 @@ def _copy_state(wh: Warehouse, state: HasExport, now: datetime) -> None:
         con.execute("COMMENT ON TABLE ops.publication IS 'When this snapshot was published.'")
         if wh.lake is not None:
             lake_snapshots.mark_published(con)
+
+    wh.commit(copy, "models")
 
 
 def _checkpoint(con: duckdb.DuckDBPyConnection) -> Path:
@@ -148,12 +173,8 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def _remove(path: Path) -> None:
-    for stale in (path, path.with_name(path.name + ".wal")):
-        stale.unlink(missing_ok=True)
-
-
 def _discard(path: Path) -> None:
     """Remove what a failed publication has written; the failure itself is what must be told."""
     with suppress(OSError):
-        _remove(path)
+        for stale in (path, path.with_name(path.name + ".wal")):
+            stale.unlink(missing_ok=True)

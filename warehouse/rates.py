@@ -78,8 +78,7 @@ def _update(wh: Warehouse, con: duckdb.DuckDBPyConnection) -> list[str]:
     changed = con.execute(render("rates/changed.sql")).fetchall()
     if not changed:
         return []
-    with wh.transaction():
-        con.execute(render("rates/update.sql"))
+    wh.commit(lambda: con.execute(render("rates/update.sql")))
     return [
         f"currency_rates: {rows} charges in {currency} are {after.normalize():f} USD now, {before.normalize():f} before"
         for currency, rows, before, after in changed

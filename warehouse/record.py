@@ -83,12 +83,12 @@ def restore_record(wh: Warehouse, landing: Path, *, failed: Iterable[str]) -> No
             where=f"replay, {source}, {day}, {currency}",
             cure="the warehouse stands as before; a landed delivery says something else than when it was loaded",
         )
-    with wh.transaction():
-        for table in HISTORY:
+
+    def restore() -> None:
+        for table in (*HISTORY, *(() if names else (DELIVERIES, DAYS))):
             con.execute(render("record/restore.sql", table=table, path=_path(folder, table)))
-        if not names:
-            for table in (DELIVERIES, DAYS):
-                con.execute(render("record/restore.sql", table=table, path=_path(folder, table)))
+
+    wh.commit(restore)
 
 
 def _path(folder: Path, table: str) -> Path:

@@ -47,9 +47,10 @@ def replace_telemetry(
         "delivery_id": delivery.delivery_id,
         "latest": not_after + CLOCK_SKEW,
     }
-    issues: Issues = {}
-    rows = 0
-    with wh.transaction():
+
+    def replace() -> tuple[int, Issues]:
+        issues: Issues = {}
+        rows = 0
         con.execute(
             render("telemetry/old_days.sql", replaced=_replaced("called_at::DATE", delivery)),
             {"source_name": delivery.source_name},
@@ -78,6 +79,9 @@ def replace_telemetry(
                 rows,
             ],
         )
+        return rows, issues
+
+    rows, issues = wh.commit(replace)
     con.execute(render("load/drop_temporary.sql", table="old_call_days"))
     return rows, issues
 

@@ -16,26 +16,26 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import duckdb
 
 from warehouse.errors import FREE_SPACE, StoreError, WarehouseLocked, has_no_room
-from warehouse.lake import CLOSED, TURN_SECONDS, Lake, Turns, as_conflict, open_lake
+from warehouse.lake import CLOSED, TURN_SECONDS, Lake, Turns, conflicts_named, open_lake, retry_conflicts
 from warehouse.statements import render
 
+T = TypeVar("T")
 MIGRATIONS = Path(__file__).parent / "migrations"
 # A load of ten million rows stays under 1 GB in all: the process itself needs about 150 MB, and
 # what exceeds the limit spills to `<home>/warehouse/spill`.
 MEMORY_LIMIT = "640MB"
 POLL_SECONDS = 0.1
 WAREHOUSE_FILE, STAGING_FILE = FILES = ("trendbreak.duckdb", "staging.duckdb")
-
 
 Writes = Literal["deliveries", "models"]
 
@@ -56,31 +56,42 @@ class Warehouse:
 
     @contextmanager
     def as_one(self) -> Iterator[Warehouse]:
-        """Within the block: the same warehouse, whose transactions are parts of one that commits at the end."""
-        with self.turn("deliveries"), self.transaction("models"):
+        """Within the block: the same warehouse, whose commits are parts of one transaction that ends with the block.
+
+        Raises WriteConflict where another's commit came first; the whole block is then to be made again.
+        """
+        with self.turn("deliveries"), self._transaction("deliveries", "models"):
             yield replace(self, is_one=True)
 
-    @contextmanager
-    def transaction(self, writes: Writes = "deliveries") -> Iterator[None]:
-        """All or nothing: commits at the end of the block, rolls back when it raises.
+    def commit(self, work: Callable[[], T], writes: Writes = "deliveries") -> T:
+        """The result of `work`, which is committed whole, or not at all when it raises. The only way to write.
 
-        `writes`: the tables that loads write, or those that a build makes of them. Of processes that share a lake
-        only one at a time writes to either. Raises WriteConflict, for `retry_conflicts`, where another came first.
+        `writes`: the tables that loads write, or those that a build makes of them. Of processes that share a lake only
+        one at a time writes to either. Where another came first all the same, `work` is done again a few times, on
+        what the tables say then; raises WriteConflict when each attempt met another.
         """
+
+        def attempt() -> T:
+            with self._transaction(writes):
+                return work()
+
+        return attempt() if self.turns is None or self.is_one else retry_conflicts(attempt)
+
+    @contextmanager
+    def _transaction(self, *writes: Writes) -> Iterator[None]:
         if self.is_one:
             yield
             return
-        with self.turn(writes):
+        with self.turn(writes[-1]), conflicts_named() if self.turns is not None else nullcontext():
             self.con.execute("BEGIN TRANSACTION")
             try:
+                if self.turns is not None:
+                    for tables in writes:
+                        self.con.execute(render("lake/take_turn.sql", writes=tables))
                 yield
+                if self.turns is not None:
+                    self.turns.check()
                 self.con.execute("COMMIT")
-            except duckdb.Error as error:
-                roll_back(self.con)
-                conflict = as_conflict(error) if self.turns is not None else None
-                if conflict is None:
-                    raise
-                raise conflict from error
             except BaseException:
                 roll_back(self.con)
                 raise
@@ -131,7 +142,7 @@ def open_warehouse(
         finally:
             turns.close()
         return
-    with _room_named(folder), _lock(folder / ".lock", wait_seconds):
+    with _room_named(folder), hold_lock(folder / ".lock", wait_seconds):
         con = _connect(folder, memory_limit, threads)
         try:
             _migrate(con)
@@ -142,16 +153,18 @@ def open_warehouse(
 
 def _make_lake(con: duckdb.DuckDBPyConnection) -> None:
     """Bring the lake to this version in one transaction: each commit costs a lake more than what it commits."""
-    con.execute("BEGIN TRANSACTION")
-    try:
-        for path in _due_migrations(con):
-            _apply_migration(con, path)
-        con.execute("CREATE SCHEMA IF NOT EXISTS staging")
-        con.execute(render("store/staging_tables.sql"))
-        con.execute("COMMIT")
-    except BaseException:
-        roll_back(con)
-        raise
+    with conflicts_named():
+        con.execute("BEGIN TRANSACTION")
+        try:
+            for path in _due_migrations(con):
+                _apply_migration(con, path)
+            con.execute("CREATE SCHEMA IF NOT EXISTS staging")
+            con.execute(render("store/staging_tables.sql"))
+            con.execute(render("lake/turn_tables.sql"))
+            con.execute("COMMIT")
+        except BaseException:
+            roll_back(con)
+            raise
 
 
 @contextmanager
@@ -162,7 +175,7 @@ def hold_files(home: Path, *, wait_seconds: float = 0) -> Iterator[dict[str, Pat
     """
     folder = Path(home) / "warehouse"
     folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder / ".lock", wait_seconds):
+    with hold_lock(folder / ".lock", wait_seconds):
         present = {name: folder / name for name in FILES if (folder / name).exists()}
         if present:
             con = _connect(folder, MEMORY_LIMIT, None)
@@ -185,16 +198,18 @@ def hold_warehouse(home: Path, *, wait_seconds: float = 0) -> Iterator[None]:
     """Take the writer's lock without opening the files, which may be damaged. Raises WarehouseLocked."""
     folder = Path(home) / "warehouse"
     folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder / ".lock", wait_seconds):
+    with hold_lock(folder / ".lock", wait_seconds):
         yield
 
 
 def empty_lake(wh: Warehouse) -> None:
     """Take every row out of a lake's tables, to be loaded again; which migrations made them is kept."""
-    tables = wh.con.execute(render("lake/filled.sql")).fetchall()
-    with wh.transaction():
-        for schema, table in tables:
+
+    def empty() -> None:
+        for schema, table in wh.con.execute(render("lake/filled.sql")).fetchall():
             wh.con.execute(render("lake/empty.sql", schema=schema, table=table))
+
+    wh.commit(empty)
 
 
 def replace_warehouse(new: Path, home: Path) -> None:
@@ -306,8 +321,8 @@ def _room_named(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _lock(path: Path, wait_seconds: float) -> Iterator[None]:
-    """Hold the writer's lock. The kernel frees it with its process, so a killed run leaves none behind."""
+def hold_lock(path: Path, wait_seconds: float) -> Iterator[None]:
+    """Hold a writer's lock. The kernel frees it with its process, so a killed run leaves none behind."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         deadline = time.monotonic() + wait_seconds

@@ -63,43 +63,46 @@ def apply_bounds(wh: Warehouse, source_name: str, terms: Terms, *, now: datetime
     ).fetchone()
     if changed is None:
         return 0
-    restated = 0
     outside = []
     if terms.since is not None:
         outside.append(Claim(source_name, "", "window", date.min, terms.since, "since"))
     if terms.until is not None:
         outside.append(Claim(source_name, "", "window", terms.until, date.max, "until"))
+
+    def clip() -> int:
+        bring_back(con, source_name)
+        restated = sum(take_back(con, claim, now) for claim in outside)
+        con.execute(
+            render("terms/clip_windows.sql"),
+            {"source_name": source_name, "since": terms.since, "until": terms.until},
+        )
+        con.execute("DELETE FROM ops.histories WHERE source_name = ?", [source_name])
+        if terms.role == "shadow":
+            move_aside(con, source_name)
+        return restated
+
     try:
-        with wh.transaction():
-            bring_back(con, source_name)
-            for claim in outside:
-                restated += take_back(con, claim, now)
-            con.execute(
-                render("terms/clip_windows.sql"),
-                {"source_name": source_name, "since": terms.since, "until": terms.until},
-            )
-            con.execute("DELETE FROM ops.histories WHERE source_name = ?", [source_name])
-            if terms.role == "shadow":
-                move_aside(con, source_name)
+        return wh.commit(clip)
     finally:
         for name in ("staged_days", "old_days"):
             con.execute(render("load/drop_temporary.sql", table=name))
-    return restated
 
 
 def apply_role(wh: Warehouse, source_name: str, terms: Terms, neighbours: Neighbours) -> None:
     """Move what stands to where its role says. Raises OverlapError where a shadow cannot be counted yet."""
     con = wh.con
     stands_aside = is_aside(con, source_name)
+
+    def count_it() -> None:
+        con.execute(render("terms/staged_days.sql"), [source_name])
+        refuse_other_sources(con, source_name, "as a shadow it was loaded beside it", neighbours)
+        bring_back(con, source_name)
+
     if terms.role == "shadow" and not stands_aside:
-        with wh.transaction():
-            move_aside(con, source_name)
+        wh.commit(lambda: move_aside(con, source_name))
     elif terms.role == "counted" and stands_aside:
         try:
-            with wh.transaction():
-                con.execute(render("terms/staged_days.sql"), [source_name])
-                refuse_other_sources(con, source_name, "as a shadow it was loaded beside it", neighbours)
-                bring_back(con, source_name)
+            wh.commit(count_it)
         finally:
             con.execute(render("load/drop_temporary.sql", table="staged_days"))
 

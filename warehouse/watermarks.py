@@ -44,8 +44,12 @@ def is_history_read(warehouse: Warehouse, source_name: str) -> bool:
 
 def mark_history_read(warehouse: Warehouse, source_name: str, *, now: datetime) -> None:
     """From now on only the days that are due are looked at."""
-    if not is_history_read(warehouse, source_name):
-        warehouse.con.execute("INSERT INTO ops.histories VALUES (?, ?)", [source_name, now])
+
+    def mark() -> None:
+        if not is_history_read(warehouse, source_name):
+            warehouse.con.execute("INSERT INTO ops.histories VALUES (?, ?)", [source_name, now])
+
+    warehouse.commit(mark)
 
 
 def spoken_through(warehouse: Warehouse) -> dict[str, date]:

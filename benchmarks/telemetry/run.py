@@ -115,11 +115,10 @@ def measure(path: Path, home: Path) -> dict[str, object]:
         usage = [model for model in read_models() if model.table in ("core.usage", "core.usage_hourly")]
         with clock.step("aggregate: tasks"):
             derive_tasks(wh)
-        with clock.step("aggregate: prices"), wh.transaction():
-            parse_features("version: 1").apply_tables(wh.con)
-            apply_prices(wh.con, PriceBook())
-        with clock.step("aggregate: usage"), wh.transaction():
-            run_models(wh.con, usage)
+        with clock.step("aggregate: prices"):
+            wh.commit(lambda: (parse_features("version: 1").apply_tables(wh.con), apply_prices(wh.con, PriceBook())))
+        with clock.step("aggregate: usage"):
+            wh.commit(lambda: run_models(wh.con, usage))
         sums = wh.con.execute("SELECT sum(calls), sum(tasks), sum(input_tokens) FROM core.usage").fetchone()
     return {
         "events": staged.source_rows,

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -64,31 +65,43 @@ def _rebuild_file(settings: Settings, home: Home, *, as_of: date | None, now: da
 
 def _rebuild_lake(settings: Settings, home: Home, *, as_of: date | None, now: datetime | None) -> tuple[Run, int]:
     """In one transaction of the lake: readers and other runs have the old tables until the new ones are whole."""
+    from warehouse.lake import retry_conflicts
+
+    left_out: dict[str, _Unloadable] = {}
+    while True:
+        try:
+            return retry_conflicts(partial(_replay_lake, settings, home, left_out, as_of=as_of, now=now))
+        except _Unloadable as error:  # it has spoilt the transaction: once more, without it
+            left_out[error.delivery_id] = error
+
+
+def _replay_lake(
+    settings: Settings,
+    home: Home,
+    left_out: Mapping[str, _Unloadable],
+    *,
+    as_of: date | None,
+    now: datetime | None,
+) -> tuple[Run, int]:
     from flows.steps import build
     from warehouse.publish import publish
     from warehouse.store import empty_lake
 
-    left_out: dict[str, _Unloadable] = {}
-    while True:
-        with open_run(settings, as_of=as_of, now=now) as run:
-            whole = run.warehouse
-            if as_of is None:
-                run.as_of = _last_day(run) or run.as_of
-            for known in left_out.values():
-                run.fail(known.source_name, str(known))
-            try:
-                with whole.turn("build"):
-                    _check_landed(run)
-                    with whole.as_one() as run.warehouse:
-                        empty_lake(run.warehouse)
-                        loaded = _replay(run, left_out)
-                        build.build_warehouse(run)
-                    run.warehouse = whole
-                    publish(whole, run.state, published=home.published, now=run.now)
-            except _Unloadable as error:  # it has spoilt the transaction: once more, without it
-                left_out[error.delivery_id] = error
-                continue
-            return run, loaded
+    with open_run(settings, as_of=as_of, now=now) as run:
+        whole = run.warehouse
+        if as_of is None:
+            run.as_of = _last_day(run) or run.as_of
+        for known in left_out.values():
+            run.fail(known.source_name, str(known))
+        with whole.turn("build"):
+            with whole.as_one() as run.warehouse:
+                _check_landed(run)  # in the transaction: what others land from now on refuses its commit
+                empty_lake(run.warehouse)
+                loaded = _replay(run, left_out)
+                build.build_warehouse(run)
+            run.warehouse = whole
+            publish(whole, run.state, published=home.published, now=run.now)
+        return run, loaded
 
 
 def _check_landed(run: Run) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from functools import partial
 from typing import Any
 
 from connectors.registry import connector_class
@@ -23,7 +22,6 @@ def build_warehouse(run: Run) -> None:
     from warehouse.books import TABLES as BOOKS
     from warehouse.build import build
     from warehouse.commitments import Commitment
-    from warehouse.lake import retry_conflicts
     from warehouse.record import write_record
     from warehouse.rule_changes import read_rules, record_rules, undo_boundaries, write_rules
     from warehouse.series import read_settled
@@ -43,8 +41,7 @@ def build_warehouse(run: Run) -> None:
     rules = write_rules(run.features)
     versions = run.state.list_rule_versions()
     previous = versions[-1] if versions else None
-    built = partial(
-        build,
+    run.built = build(
         run.warehouse,
         features=run.features,
         run_id=run.run_id,
@@ -72,7 +69,6 @@ def build_warehouse(run: Run) -> None:
             run.features, after=run.as_of - timedelta(days=RULE_MEMORY_DAYS), through=run.as_of
         ),
     )
-    run.built = retry_conflicts(built)
     # A run that is killed here compares again the next time: the state store still has the old rules.
     record_rules(
         run.state,
@@ -83,8 +79,7 @@ def build_warehouse(run: Run) -> None:
         now=run.now,
         days=list(run.built.rule_move_days),
     )
-    with run.warehouse.transaction("models"):
-        write_drivers(run.warehouse.con)
+    run.warehouse.commit(lambda: write_drivers(run.warehouse.con), "models")
     # Also these: what is not noted is found and booked again.
     run.state.add_corrections(run.built.corrections)
     write_record(run.warehouse, run.landing.root)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -136,25 +135,21 @@ def settle_takeovers(run: Run) -> None:
 def _load_landed(
     run: Run, connector: Connector, delivery: LandedDelivery, terms: Terms, neighbours: Neighbours, *, now: datetime
 ) -> LoadResult:
-    from warehouse.lake import retry_conflicts
     from warehouse.load import load_delivery
 
-    def attempt() -> LoadResult:
-        parsed = connector.parse(delivery.files)
-        return load_delivery(
-            run.warehouse,
-            delivery,
-            parsed.parts,
-            notes=parsed.notes,
-            now=now,
-            rates=[(rate.currency, rate.valid_from, rate.usd_per_unit) for rate in run.settings.currency_rates],
-            not_after=_not_after(run),
-            neighbours=neighbours,
-            terms=terms,
-            tag_keys=terms.tag_keys,
-        )
-
-    return retry_conflicts(attempt)
+    parsed = connector.parse(delivery.files)
+    return load_delivery(
+        run.warehouse,
+        delivery,
+        parsed.parts,
+        notes=parsed.notes,
+        now=now,
+        rates=[(rate.currency, rate.valid_from, rate.usd_per_unit) for rate in run.settings.currency_rates],
+        not_after=_not_after(run),
+        neighbours=neighbours,
+        terms=terms,
+        tag_keys=terms.tag_keys,
+    )
 
 
 def is_partitioned(source: SourceSettings) -> bool:
@@ -175,8 +170,7 @@ def load_hours(run: Run, source: SourceSettings) -> int:
     """
     from tempfile import TemporaryDirectory
 
-    from warehouse.hours import DAYS_KEPT, metered_until
-    from warehouse.lake import retry_conflicts
+    from warehouse import hours
     from warehouse.landing import Landing
 
     connector = run.connect(source)
@@ -184,8 +178,8 @@ def load_hours(run: Run, source: SourceSettings) -> int:
         return 0
     now = run.present()
     until = now.replace(minute=0, second=0, microsecond=0)
-    earliest = until.date() - timedelta(days=DAYS_KEPT - 1)
-    newest = metered_until(run.warehouse, source.name)
+    earliest = until.date() - timedelta(days=hours.DAYS_KEPT - 1)
+    newest = hours.metered_until(run.warehouse, source.name)
     since = max(earliest, newest.date() - timedelta(days=1)) if newest else earliest
     start = datetime.combine(since, time.min, UTC)
     rows = 0
@@ -196,15 +190,8 @@ def load_hours(run: Run, source: SourceSettings) -> int:
         landing = Landing(Path(folder))
         for ref in connector.discover_hours(start, until):
             delivery = landing.store(ref, connector.fetch(ref), source_type=connector.type, fetched_at=now)
-            attempt = partial(_load_metered, run, connector, delivery, today=until.date())
-            rows += retry_conflicts(attempt)
+            rows += hours.load_hours(run.warehouse, delivery, connector.parse(delivery.files).parts, today=until.date())
     return rows
-
-
-def _load_metered(run: Run, connector: Connector, delivery: LandedDelivery, *, today: date) -> int:
-    from warehouse.hours import load_hours
-
-    return load_hours(run.warehouse, delivery, connector.parse(delivery.files).parts, today=today)
 
 
 def _neighbours(run: Run, source: SourceSettings) -> Neighbours:

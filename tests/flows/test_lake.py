@@ -164,12 +164,29 @@ def test_a_rebuild_makes_the_same_tables_in_one_step_and_keeps_the_past(
 ) -> None:
     lake = restated
     config, before = lake / "trendbreak.yml", published(lake)
-    with open_run(load_settings(config)) as opened, opened.warehouse.transaction():
+    with open_run(load_settings(config)) as opened:
         opened.warehouse.con.execute("DELETE FROM core.charges")  # damage
     assert typed("rebuild", "--config", config) == 0
     after = published(lake)
     assert [table for table in before if after[table] != before[table]] == []
     assert ask(lake, capfd, TOTAL, "--at", f"{datetime.now(UTC).isoformat()}") == ask(lake, capfd, TOTAL)
+
+
+def test_a_rebuild_that_would_lose_what_others_landed_is_refused(
+    restated: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    lake, before = restated, published(restated)
+    for name in ("trendbreak.yml", "features.yml"):
+        shutil.copy(lake / name, tmp_path / name)
+    config = tmp_path / "trendbreak.yml"
+    config.write_text(config.read_text().replace("./lake", str(lake / "lake")))
+    assert typed("rebuild", "--config", config) == 2  # its landing is empty
+    said = capfd.readouterr().err
+    assert "deliveries that were not landed in this home, such as calls (" in said
+    assert "copy that home's landing folder here" in said
+    with open_run(load_settings(config)) as opened:
+        found = opened.warehouse.con.execute("SELECT * FROM core.charges ORDER BY ALL").fetchall()
+    assert found == before["core.charges"]
 
 
 def test_maintenance_drops_old_snapshots_and_no_row(restated: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -180,4 +197,6 @@ def test_maintenance_drops_old_snapshots_and_no_row(restated: Path, capfd: pytes
     assert said[-1].startswith("lake: 0 snapshots older than 90 days dropped")
     assert ask(lake, capfd, TOTAL) == before
     assert typed("backup", lake / "backups", "--config", config) == 2
-    assert "back up its PostgreSQL database and its data path" in capfd.readouterr().err
+    said_instead = capfd.readouterr().err
+    assert "back up in this order: its PostgreSQL database (`pg_dump --format=custom" in said_instead
+    assert f"then its data (`cp -a {lake}/lake …`)" in said_instead

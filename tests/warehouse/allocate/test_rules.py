@@ -261,8 +261,8 @@ def test_an_amount_too_large_to_multiply_is_told_and_nothing_changes() -> None:
     features = "features: {a: {}, b: {}}\nrules: [{when: {}, split: s}]\nsplits: {s: {method: even, features: [a, b]}}"
     owners(wh, features)
     add_charges(wh, [charge("1e24")])
-    with pytest.raises(AllocationError, match=r"core\.charges: an amount is too large"), wh.transaction():
-        allocate(wh, parse_features("version: 1\n" + features))
+    with pytest.raises(AllocationError, match=r"core\.charges: an amount is too large"):
+        wh.commit(lambda: allocate(wh, parse_features("version: 1\n" + features)))
     assert rows_of(wh.con, "SELECT sum(effective_cost) AS cost FROM core.allocations") == [{"cost": 5}]
     assert rows_of(wh.con, "SELECT count(*) AS n FROM duckdb_tables() WHERE temporary") == [{"n": 0}]
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from tests.warehouse.bills import Home, charge_rows
-from warehouse.lake import Lake, retry_conflicts
+from warehouse.lake import Lake
 from warehouse.store import Warehouse, open_warehouse
 
 DAYS = 5
@@ -28,7 +28,7 @@ def load(wh: Warehouse, home: Home, source: str, milli: int) -> None:
         }
         for day in range(1, DAYS + 1)
     ]
-    retry_conflicts(lambda: home.load_rows(wh, charge_rows(*rows), source=source, content=f"{source} {milli}"))
+    home.load_rows(wh, charge_rows(*rows), source=source, content=f"{source} {milli}")
 
 
 def run(catalogue: str, data_path: str, root: str, source: str, costs: tuple[int, ...]) -> None:

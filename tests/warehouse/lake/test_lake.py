@@ -6,22 +6,28 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import duckdb
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
+from flows.settings.references import resolve_address
 from tests.servers.postgres import Postgres
 from tests.servers.s3 import CREDENTIALS, BucketSite, Moto, moto_server
-from tests.warehouse.bills import Home, one, rows_of
+from tests.warehouse.bills import Home, call_rows, one, rows_of
 from tests.warehouse.lake.loader import DAYS, load, run
+from tests.warehouse.ledger import build_marts
 from warehouse.errors import StoreError, WarehouseLocked, WriteConflict
-from warehouse.lake import Lake, S3Access, Turns, attach, lake_connection, retry_conflicts, try_lake
-from warehouse.store import open_warehouse
+from warehouse.features import parse_features
+from warehouse.lake import Lake, S3Access, Turns, attach, lake_connection, try_lake
+from warehouse.store import Warehouse, open_warehouse
 
 D = Decimal
 SECONDS = 900  # a bound for a machine that is busy
@@ -103,21 +109,20 @@ def test_a_commit_that_meets_another_is_made_again_and_one_that_always_does_says
     def settle(others: int) -> None:
         """`others` times somebody who takes no turn changes the same table before this transaction commits."""
         attempts.append(1)
-        with wh.transaction():
-            wh.con.execute("DELETE FROM ops.settled")
-            wh.con.execute("INSERT INTO ops.settled VALUES ('ours', DATE '2026-01-01', NULL)")
-            if len(attempts) <= others:
-                with lake_connection() as con:
-                    attach(con, lake)
-                    con.execute("INSERT INTO lake.ops.settled VALUES ('theirs', DATE '2026-01-01', NULL)")
+        wh.con.execute("DELETE FROM ops.settled")
+        wh.con.execute("INSERT INTO ops.settled VALUES ('ours', DATE '2026-01-01', NULL)")
+        if len(attempts) <= others:
+            with lake_connection() as con:
+                attach(con, lake)
+                con.execute("INSERT INTO lake.ops.settled VALUES ('theirs', DATE '2026-01-01', NULL)")
 
     with open_warehouse(tmp_path, lake=lake, threads=1) as wh:
         wh.con.execute("INSERT INTO ops.settled VALUES ('before', DATE '2026-01-01', NULL)")
-        retry_conflicts(lambda: settle(1))
+        wh.commit(lambda: settle(1))
         assert len(attempts) == 2
         assert rows_of(wh, "SELECT source_name FROM ops.settled") == [("ours",)]
         attempts.clear()
-        with pytest.raises(WriteConflict, match="run it again"):
+        with pytest.raises(WriteConflict, match="run it again"), wh.as_one():
             settle(1)
         assert sorted(rows_of(wh, "SELECT source_name FROM ops.settled")) == [("ours",), ("theirs",)]
 
@@ -134,6 +139,163 @@ def test_a_turn_that_is_taken_names_its_holder(lake: Lake, tmp_path: Path) -> No
         with wh.turn("build", wait_seconds=0):
             pass
     other.close()
+
+
+def waiting_for(postgres: Postgres, lake: Lake, condition: str) -> int:
+    """How many sessions of the lake's database wait for a lock, of those that the condition on pg_locks names."""
+    with psycopg.connect(f"host={postgres.socket} user=postgres dbname=postgres") as connection:
+        return int(
+            connection.execute(
+                "SELECT count(DISTINCT l.pid) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database "
+                f"WHERE d.datname = %s AND NOT l.granted AND {condition}",
+                [conninfo_to_dict(lake.catalogue)["dbname"]],
+            ).fetchall()[0][0]
+        )
+
+
+def end_sessions(lake: Lake, key: str = "l.granted") -> int:
+    """Cut the sessions that hold (or wait for) turns; how many there were."""
+    with psycopg.connect(lake.catalogue, autocommit=True) as connection:
+        return len(
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 10000) "
+                "FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database "
+                f"WHERE d.datname = current_database() AND l.locktype = 'advisory' AND {key} GROUP BY pid"
+            ).fetchall()
+        )
+
+
+def wait_until(reached: Callable[[], bool], workers: Sequence[Thread] = ()) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not reached():
+        assert time.monotonic() < deadline
+        assert not workers or any(worker.is_alive() for worker in workers)
+        time.sleep(0.02)
+
+
+def test_two_first_loads_whose_turn_is_cut_before_their_commit_count_once(
+    postgres: Postgres, lake: Lake, tmp_path: Path
+) -> None:
+    """Both only insert, and both are past every look at their locks when the first of them commits."""
+
+    def write(place: int) -> None:
+        home = Home(tmp_path / str(place))
+        with open_warehouse(home.root, lake=lake, threads=1) as wh:
+            load(wh, home, "a", MILLI[0])
+
+    with open_warehouse(tmp_path, lake=lake, threads=1):
+        pass
+    writers = [Thread(target=write, args=(place,)) for place in range(2)]
+    with psycopg.connect(lake.catalogue) as barrier:
+        # Reading goes on; a commit waits where it would become visible.
+        barrier.execute("LOCK TABLE trendbreak.ducklake_snapshot IN SHARE MODE")
+        for number, writer in enumerate(writers, start=1):
+            writer.start()
+            wait_until(lambda number=number: waiting_for(postgres, lake, "l.locktype = 'relation'") == number, [writer])
+            assert end_sessions(lake) == 1
+    for writer in writers:
+        writer.join(SECONDS)
+        assert not writer.is_alive()
+    with open_warehouse(tmp_path, lake=lake, threads=1) as wh:
+        assert rows_of(wh, PER_SOURCE) == [("a", DAYS, D("0.001"), D("0.001"), D("0.001") * DAYS)]
+        assert rows_of(wh, "SELECT count(*), sum(source_rows) FROM ops.delivery_days WHERE is_current") == [
+            (DAYS, DAYS)
+        ]
+        assert one(wh, "SELECT count(*) FROM ops.deliveries WHERE is_current") == 1
+
+
+def test_a_turn_that_is_lost_is_told_before_the_commit_and_taken_again(lake: Lake, tmp_path: Path) -> None:
+    attempts: list[int] = []
+    other = Turns(lake)
+
+    def settle() -> None:
+        attempts.append(1)
+        wh.con.execute(f"INSERT INTO ops.settled VALUES ('attempt {len(attempts)}', DATE '2026-01-01', NULL)")
+        if len(attempts) == 1:
+            assert end_sessions(lake) == 1
+
+    with open_warehouse(tmp_path, lake=lake, threads=1) as wh, wh.turn("build"):
+        wh.commit(settle, "models")
+        assert rows_of(wh, "SELECT source_name FROM ops.settled") == [("attempt 2",)]
+        with pytest.raises(WarehouseLocked, match=rf"pid {os.getpid()} on"), other.hold("build", 0):
+            pytest.fail("the outer turn is not held any more")
+        assert wh.turns is not None
+        end_sessions(lake)
+        with pytest.raises(WriteConflict, match="the session that holds the turn to write has ended"):
+            wh.turns.check()
+        taken = pytest.raises(WarehouseLocked, match="another run is writing")  # it came first
+        with other.hold("build", 0), taken, wh.turn("models", 0):
+            pytest.fail("two have the outer turn")
+        with wh.turn("models", 0), pytest.raises(WarehouseLocked), other.hold("build", 0):
+            pytest.fail("the outer turn is not held any more")
+    other.close()
+
+
+def test_calls_that_come_between_tasks_and_models_are_in_both(postgres: Postgres, lake: Lake, tmp_path: Path) -> None:
+    """Two sources report one call; the second is loaded by another process once the tasks are made."""
+    home, results = Home(tmp_path), []
+
+    def load_calls(wh: Warehouse, source: str) -> None:
+        home.load_rows(wh, call_rows({"response_id": "r1"}), source=source, source_type="events", content=source)
+
+    def build_it() -> None:
+        with open_warehouse(tmp_path / "other", lake=lake, threads=1) as wh:
+            results.append(build_marts(wh, parse_features("version: 1")))
+
+    other = Turns(lake)
+    with open_warehouse(tmp_path, lake=lake, threads=1) as wh:
+        load_calls(wh, "first")
+        builder = Thread(target=build_it)
+        with other.hold("models"):
+            builder.start()
+            wait_until(lambda: waiting_for(postgres, lake, "l.locktype = 'advisory'") == 1, [builder])
+            load_calls(wh, "second")
+        builder.join(SECONDS)
+        assert len(results) == 1
+        assert rows_of(wh, "SELECT sum(calls), sum(tasks) FROM core.usage") == [(1, 1)]
+        assert rows_of(wh, "SELECT sum(calls), count(*) FROM staging.tasks") == [(1, 1)]
+    other.close()
+
+
+def test_a_password_of_any_characters_reaches_both_clients(postgres: Postgres, tmp_path: Path) -> None:
+    password = "p@ss/w%40rd #:?'\\\" &="
+    database = postgres.new_database(password=password)
+    for catalogue in (
+        f"postgresql://{database.name}:${{P}}@/{database.name}?host={postgres.socket}",
+        f"host={postgres.socket} dbname={database.name} user={database.name} password=${{P}}",
+    ):
+        lake = Lake(resolve_address(catalogue, {"P": password}, "warehouse"), str(tmp_path))
+        assert try_lake(lake) == f"catalogue {database.name} on {postgres.socket}, data {tmp_path}"
+        assert password not in repr(lake)
+    wrong = Lake(resolve_address(catalogue, {"P": f"{password}!"}, "warehouse"), str(tmp_path))
+    with pytest.raises(StoreError, match="password authentication failed") as caught:
+        try_lake(wrong)
+    assert password not in str(caught.value)
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{database.name}" OWNER TO postgres')
+    elsewhere = Lake(lake.catalogue, str(tmp_path), schema="elsewhere")
+    with pytest.raises(StoreError, match=r"DuckDB cannot attach it: .*permission denied for database") as caught:
+        try_lake(elsewhere)
+    assert "p@ss" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "catalogue",
+    [
+        "postgresql://me:never@in-an-error@db/lake",
+        "postgresql://me:never/in-an-error@db/lake",
+        "postgresql://me:1/in-an-error@db/lake",
+        "postgresql://me:never%in-an-error@db/lake",
+        "host=db password=never in-an-error",
+        "host=db password=never 'in-an-error=x",
+        "host=me:never@in-an-error dbname=lake",
+    ],
+)
+def test_a_password_that_is_not_quoted_is_refused_with_the_cure(catalogue: str) -> None:
+    with pytest.raises(StoreError, match=r"the password as \$\{NAME\}, which may hold any character") as caught:
+        Lake(catalogue, "data")
+    assert "in-an-error" not in str(caught.value)
+    assert "never" not in str(caught.value)
 
 
 def test_data_on_s3(postgres: Postgres, moto: Moto, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from tests.warehouse.ledger import NOW, add_charges, build_marts, charge, rows_of
 from tests.warehouse.published import LAST, features, fill_state, make_home, published_path, state_of
+from warehouse.errors import WarehouseLocked
 from warehouse.publish import PublishError, publish
-from warehouse.store import open_warehouse
+from warehouse.store import hold_lock, open_warehouse
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +100,25 @@ def test_what_a_killed_publication_left_is_removed_first(home: Path) -> None:
     folder = published_path(home).parent
     (folder / ".trendbreak.duckdb.publishing").write_bytes(b"half of a file")
     (folder / ".trendbreak.duckdb.publishing.wal").write_bytes(b"and its log")
+    (folder / ".trendbreak.duckdb.publishing-123").write_bytes(b"of an earlier version")
     with open_warehouse(home, threads=1) as wh:
         publish(wh, state_of(home), published=published_path(home), now=NOW)
     assert [path.name for path in folder.iterdir()] == ["trendbreak.duckdb"]
+
+
+def test_two_do_not_write_the_snapshot_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warehouse.publish.WAIT_SECONDS", 0)
+    before = published_path(home).read_bytes()
+    half = published_path(home).with_name(".trendbreak.duckdb.publishing")
+    with open_warehouse(home, threads=1) as wh:
+        with hold_lock(home / ".published.lock", 0):
+            half.write_bytes(b"what the other one writes")
+            with pytest.raises(WarehouseLocked, match="another run is writing"):
+                publish(wh, state_of(home), published=published_path(home), now=NOW + timedelta(days=1))
+            assert half.read_bytes() == b"what the other one writes"
+            assert published_path(home).read_bytes() == before
+        publish(wh, state_of(home), published=published_path(home), now=NOW)
+    assert not half.exists()
 
 
 def test_a_copy_that_fails_leaves_the_old_snapshot(tmp_path: Path) -> None:

@@ -38,12 +38,14 @@ def test_an_answer_is_exact(published: Path) -> None:
 
 
 def test_it_works_while_a_run_is_writing(home: Path) -> None:
-    with open_warehouse(home, threads=1) as wh, wh.transaction():
+    def read_meanwhile() -> list[dict[str, object]]:
         add_charges(wh, [charge(10**6)])
-        assert run_query(published_path(home), "SELECT max(effective_cost) AS m FROM core.charges").to_pylist() == [
-            {"m": 30}
-        ]
+        found = run_query(published_path(home), "SELECT max(effective_cost) AS m FROM core.charges").to_pylist()
         wh.con.execute("DELETE FROM core.charges WHERE effective_cost = 1000000")
+        return found
+
+    with open_warehouse(home, threads=1) as wh:
+        assert wh.commit(read_meanwhile) == [{"m": 30}]
 
 
 @pytest.mark.parametrize(

@@ -140,10 +140,10 @@ def test_a_damaged_file_is_named_with_its_cure(home: Home, name: str, cure: str)
     assert cure in str(caught.value)
 
 
-def test_a_block_that_raises_leaves_nothing(home: Home) -> None:
+def test_work_that_raises_leaves_nothing(home: Home) -> None:
     with home.open() as wh:
-        with pytest.raises(duckdb.CatalogException), wh.transaction():
-            wh.con.execute("CREATE TABLE core.half AS SELECT 1 AS x; SELECT * FROM core.nothing")
+        with pytest.raises(duckdb.CatalogException):
+            wh.commit(lambda: wh.con.execute("CREATE TABLE core.half AS SELECT 1 AS x; SELECT * FROM core.nothing"))
         assert rows_of(wh, "SELECT table_name FROM duckdb_tables() WHERE table_name = 'half'") == []
 
 

@@ -1,0 +1,1 @@
+UPDATE turns.{{ writes | name }} SET number = number + 1
