@@ -9,7 +9,20 @@ from tests.house.commands import OPTION, mentions, messages
 
 ROOT_COMMAND: Any = typer.main.get_command(app)
 # Texts about other programs, whose options are their own.
-FOREIGN = ("docker", "kubectl", "terraform", "prefect", "gcloud", "aws ", "bq ", "make ", "git ", "uv ", "pip")
+FOREIGN = (
+    "docker",
+    "pg_dump",
+    "kubectl",
+    "terraform",
+    "prefect",
+    "gcloud",
+    "aws ",
+    "bq ",
+    "make ",
+    "git ",
+    "uv ",
+    "pip",
+)
 
 
 def problem_of(words: list[str]) -> str:
