@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from alerts.describe import MOST_PERCENT, Found, describe_break, describe_common_cause
 from alerts.detect import POINT_LIMIT, PanelScores, score_panel
 from alerts.expectations import AcceptedLevel, DetectionSettings, ExpectedChange
-from alerts.explain import compare_days
+from alerts.explain import compare_days, compare_rows
 from alerts.model import ALL_FEATURES, UNALLOCATED, Break, BreakKind, FeaturePanel, Floats, MemberSeries
 from alerts.onset import Shift, find_last_day, fit_shift, soft_shift
 from alerts.significance import find_episodes, flag_days
@@ -492,6 +492,14 @@ def _merge(found: Sequence[Found]) -> list[list[Found]]:
     return groups
 
 
+def _moved_most(cost: Floats, found: Found, settings: DetectionSettings) -> bool:
+    """Whether at least half of the features moved by the gate's percent in the break's direction while it lasted."""
+    before, after = compare_rows(cost, onset=found.onset, last=found.last)
+    least = float(settings.min_percent) / 100.0 * np.maximum(before, 0.0)
+    moved = (after != before) & (found.direction * (after - before) >= least)
+    return 2 * int(moved.sum()) >= len(cost)
+
+
 def is_expected(found: Break, settings: DetectionSettings) -> bool:
     """Announced in advance, or a recurrence of what somebody called expected."""
     announced = settings.expected_changes.get(found.node, ())
@@ -508,8 +516,10 @@ def _fold_common_cause(
     """One parent break in place of many features that move together.
 
     Guard: at least 20 series, and on one day at least 5 of them (and a twentieth) beyond 3 deviations in one
-    direction. Then a break of the total that begins within a day of it is the parent, and the features'
-    breaks that begin with it are told by it. A break of the total without such a day is some feature's own.
+    direction; or half of them moved by the gate's percent since, as the total did. Then a break of the total that
+    begins within a day of it is the parent, and the features' breaks that begin with it are told by it. A break of
+    the total without either is some feature's own. What most features share is in no feature's score, so that
+    without the second rule a drift of all would be nobody's.
     """
     cost, total, scores = scored.cost, scored.total, scored.scores
     n = len(cost)
@@ -520,9 +530,12 @@ def _fold_common_cause(
     low = known & (cost < expected - share * (expected - scores.lower[:n]))
     least = max(settings.common_cause_exceedances, int(np.ceil(0.05 * n)))
     out = list(breaks)
-    for found in _read_back(_make_cost_metric(total, scored.alarms[-1], scores, -1), panel.start, settings):
+    # The percent of a total that half of the features moved is half of theirs.
+    gates = replace(settings, min_percent=settings.min_percent / 2)
+    for found in _read_back(_make_cost_metric(total, scored.alarms[-1], scores, -1), panel.start, gates):
         counts = (high if found.direction > 0 else low).sum(axis=0)
-        if counts[max(0, found.onset - _PARENT_DAYS) : found.onset + _PARENT_DAYS + 1].max() < least:
+        has_day = counts[max(0, found.onset - _PARENT_DAYS) : found.onset + _PARENT_DAYS + 1].max() >= least
+        if not (has_day and passes_gates(found, settings)) and not _moved_most(cost, found, settings):
             continue
         parent = describe_common_cause(found, total, cost, panel, chart_days=settings.chart_days)
         if is_expected(parent, settings):

@@ -3,8 +3,9 @@
 One pass over the days keeps a robust state per series on the soft-log scale q = log(y + c): level,
 weekday, month edge, first-order correlation, and one scale for each side. Four channels read it:
 
-* `point`  one day against the forecast, half way between the log and the dollar scale; downward (log
-  scale) only when two days running are low, so that an incomplete last day never alerts;
+* `point`  one day against the forecast, half way between the log and the dollar scale, less what it makes up
+  for of the two days before (usage that is billed a day late); downward (log scale) only when two days
+  running are low, so that an incomplete last day never alerts;
 * `week`   the dollars of the last 7 days against the level as it stood 14 days ago: shifts and drifts
   (a baseline that lags behind does not follow the drift it should reveal);
 * `fortnight` the dollars of the last 14 days against the level before them, each side with its limit;
@@ -14,10 +15,11 @@ Limits calibrate themselves: a window's error is estimated from that window's ow
 itself, and the limit of a single day rises with a third of the series' decaying record. `score >= 1` is tuned to
 one false alert per series-year; how, and what else was tried, is in benchmarks/detection/README.md.
 
-Rows are independent, but for days that many of them share: where, of at least 20 series, 5 and a tenth
-are beyond 2.5 deviations on one side, the median move of all is taken out of each (never past zero). A
-holiday or a price change is then no alert of every series; that all of them moved is for alerts.breaks to
-say. Series are looked at together in groups of at most 1,024.
+Rows are independent, but for what many of them share. Of at least 20 series: where 5 and a tenth are beyond
+2.5 deviations of a day on one side, and where the median of their windows is beyond two standard errors, that
+median move is taken out of each (never past zero). A holiday, December or a price change is then no alert of
+every series; that all of them moved is for alerts.breaks to say. Days are compared in groups of at most 1,024
+series, windows in groups of at most 128.
 """
 
 from __future__ import annotations
@@ -42,11 +44,11 @@ CHANNELS = ("none", "point", "week", "fortnight", "off")
 NONE, POINT, WEEK, FORTNIGHT, OFF = range(5)
 
 # Limits: chosen on the generator and seeds named in benchmarks/detection/README.md.
-POINT_LIMIT = 4.35  # deviations upward at which a single day alerts, and the bounds of a day
-_LIMIT_POINT_DOWN = 7.4
-_LIMIT_WEEK_UP = 2.95
-_LIMIT_FORTNIGHT_UP = 2.90
-_LIMIT_FORTNIGHT_DOWN = 3.75
+POINT_LIMIT = 4.25  # deviations upward at which a single day alerts, and the bounds of a day
+_LIMIT_POINT_DOWN = 7.2
+_LIMIT_WEEK_UP = 2.87
+_LIMIT_FORTNIGHT_UP = 2.82
+_LIMIT_FORTNIGHT_DOWN = 3.65
 _LIMIT_OFF = 1.0
 
 _LEVEL_GAIN = 0.045
@@ -65,6 +67,7 @@ _REBASE_SIGMA = 1.5
 _REBASE_WEEKDAYS = (0, 3)  # looked at on Mondays and Thursdays: the same days whatever the first column is
 SHARED_SERIES = 20
 _SHARED_LEAST, _SHARED_SHARE, _SHARED_SIGMA = 5, 0.10, 2.5
+_SHARED_ERRORS = 2.0 * 1.253  # two standard errors of a median of n deviations, times the root of n
 _RECORD_SHARE = 0.35
 _RECORD_HALF_LIFE = 120.0
 _RECORD_DELAY = 4  # days after which a past score may raise the limit: never during its own event
@@ -72,6 +75,8 @@ _LEVEL_WALK = 0.006  # sd per day of a level that wanders although nothing happe
 _FIRST_DAY = 14  # age from which a single day is scored: two weeks teach the weekdays
 _WARM_UP_DAYS = 28
 _PRIOR_WEIGHT = 2.0
+_SHARED_GAIN = 1.06  # what is left without the shared part differs less
+_OFF_RECORD = 1.4  # days: where nothing was ever off, three days running are news, and two are not
 _YEAR = 365
 _WINDOW_CLIP_LOW = 2.0  # of the scale: inside a window a spike is the point channel's business
 _WINDOW_CLIP_HIGH = 2.75
@@ -176,8 +181,8 @@ def _score_rows(
     if filled.shape[1] >= SHARED_SERIES:
         _take_out_shared(states, known & (np.arange(len(series))[:, None] - first >= _WARM_UP_DAYS))
     at, inside, warm = _warm_up(filled, known, first, weekday, month_edge, warm_shift)
-    for low in range(0, filled.shape[1], _SCORE_COLUMNS):
-        block = slice(low, min(filled.shape[1], low + _SCORE_COLUMNS))
+    n, blocks = filled.shape[1], -(-filled.shape[1] // _SCORE_COLUMNS)
+    for block in (slice(*ends) for ends in pairwise(n * k // blocks for k in range(blocks + 1))):
         target = slice(rows.start + block.start, rows.start + block.stop)
         _score_block(
             states.take_columns(block),
@@ -215,9 +220,12 @@ def _score_block(
 
     windows = _sum_windows(states, known, existing, age)
     week, _ = windows.measure(days=7, lag=14)
+    rise, fall = windows.measure(days=14, lag=14, with_fall=True)
+    if len(filled) >= SHARED_SERIES:
+        for measured in (week, rise, fall):
+            _take_out_shared_windows(measured, known & (age >= _WARM_UP_DAYS))
     week *= windows.is_high
     offer(np.multiply(week, 1.0 / _LIMIT_WEEK_UP, out=week), WEEK)
-    rise, fall = windows.measure(days=14, lag=14, with_fall=True)
     rise *= windows.is_high
     offer(np.multiply(rise, 1.0 / _LIMIT_FORTNIGHT_UP, out=rise), FORTNIGHT)
     offer(_two_days_running(fall) / _LIMIT_FORTNIGHT_DOWN, -FORTNIGHT)
@@ -380,6 +388,23 @@ def _take_out_shared(states: _States, usable: Bools) -> None:
             states.q[t] -= side * scale[t] * np.clip(moved, 0.0, shared)
 
 
+def _take_out_shared_windows(measured: Block, usable: Bools) -> None:
+    """Take the median of all series out of each day's rises or falls [columns, T], in place.
+
+    The median is shrunk by what it would be by chance, so that nothing is taken out of series that only look
+    alike on a day; what one series does beyond the others stays.
+    """
+    count = usable.sum(axis=0)
+    ordered = np.sort(np.where(usable, measured, np.inf).T, axis=1)
+    median = ordered[np.arange(len(count)), np.maximum(count - 1, 0) // 2]
+    median[count < SHARED_SERIES] = 0.0
+    np.maximum(median, 0.0, out=median)
+    chance = _SHARED_ERRORS**2 / np.maximum(count, 1)
+    shared = median * np.maximum(1.0 - chance / np.maximum(median * median, _TINY), 0.0)
+    measured -= np.clip(measured, 0.0, shared.astype(np.float32))
+    measured *= _SHARED_GAIN
+
+
 def _warm_up(
     filled: Floats, known: Bools, first: Indices, weekday: Indices, month_edge: Bools, warm_shift: Floats
 ) -> tuple[Indices, Bools, _States]:
@@ -412,17 +437,27 @@ def _overwrite_warm_up(
 def _rise_of_day(surprise: Block, scale_up: Block, expected: Block, level: Block, existing: Bools) -> Block:
     """The geometric mean of the rise in log deviations and in dollar deviations.
 
-    Noise is rarely quite proportional to the level of the weekday nor quite independent of it; the mean of
-    both scales has the fewer false alerts on real series. The dollar deviation is the root mean square of
-    the rises of the past year, winsorised, over the level.
+    Of a rise, the dollars that were missing on the two days before, beyond one deviation, are taken off: a
+    charge that comes a day late is no more spend. Noise is rarely quite proportional to the level of the
+    weekday nor quite independent of it; the mean of both scales has the fewer false alerts on real series. The
+    dollar deviation is the root mean square of the rises of the past year, winsorised, over the level.
     """
+    rise = np.expm1(np.minimum(surprise, 4.0)) * expected
+    missing = np.maximum(-rise - scale_up * expected, 0.0)
+    rise[:, 1:] -= missing[:, :-1]
+    rise[:, 2:] -= missing[:, :-2]
+    np.maximum(rise, 0.0, out=rise)
+    rise /= expected
     weight = expected * np.exp(-level)
-    dollars = np.maximum(np.expm1(np.minimum(surprise, 4.0)), 0.0) * weight
-    kept = np.maximum(np.expm1(np.minimum(surprise, 3.0 * scale_up)), 0.0) * weight
+    kept = np.minimum(rise, np.expm1(3.0 * scale_up)) * weight
     is_up = (kept > 0) & existing
     total, count = _past_year(kept * kept), _past_year(is_up.astype(np.float64))
     spread = np.sqrt((5.0 * 0.04 + total) / (5.0 + count))
-    return np.sqrt(np.maximum(surprise, 0.0) / scale_up * dollars / np.maximum(spread, _SCALE_FLOOR_POINT))
+    weight *= rise
+    weight /= np.maximum(spread, _SCALE_FLOOR_POINT)
+    weight *= np.log1p(rise, out=rise)
+    weight /= scale_up
+    return np.sqrt(weight, out=weight)
 
 
 def _past_year(values: Block | Bools) -> Block:
@@ -536,7 +571,7 @@ def _inverse_error(square: Block, on_side: Bools, variance: Block, lag: int) -> 
 
 
 def _off_runs(is_off: Bools) -> Block:
-    """Length of the current run of off days (from 2) over 1.5 times the longest finished run so far."""
+    """Length of the current run of off days over 1.5 times the longest finished run so far."""
     if not is_off.any():
         return np.zeros(is_off.shape)
     index = np.arange(is_off.shape[1], dtype=np.float32)
@@ -545,5 +580,5 @@ def _off_runs(is_off: Bools) -> Block:
     ended = np.zeros_like(run)
     ended[:, 1:] = np.where(is_off[:, 1:], 0.0, run[:, :-1])
     growth = np.float32(0.998) ** (-index)
-    record = np.maximum(np.maximum.accumulate(ended * growth, axis=1) / growth, 1.0)
+    record = np.maximum(np.maximum.accumulate(ended * growth, axis=1) / growth, _OFF_RECORD)
     return np.where(run >= 2, run / (1.5 * record), 0.0)

@@ -14,9 +14,9 @@ Indices = NDArray[np.int64]
 # How often a false alert begins, per series and day, at a limit of this score: log10, measured on generated
 # series (`python -m benchmarks.detection.scores --tail`, seeds 1 to 4). Straight between, and beyond the last.
 _TAIL_SCORE = np.array([0.0, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0])
-_LEVEL_LOG10 = np.array([0.0, -2.25, -2.87, -3.56, -4.37, -5.11, -5.60, -6.00])
+_LEVEL_LOG10 = np.array([0.0, -2.33, -2.89, -3.52, -4.12, -4.88, -5.40, -5.80])
 _LEVEL_SLOPE = -2.5
-_DAY_LOG10 = np.array([0.0, -2.42, -2.78, -3.08, -3.35, -3.56, -3.76, -3.93])
+_DAY_LOG10 = np.array([0.0, -2.47, -2.81, -3.10, -3.35, -3.55, -3.74, -3.88])
 _DAY_SLOPE = -0.45
 # Runs of off days are rare in the generator (no series of it pauses); from real series with outages instead.
 _OFF_LOG10 = np.array([0.0, -2.60, -3.10, -3.55, -4.00, -4.35, -4.70, -5.00])

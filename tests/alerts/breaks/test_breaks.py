@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -21,7 +21,7 @@ DAYS = 120
 LABELS = {"retry storm": "efficiency", "slow drift": "efficiency", "idle GPU": "idle", "success drop": "efficiency"}
 
 
-def day(break_day: int) -> object:
+def day(break_day: int) -> date:
     return START + timedelta(days=break_day)
 
 
@@ -370,6 +370,24 @@ class TestCommonCause:
         for k in range(risen):
             costs[f"f{k:02d}"][-4:] *= 2.2
         return find_breaks(make_panel(costs), [])
+
+    @pytest.mark.parametrize(("factor", "moved"), [(1.03, 24), (1.03, 14), (1.0, 24), (1.0, 14)])
+    def test_most_that_drift_or_move_a_little_are_one(self, factor: float, moved: int) -> None:
+        """No day stands out, and no feature among the others."""
+        costs = {f"f{k:02d}": draw_cost(DAYS, level=200.0, seed=k) for k in range(24)}
+        days = np.arange(1, 19)
+        for k in range(moved):
+            costs[f"f{k:02d}"][-18:] *= factor**days if factor > 1 else 1.2
+        (found,) = find_breaks(make_panel(costs), [])
+        assert found.node == ALL_FEATURES
+        assert abs((found.onset - day(DAYS - 18)).days) <= 3
+
+    def test_a_few_that_drift_are_told_one_by_one(self) -> None:
+        costs = {f"f{k:02d}": draw_cost(DAYS, level=200.0, seed=k) for k in range(24)}
+        for k in range(3):
+            costs[f"f{k:02d}"][-18:] *= 1.03 ** np.arange(1, 19)
+        found = find_breaks(make_panel(costs), [])
+        assert sorted(b.node for b in found) == ["f00", "f01", "f02"]
 
     def test_many_that_rise_together_are_one(self) -> None:
         (found,) = self.rise(24, 20)

@@ -91,6 +91,24 @@ class TestChannels:
         assert CHANNELS[scores.channel[0, 140]] == "point"
         assert scores.upper[0, 140] < y[140]
 
+    @pytest.mark.parametrize("missing_on", [138, 139])
+    def test_a_day_that_makes_up_for_a_low_one_is_no_rise(self, missing_on: int) -> None:
+        y = make_steady(150)
+        y[140] *= 1.9
+        assert score_one(y).score[0, 140] > 1.5
+        y[missing_on] *= 0.05
+        assert score_one(y).score[0, 140] < 1
+        y[140] *= 2  # twice what was missing is more spend
+        assert score_one(y).score[0, 140] > 1.5
+
+    def test_two_days_without_cost_are_not_off_yet_three_are(self) -> None:
+        y = make_steady(150, noise=0.5)  # so noisy that two low days say little
+        y[140:143] = 0.0
+        scores = score_one(y)
+        assert scores.score[0, 141] < 1
+        assert scores.score[0, 142] >= 1
+        assert scores.channel[0, 142] == OFF
+
     def test_one_low_day_says_nothing_two_do(self) -> None:
         y = make_steady(150)
         y[140:142] *= 0.35
@@ -160,6 +178,24 @@ class TestSharedDays:
         y[:4, 140] *= 2.0
         scores = score_panel(y, start=START)
         assert np.flatnonzero(scores.score[:, 140] >= 1).tolist() == [0, 1, 2, 3]
+
+    @pytest.mark.parametrize("factor", [1.03, 1 / 1.03])
+    def test_a_drift_that_all_share_is_nobodys_but_one_that_goes_further(self, factor: float) -> None:
+        y = np.stack([make_steady(170, seed=k) for k in range(24)])
+        y[:, 150:] *= factor ** np.arange(1, 21)
+        assert (score_panel(y, start=START).level_score[:, 150:] < 1).all()
+        assert (score_panel(y[:19], start=START).level_score[:, 150:].max(axis=1) >= 1).all()
+        y[3, 150:] *= factor ** np.arange(1, 21)
+        scores = score_panel(y, start=START)
+        assert np.flatnonzero((scores.level_score[:, 150:] >= 1).any(axis=1)).tolist() == [3]
+
+    def test_a_window_is_compared_with_series_that_are_there(self) -> None:
+        """Unborn ones have no window: they do not hide what the others share."""
+        y = np.stack([make_steady(170, seed=k) for k in range(24)])
+        y[:, 150:] *= 1.03 ** np.arange(1, 21)
+        unborn = np.full((40, 170), np.nan)
+        alone, beside = score_panel(y, start=START), score_panel(np.vstack([y, unborn]), start=START)
+        np.testing.assert_allclose(beside.score[:24], alone.score, rtol=1e-5, atol=1e-6)
 
     def test_the_day_alone_decides(self) -> None:
         y = self.move(24, 2.0)
