@@ -1,7 +1,7 @@
 """core.prices: the dated prices of every model that telemetry or a provider's meter names.
 
-The table and the temporary view `priced_calls` (one row per call that counts, with its dollars) stand
-before the models are built: core.usage and the marts of unit economics read them.
+The table, the temporary view `priced_calls` (one row per call that counts, with its dollars) and what is added up of
+it stand before the models are built: core.usage and the marts of unit economics read them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PRICES = pa.schema(
 
 
 def apply_prices(con: duckdb.DuckDBPyConnection, book: PriceBook) -> None:
-    """Replace core.prices, and make the temporary view priced_calls and table priced_hours.
+    """Replace core.prices, and make the temporary view priced_calls and tables priced_hours, usage_rows and user_days.
 
     Runs inside the caller's transaction. A call without a known price has no dollars.
     """
@@ -51,8 +51,31 @@ def apply_prices(con: duckdb.DuckDBPyConnection, book: PriceBook) -> None:
         "or a meter names. valid_to is the day after the last. A model that is not here has no known price.'"
     )
     _write_accounts(con, book)
-    con.execute(render("prices/priced_calls.sql", name="priced_calls", prices="core.prices", since=None, until=None))
+    _view_calls(con, "priced_calls", "core.prices")
     _write_hours(con)
+    con.execute(render("prices/usage_rows.sql"))
+    con.execute(render("prices/placed_calls.sql"))
+    con.execute(render("prices/user_days.sql"))
+
+
+def _view_calls(
+    con: duckdb.DuckDBPyConnection, name: str, prices: str, *, since: date | None = None, until: date | None = None
+) -> None:
+    """temp view `name`: the calls that count, with their dollars at `prices`, which temp table <name>_prices keeps."""
+    ((is_whole,),) = con.execute(render("prices/whole.sql", kinds=KINDS, prices=prices)).fetchall()
+    kept = f"{name}_prices"
+    con.execute(render("prices/units.sql", name=kept, prices=prices, kinds=KINDS, is_whole=is_whole))
+    con.execute(
+        render(
+            "prices/priced_calls.sql",
+            name=name,
+            prices=kept,
+            kinds=KINDS,
+            is_whole=is_whole,
+            since=since,
+            until=until,
+        )
+    )
 
 
 def _write_hours(con: duckdb.DuckDBPyConnection) -> None:
@@ -87,12 +110,12 @@ def calls_priced_anew(con: duckdb.DuckDBPyConnection, book: PriceBook, *, since:
     """Within the block the temporary view `repriced` holds the calls of [since, until) at the prices of `book`."""
     _write_prices(con, book, "other_prices", temporary=True)
     _write_accounts(con, book)
-    con.execute(render("prices/priced_calls.sql", name="repriced", prices="other_prices", since=since, until=until))
+    _view_calls(con, "repriced", "other_prices", since=since, until=until)
     try:
         yield
     finally:
         con.execute("DROP VIEW IF EXISTS temp.main.repriced")
-        for name in ("other_prices", "price_accounts"):
+        for name in ("other_prices", "repriced_prices", "price_accounts"):
             con.execute(f"DROP TABLE IF EXISTS temp.main.{name}")
 
 

@@ -63,16 +63,10 @@ traffic AS (
     GROUP BY ALL
 ),
 users AS (
-    SELECT
-        called_at::DATE AS usage_date,
-        coalesce(feature, 'unallocated') AS feature,
-        provider,
-        model,
-        task_type,
-        count(DISTINCT user_hash) AS active_users
-    FROM staging.stg_calls
-    WHERE is_duplicate IS NOT TRUE AND user_hash IS NOT NULL
-    GROUP BY ALL
+    SELECT r.* EXCLUDE (usage_id), d.active_users
+    FROM (SELECT usage_id, count(DISTINCT user_id) AS active_users FROM user_days GROUP BY usage_id) AS d
+    JOIN usage_rows AS r USING (usage_id)
+    WHERE d.active_users > 0
 )
 SELECT
     c.usage_date,

@@ -54,10 +54,11 @@ WITH usage AS (
     GROUP BY feature, usage_date
 ),
 users AS (
-    SELECT feature, usage_date, count(DISTINCT user_hash) AS active_users
-    FROM priced_calls
-    WHERE user_hash IS NOT NULL
-    GROUP BY feature, usage_date
+    SELECT r.feature, r.usage_date, count(DISTINCT d.user_id) AS active_users
+    FROM user_days AS d
+    JOIN usage_rows AS r USING (usage_id)
+    WHERE d.user_id IS NOT NULL
+    GROUP BY r.feature, r.usage_date
 ),
 telemetry_end AS (
     SELECT max(usage_date) AS usage_date FROM core.usage

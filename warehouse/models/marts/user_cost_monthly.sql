@@ -29,65 +29,70 @@ WITH costs AS (
     FROM marts.unit_economics_daily
     WHERE calls IS NOT NULL
 ),
-parts AS (
+rows_of_usage AS (
     SELECT
-        usage_date,
-        feature,
-        provider,
-        model,
-        task_type,
-        plan,
-        user_hash,
-        count(*) AS calls,
-        count(estimated_cost_usd) AS priced_calls,
-        sum(estimated_cost_usd) AS estimated_cost_usd,
-        sum(weighted_tokens) AS weighted_tokens
-    FROM priced_calls
-    GROUP BY ALL
+        r.usage_id,
+        date_trunc('month', r.usage_date)::DATE AS usage_month,
+        r.feature,
+        c.row_cost_usd,
+        c.is_settled,
+        d.is_priced,
+        d.estimated_cost_usd,
+        d.weighted_tokens,
+        d.calls
+    FROM usage_rows AS r
+    JOIN (
+        SELECT
+            usage_id,
+            sum(priced_calls) = sum(calls) AS is_priced,
+            sum(estimated_cost_usd)::DOUBLE AS estimated_cost_usd,
+            sum(weighted_tokens)::DOUBLE AS weighted_tokens,
+            sum(calls) AS calls
+        FROM user_days
+        GROUP BY usage_id
+    ) AS d USING (usage_id)
+    JOIN costs AS c
+        ON c.usage_date = r.usage_date
+        AND c.feature = r.feature
+        AND c.provider IS NOT DISTINCT FROM r.provider
+        AND c.model IS NOT DISTINCT FROM r.model
+        AND c.task_type IS NOT DISTINCT FROM r.task_type
 ),
 weighed AS (
     SELECT
-        *,
+        r.usage_month,
+        r.feature,
+        r.row_cost_usd,
+        r.is_settled,
+        d.plan,
+        d.user_id,
         CASE
-            WHEN sum(priced_calls) OVER row_of_calls = sum(calls) OVER row_of_calls
-                AND sum(estimated_cost_usd) OVER row_of_calls > 0
-                THEN estimated_cost_usd::DOUBLE / (sum(estimated_cost_usd) OVER row_of_calls)::DOUBLE
-            WHEN sum(weighted_tokens) OVER row_of_calls > 0
-                THEN weighted_tokens::DOUBLE / (sum(weighted_tokens) OVER row_of_calls)::DOUBLE
-            ELSE calls / sum(calls) OVER row_of_calls
+            WHEN r.is_priced AND r.estimated_cost_usd > 0 THEN d.estimated_cost_usd::DOUBLE / r.estimated_cost_usd
+            WHEN r.weighted_tokens > 0 THEN d.weighted_tokens::DOUBLE / r.weighted_tokens
+            ELSE d.calls / r.calls
         END::DECIMAL(13, 12) AS share
-    FROM parts
-    WINDOW row_of_calls AS (PARTITION BY usage_date, feature, provider, model, task_type)
+    FROM user_days AS d
+    JOIN rows_of_usage AS r USING (usage_id)
 ),
 users AS (
     SELECT
-        date_trunc('month', w.usage_date)::DATE AS usage_month,
-        w.feature,
-        w.plan,
-        w.user_hash,
-        CASE WHEN count(*) = count(c.row_cost_usd) THEN sum((c.row_cost_usd * w.share)::DECIMAL(38, 12)) END AS cost_usd,
-        bool_and(c.is_settled) AS is_settled
-    FROM weighed AS w
-    JOIN costs AS c
-        ON c.usage_date = w.usage_date
-        AND c.feature = w.feature
-        AND c.provider IS NOT DISTINCT FROM w.provider
-        AND c.model IS NOT DISTINCT FROM w.model
-        AND c.task_type IS NOT DISTINCT FROM w.task_type
+        usage_month,
+        feature,
+        plan,
+        user_id,
+        CASE WHEN count(*) = count(row_cost_usd) THEN sum((row_cost_usd * share)::DECIMAL(38, 12)) END AS cost_usd,
+        bool_and(is_settled) AS is_settled
+    FROM weighed
     GROUP BY ALL
 ),
 known AS (
-    SELECT
-        u.*,
-        f.revenue_per_user_usd,
-        row_number() OVER (PARTITION BY u.usage_month, u.feature, u.plan ORDER BY u.cost_usd DESC, u.user_hash) AS place,
-        count(*) OVER (PARTITION BY u.usage_month, u.feature, u.plan) AS users
+    SELECT u.*, f.revenue_per_user_usd
     FROM users AS u
     LEFT JOIN core.features AS f ON f.feature = u.feature
-    WHERE u.user_hash IS NOT NULL
+    WHERE u.user_id IS NOT NULL
 ),
 unknown AS (
-    SELECT usage_month, feature, plan, sum(cost_usd) AS cost_usd FROM users WHERE user_hash IS NULL GROUP BY ALL
+    SELECT usage_month, feature, plan, sum(cost_usd) AS cost_usd FROM users WHERE user_id IS NULL GROUP BY ALL
 ),
 newest AS (
     SELECT max(usage_date) AS usage_date FROM costs WHERE is_settled
@@ -102,8 +107,14 @@ SELECT
     quantile_disc(k.cost_usd, 0.95)::DECIMAL(38, 12) AS p95_cost_usd,
     quantile_disc(k.cost_usd, 0.99)::DECIMAL(38, 12) AS p99_cost_usd,
     max(k.cost_usd)::DECIMAL(38, 12) AS most_cost_usd,
-    (sum(k.cost_usd) FILTER (WHERE k.place <= ceil(k.users / 100)) / nullif(sum(k.cost_usd), 0))::DECIMAL(9, 6)
-        AS top_1_percent_share,
+    (
+        list_sum(
+            list_slice(
+                list_reverse_sort(list(k.cost_usd) FILTER (WHERE k.cost_usd IS NOT NULL)), 1, ceil(count(*) / 100)::BIGINT
+            )
+        )
+        / nullif(sum(k.cost_usd), 0)
+    )::DECIMAL(9, 6) AS top_1_percent_share,
     any_value(k.revenue_per_user_usd) AS revenue_per_user_usd,
     CASE WHEN any_value(k.revenue_per_user_usd) IS NOT NULL
         THEN count(*) FILTER (WHERE k.cost_usd > k.revenue_per_user_usd)

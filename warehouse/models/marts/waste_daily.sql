@@ -9,8 +9,9 @@
 --     than 10) beyond that percentile.
 --   failure: calls that ended in an error, and were billed.
 --   retry: calls that did not fail and were asked again, in the same task, by the next call with the next attempt.
---   uncached_prefix: input paid in full within five minutes of a call of the same day, model and prompt version, up to
---     the cached part that the others usually read (median; at least 10 such calls), less what reading it would cost.
+--   uncached_prefix: input paid in full within five minutes after an earlier call of the same day, model and prompt
+--     version, up to the cached part that the others usually read (median; at least 10 such calls), less what reading it
+--     would cost.
 --   context: uncached input beyond twice the 90th percentile of the input of the feature's calls of the same model and
 --     kind of task (of successful tasks where success is known).
 --   idle_gpu: device hours that served no call (marts.gpu_economics_daily).
@@ -18,13 +19,31 @@
 --   usage_date: UTC day.
 --   affected_calls: calls with such dollars; null for idle_gpu.
 --   feature_cost_usd: the feature's whole cost of the day.
-WITH success AS (
-    SELECT t.task_id, s.outcome IS NOT NULL AS is_success
-    FROM staging.tasks AS t
-    JOIN (SELECT DISTINCT feature FROM core.feature_success) AS l ON l.feature = t.feature
-    LEFT JOIN core.feature_success AS s ON s.feature = t.feature AND s.outcome = t.outcome
+WITH rows_of_usage AS MATERIALIZED (
+    SELECT
+        r.*,
+        u.unpriced_calls = 0 AS is_priced,
+        dense_rank() OVER (ORDER BY r.feature, r.provider, r.model, r.task_type) AS kind_of_call,
+        dense_rank() OVER (ORDER BY r.usage_date, r.feature, r.provider, r.model) AS prompt_group
+    FROM usage_rows AS r
+    JOIN core.usage AS u
+        ON u.usage_date = r.usage_date
+        AND u.feature = r.feature
+        AND u.provider IS NOT DISTINCT FROM r.provider
+        AND u.model IS NOT DISTINCT FROM r.model
+        AND u.task_type IS NOT DISTINCT FROM r.task_type
 ),
-usual_tasks AS (
+calls AS NOT MATERIALIZED (
+    SELECT
+        c.*,
+        u.kind_of_call,
+        u.prompt_group,
+        coalesce(c.input_tokens, 0) + coalesce(c.cache_read_tokens, 0) + coalesce(c.cache_write_tokens, 0)
+            AS whole_input_tokens
+    FROM placed_calls AS c
+    JOIN rows_of_usage AS u ON u.usage_id = c.usage_id
+),
+usual_tasks AS MATERIALIZED (
     SELECT
         feature,
         quantile_disc(calls, 0.9) AS usual_calls,
@@ -32,177 +51,152 @@ usual_tasks AS (
     FROM staging.tasks
     GROUP BY feature
 ),
-rows_of_usage AS MATERIALIZED (
-    SELECT
-        row_number() OVER (ORDER BY usage_date, feature, provider, model, task_type) AS usage_id,
-        usage_date,
-        feature,
-        provider,
-        model,
-        task_type,
-        unpriced_calls
-    FROM core.usage
-),
-calls AS MATERIALIZED (
-    SELECT
-        u.usage_id,
-        u.unpriced_calls = 0 AS is_priced,
-        c.task_id,
-        t.calls AS task_calls,
-        s.is_success,
-        c.called_at,
-        c.attempt,
-        c.response_id,
-        c.status,
-        c.prompt_version,
-        coalesce(c.input_tokens, 0) AS input_tokens,
-        coalesce(c.cache_read_tokens, 0) AS cache_read_tokens,
-        coalesce(c.cache_write_tokens, 0) AS cache_write_tokens,
-        c.whole_input_tokens,
-        CASE WHEN u.unpriced_calls = 0 THEN c.estimated_cost_usd ELSE c.weighted_tokens::DECIMAL(38, 12) END AS weight,
-        c.input_usd_per_million,
-        c.cache_read_usd_per_million
-    FROM priced_calls AS c
-    JOIN rows_of_usage AS u
-        ON u.usage_date = c.usage_date
-        AND u.feature = c.feature
-        AND u.provider IS NOT DISTINCT FROM c.provider
-        AND u.model IS NOT DISTINCT FROM c.model
-        AND u.task_type IS NOT DISTINCT FROM c.task_type
-    LEFT JOIN staging.tasks AS t ON t.task_id = c.task_id
-    LEFT JOIN success AS s ON s.task_id = c.task_id
-),
 usual_inputs AS (
     SELECT
-        u.feature,
-        u.provider,
-        u.model,
-        u.task_type,
+        c.kind_of_call,
         2 * coalesce(
-            quantile_disc(c.whole_input_tokens, 0.9) FILTER (WHERE c.is_success),
+            quantile_disc(c.whole_input_tokens, 0.9) FILTER (WHERE s.task_id IS NOT NULL),
             quantile_disc(c.whole_input_tokens, 0.9)
         ) AS most_input_tokens
     FROM calls AS c
-    JOIN rows_of_usage AS u USING (usage_id)
-    GROUP BY u.feature, u.provider, u.model, u.task_type
+    LEFT JOIN (
+        SELECT t.task_id
+        FROM staging.tasks AS t
+        JOIN core.feature_success AS f ON f.feature = t.feature AND f.outcome = t.outcome
+    ) AS s ON s.task_id = c.task_id
+    GROUP BY c.kind_of_call
 ),
 -- Prompts of one day, whatever the kind of task.
-prompts AS (
-    SELECT
-        usage_id,
-        dense_rank() OVER (ORDER BY usage_date, feature, provider, model) AS prompt_group,
-        feature,
-        provider,
-        model,
-        task_type
-    FROM rows_of_usage
-),
-prefixes AS (
-    SELECT p.prompt_group, c.prompt_version, quantile_disc(c.cache_read_tokens, 0.5) AS prefix_tokens
-    FROM calls AS c
-    JOIN prompts AS p USING (usage_id)
-    WHERE c.cache_read_tokens > 0
-    GROUP BY p.prompt_group, c.prompt_version
+prefixes AS MATERIALIZED (
+    SELECT prompt_group, prompt_version, quantile_disc(cache_read_tokens, 0.5) AS prefix_tokens
+    FROM calls
+    WHERE cache_read_tokens > 0
+    GROUP BY prompt_group, prompt_version
     HAVING count(*) >= 10
 ),
-limits AS (
-    SELECT p.usage_id, p.prompt_group, i.most_input_tokens, k.usual_calls, k.loop_calls
-    FROM prompts AS p
-    JOIN usual_inputs AS i
-        ON i.feature = p.feature
-        AND i.provider IS NOT DISTINCT FROM p.provider
-        AND i.model IS NOT DISTINCT FROM p.model
-        AND i.task_type IS NOT DISTINCT FROM p.task_type
-    LEFT JOIN usual_tasks AS k ON k.feature = p.feature
+limits AS MATERIALIZED (
+    SELECT u.*, i.most_input_tokens, k.usual_calls, k.loop_calls
+    FROM rows_of_usage AS u
+    JOIN usual_inputs AS i ON i.kind_of_call = u.kind_of_call
+    LEFT JOIN usual_tasks AS k ON k.feature = u.feature
 ),
-looked_at AS (
-    SELECT c.*, l.* EXCLUDE (usage_id), x.prefix_tokens
-    FROM calls AS c
-    JOIN limits AS l USING (usage_id)
-    LEFT JOIN prefixes AS x
-        ON x.prompt_group = l.prompt_group AND x.prompt_version IS NOT DISTINCT FROM c.prompt_version
-),
--- Only tasks of several calls need to be looked at in order, and only prompts whose prefix is known.
+-- Only tasks that may have been asked again, or may be a loop, need to be looked at in order. Of calls at one moment the
+-- order is by what they are, so that a rebuild finds the same dollars.
 numbered AS (
     SELECT
-        *,
-        row_number() OVER calls_of_task AS call_number,
-        lead(attempt) OVER calls_of_task = attempt + 1 AS is_asked_again
-    FROM looked_at
-    WHERE task_calls > 1
+        c.call_id,
+        t.calls > l.loop_calls AND row_number() OVER calls_of_task > l.usual_calls AS is_loop,
+        lead(c.attempt) OVER calls_of_task = c.attempt + 1 AS is_asked_again
+    FROM placed_calls AS c
+    JOIN staging.tasks AS t ON t.task_id = c.task_id
+    JOIN limits AS l ON l.usage_id = c.usage_id
+    WHERE t.calls > 1 AND (t.retries > 0 OR t.calls > 10)
     WINDOW calls_of_task AS (
-        PARTITION BY task_id
+        PARTITION BY c.task_id
         ORDER BY
-            called_at, coalesce(attempt, 1), coalesce(response_id, ''), usage_id, weight, input_tokens, status,
-            cache_read_tokens, cache_write_tokens, prompt_version
+            c.called_at, coalesce(c.attempt, 1), coalesce(c.response_id, ''), c.usage_id,
+            c.input_tokens, c.cache_read_tokens, c.cache_write_tokens, c.output_tokens, c.reasoning_tokens,
+            c.status, c.pricing_tier, c.api_key_id, c.prompt_version
     )
-    UNION ALL BY NAME
-    SELECT *, 1 AS call_number, FALSE AS is_asked_again FROM looked_at WHERE coalesce(task_calls, 1) <= 1
+),
+marked AS (
+    SELECT call_id, coalesce(is_loop, FALSE) AS is_loop FROM numbered WHERE is_loop OR is_asked_again
 ),
 repeated AS (
-    SELECT *, called_at - lag(called_at) OVER same_prompt <= INTERVAL 5 MINUTE AS is_warm
-    FROM numbered
-    WHERE prefix_tokens IS NOT NULL
-    -- Of calls at one moment the order is by what they are, so that a rebuild finds the same dollars.
-    WINDOW same_prompt AS (
-        PARTITION BY prompt_group, prompt_version
-        ORDER BY
-            called_at, coalesce(response_id, ''), usage_id, weight, input_tokens, cache_read_tokens, status,
-            cache_write_tokens, task_id
-    )
-    UNION ALL BY NAME
-    SELECT *, FALSE AS is_warm FROM numbered WHERE prefix_tokens IS NULL
-),
-sized AS (
     SELECT
-        usage_id,
-        is_priced,
-        status,
-        weight,
-        is_asked_again,
-        input_tokens,
-        input_usd_per_million,
-        cache_read_usd_per_million,
-        task_calls > loop_calls AND call_number > usual_calls AS is_loop,
-        CASE WHEN is_warm AND cache_write_tokens = 0
-            THEN greatest(0, least(prefix_tokens - cache_read_tokens, input_tokens))
-            ELSE 0
+        c.call_id,
+        CASE WHEN coalesce(c.cache_write_tokens, 0) = 0 THEN
+            least(p.prefix_tokens - coalesce(c.cache_read_tokens, 0), coalesce(c.input_tokens, 0))
         END AS missed_tokens,
-        greatest(0, whole_input_tokens - most_input_tokens) AS excess_tokens
-    FROM repeated
+        -- Calls of one moment find nothing of each other in the cache.
+        epoch_us(c.called_at) - first_value(epoch_us(c.called_at)) OVER moment_before <= 300000000 AS is_warm
+    FROM calls AS c
+    JOIN prefixes AS p ON p.prompt_group = c.prompt_group AND p.prompt_version IS NOT DISTINCT FROM c.prompt_version
+    WINDOW moment_before AS (
+        PARTITION BY c.prompt_group, c.prompt_version
+        ORDER BY epoch_us(c.called_at)
+        GROUPS BETWEEN 1 PRECEDING AND 1 PRECEDING
+    )
+),
+missed AS (
+    SELECT call_id, missed_tokens FROM repeated WHERE is_warm AND missed_tokens > 0
 ),
 judged AS (
     SELECT
-        *,
+        l.usage_id,
+        l.is_priced,
+        CASE WHEN l.is_priced THEN c.estimated_cost_usd ELSE c.weighted_tokens::DECIMAL(38, 12) END AS weight,
         CASE
-            WHEN coalesce(is_loop, FALSE) THEN 'loop'
-            WHEN status = 'error' THEN 'failure'
-            WHEN coalesce(is_asked_again, FALSE) THEN 'retry'
+            WHEN n.is_loop THEN 'loop'
+            WHEN c.status = 'error' THEN 'failure'
+            WHEN n.call_id IS NOT NULL THEN 'retry'
         END AS whole_kind,
+        coalesce(m.missed_tokens, 0) AS missed_tokens,
+        least(
+            greatest(0, c.whole_input_tokens - l.most_input_tokens),
+            coalesce(c.input_tokens, 0) - coalesce(m.missed_tokens, 0)
+        ) AS excess_tokens,
+        c.input_usd_per_million,
+        c.cache_read_usd_per_million,
+        c.input_units,
+        c.cache_read_units,
+        l.is_priced AND c.input_units IS NOT NULL AND c.cache_read_units IS NOT NULL AS is_whole
+    FROM priced_calls AS c
+    JOIN limits AS l
+        ON l.usage_date = c.usage_date
+        AND l.feature = c.feature
+        AND l.provider IS NOT DISTINCT FROM c.provider
+        AND l.model IS NOT DISTINCT FROM c.model
+        AND l.task_type IS NOT DISTINCT FROM c.task_type
+    LEFT JOIN marked AS n ON n.call_id = c.call_id
+    LEFT JOIN missed AS m ON m.call_id = c.call_id
+),
+weighed AS (
+    SELECT
+        usage_id,
+        weight,
+        whole_kind,
         CASE
+            WHEN whole_kind IS NOT NULL OR missed_tokens = 0 THEN 0
+            WHEN is_whole THEN (missed_tokens * (input_units - cache_read_units))::DECIMAL(38, 0) * 0.000000000001
             WHEN is_priced THEN missed_tokens::DECIMAL(18, 0) * (input_usd_per_million - cache_read_usd_per_million) * 0.000001
             ELSE missed_tokens * 0.9
         END::DECIMAL(38, 12) AS prefix_weight,
         CASE
-            WHEN is_priced
-                THEN least(excess_tokens, input_tokens - missed_tokens)::DECIMAL(18, 0)
-                    * input_usd_per_million * 0.000001
-            ELSE least(excess_tokens, input_tokens - missed_tokens)
+            WHEN whole_kind IS NOT NULL OR excess_tokens = 0 THEN 0
+            WHEN is_whole THEN (excess_tokens * input_units)::DECIMAL(38, 0) * 0.000000000001
+            WHEN is_priced THEN excess_tokens::DECIMAL(18, 0) * input_usd_per_million * 0.000001
+            ELSE excess_tokens
         END::DECIMAL(38, 12) AS context_weight
-    FROM sized
+    FROM judged
 ),
-kinds AS (
-    SELECT usage_id, whole_kind AS waste_kind, weight AS wasted FROM judged WHERE whole_kind IS NOT NULL
-    UNION ALL
-    SELECT usage_id, 'uncached_prefix', prefix_weight FROM judged WHERE whole_kind IS NULL AND prefix_weight <> 0
-    UNION ALL
-    SELECT usage_id, 'context', context_weight FROM judged WHERE whole_kind IS NULL AND context_weight <> 0
-),
-weights AS (
-    SELECT usage_id, sum(weight) AS weight FROM judged GROUP BY usage_id
+weights AS MATERIALIZED (
+    SELECT
+        usage_id,
+        sum(weight) AS weight,
+        sum(weight) FILTER (WHERE whole_kind = 'loop') AS loop_weight,
+        count(*) FILTER (WHERE whole_kind = 'loop') AS loop_calls,
+        sum(weight) FILTER (WHERE whole_kind = 'failure') AS failure_weight,
+        count(*) FILTER (WHERE whole_kind = 'failure') AS failure_calls,
+        sum(weight) FILTER (WHERE whole_kind = 'retry') AS retry_weight,
+        count(*) FILTER (WHERE whole_kind = 'retry') AS retry_calls,
+        sum(prefix_weight) AS prefix_weight,
+        count(*) FILTER (WHERE prefix_weight <> 0) AS prefix_calls,
+        sum(context_weight) AS context_weight,
+        count(*) FILTER (WHERE context_weight <> 0) AS context_calls
+    FROM weighed
+    GROUP BY usage_id
 ),
 wasted_rows AS (
-    SELECT usage_id, waste_kind, sum(wasted) AS wasted, count(*) AS affected_calls FROM kinds GROUP BY usage_id, waste_kind
+    SELECT usage_id, weight, 'loop' AS waste_kind, loop_weight AS wasted, loop_calls AS affected_calls FROM weights
+    UNION ALL
+    SELECT usage_id, weight, 'failure', failure_weight, failure_calls FROM weights
+    UNION ALL
+    SELECT usage_id, weight, 'retry', retry_weight, retry_calls FROM weights
+    UNION ALL
+    SELECT usage_id, weight, 'uncached_prefix', prefix_weight, prefix_calls FROM weights
+    UNION ALL
+    SELECT usage_id, weight, 'context', context_weight, context_calls FROM weights
 ),
 dollars AS (
     SELECT
@@ -211,10 +205,9 @@ dollars AS (
         w.waste_kind,
         w.affected_calls,
         (
-            e.effective_cost_before_credits_usd * (w.wasted::DOUBLE / nullif(r.weight, 0)::DOUBLE)::DECIMAL(13, 12)
+            e.effective_cost_before_credits_usd * (w.wasted::DOUBLE / nullif(w.weight, 0)::DOUBLE)::DECIMAL(13, 12)
         )::DECIMAL(38, 12) AS waste_usd
     FROM wasted_rows AS w
-    JOIN weights AS r USING (usage_id)
     JOIN rows_of_usage AS u USING (usage_id)
     JOIN marts.unit_economics_daily AS e
         ON e.usage_date = u.usage_date
@@ -223,6 +216,7 @@ dollars AS (
         AND e.model IS NOT DISTINCT FROM u.model
         AND e.task_type IS NOT DISTINCT FROM u.task_type
         AND e.calls IS NOT NULL
+    WHERE w.affected_calls > 0
     UNION ALL
     SELECT usage_date, feature, 'idle_gpu', NULL, idle_cost_usd
     FROM marts.gpu_economics_daily

@@ -45,7 +45,7 @@ shared_tasks AS (
 -- Two sources that both report a feature's calls to a provider on a day, where neither's calls have a response id
 -- by which to tell that they are the same.
 untold AS (
-    SELECT source_name, called_at::DATE AS call_date, feature, provider, count(*) AS calls
+    SELECT source_name, make_timestamp(epoch_us(called_at))::DATE AS call_date, feature, provider, count(*) AS calls
     FROM staging.stg_calls
     WHERE is_duplicate IS NOT TRUE AND response_id IS NULL
     GROUP BY ALL
@@ -58,7 +58,7 @@ two_sources AS (
         sum(u.calls)::BIGINT AS occurrences
     FROM untold AS u
     INNER JOIN (
-        SELECT DISTINCT source_name, called_at::DATE AS call_date, feature, provider
+        SELECT DISTINCT source_name, make_timestamp(epoch_us(called_at))::DATE AS call_date, feature, provider
         FROM staging.stg_calls
         WHERE is_duplicate IS NOT TRUE
     ) AS o

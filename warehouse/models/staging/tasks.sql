@@ -100,7 +100,7 @@ joined AS (
 )
 SELECT
     j.task_id,
-    j.started_at::DATE AS task_date,
+    make_timestamp(epoch_us(j.started_at))::DATE AS task_date,
     coalesce(o.feature, 'unallocated') AS feature,
     o.provider,
     o.model,

@@ -4,7 +4,7 @@
 CREATE OR REPLACE TEMP TABLE call_groups AS
 SELECT
     source_name,
-    date_trunc('hour', called_at) AS usage_hour,
+    date_trunc('hour', moment) AS usage_hour,
     coalesce(feature, 'unallocated') AS feature,
     provider,
     model,
@@ -12,15 +12,15 @@ SELECT
     api_key_id,
     pricing_tier,
     {% if minutes %}
-    date_trunc('hour', called_at) + CASE
+    date_trunc('hour', moment) + CASE
         {% for past in minutes %}
-        WHEN called_at - date_trunc('hour', called_at) >= INTERVAL '{{ past }} microseconds' THEN INTERVAL '{{ past }} microseconds'
+        WHEN moment - date_trunc('hour', moment) >= INTERVAL '{{ past }} microseconds' THEN INTERVAL '{{ past }} microseconds'
         {% endfor %}
         ELSE INTERVAL '0 microseconds'
     END
     {%- else %}
-    date_trunc('hour', called_at)
-    {%- endif %} AS moment,
+    date_trunc('hour', moment)
+    {%- endif %} AS price_moment,
     {% if sizes %}
     CASE
         {% for size in sizes %}
@@ -47,6 +47,6 @@ SELECT
     sum(gpu_seconds::DECIMAL(18, 3)) AS gpu_seconds,
     count(logged_cost_usd) AS logged_calls,
     sum(logged_cost_usd) AS logged_cost_usd
-FROM staging.stg_calls
+FROM (SELECT *, make_timestamp(epoch_us(called_at)) AS moment FROM staging.stg_calls)
 WHERE is_duplicate IS NOT TRUE
 GROUP BY ALL

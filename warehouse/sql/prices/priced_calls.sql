@@ -2,9 +2,10 @@
 -- reports no tokens is billed none; any other call without a price or without tokens has no dollars.
 CREATE OR REPLACE TEMP VIEW {{ name }} AS
 SELECT
+    c.call_id,
     c.source_name,
     c.called_at,
-    c.called_at::DATE AS usage_date,
+    c.moment::DATE AS usage_date,
     coalesce(c.feature, 'unallocated') AS feature,
     c.provider,
     c.model,
@@ -30,36 +31,51 @@ SELECT
     p.input_usd_per_million,
     p.cache_read_usd_per_million,
     p.output_usd_per_million,
+    p.input_units,
+    p.cache_read_units,
     coalesce(c.input_tokens, 0) + coalesce(c.cache_read_tokens, 0) + coalesce(c.cache_write_tokens, 0)
         AS whole_input_tokens,
     -- As if all were uncached input, at the usual relations of prices: what a call weighs that has no known price.
     coalesce(c.input_tokens, 0) + 0.1 * coalesce(c.cache_read_tokens, 0) + 1.25 * coalesce(c.cache_write_tokens, 0)
         + 5 * (coalesce(c.output_tokens, 0) + coalesce(c.reasoning_tokens, 0)) AS weighted_tokens,
+    100 * coalesce(c.input_tokens, 0) + 10 * coalesce(c.cache_read_tokens, 0) + 125 * coalesce(c.cache_write_tokens, 0)
+        + 500 * (coalesce(c.output_tokens, 0) + coalesce(c.reasoning_tokens, 0)) AS hundredfold_weighted_tokens,
     CASE
         WHEN coalesce(c.input_tokens, c.cache_read_tokens, c.cache_write_tokens, c.output_tokens, c.reasoning_tokens) IS NULL
             THEN CASE WHEN c.status = 'error' THEN 0 END
+        WHEN p.price_id IS NULL THEN NULL
+        {% if is_whole %}
+        -- Whole 1e-12 dollars: prices have at most six decimals, so that nothing is rounded.
+        ELSE (
+            {% for kind in kinds %}
+            CASE WHEN coalesce(c.{{ kind }}_tokens, 0) = 0 THEN 0 ELSE c.{{ kind }}_tokens * p.{{ kind }}_units END{{ " +" if not loop.last }}
+            {% endfor %}
+        )::DECIMAL(38, 0) * 0.000000000001
+        {% else %}
         ELSE (
             (
-                {% for kind in ("input", "cache_read", "cache_write", "output", "reasoning") %}
+                {% for kind in kinds %}
                 CASE
-                    WHEN coalesce(c.{{ kind }}_tokens, 0) = 0 AND p.price_id IS NOT NULL THEN 0
+                    WHEN coalesce(c.{{ kind }}_tokens, 0) = 0 THEN 0
                     ELSE c.{{ kind }}_tokens::DECIMAL(18, 0) * p.{{ kind }}_usd_per_million
                 END{{ " +" if not loop.last }}
                 {% endfor %}
             ) * 0.000001
         )
+        {% endif %}
     END::DECIMAL(38, 12) AS estimated_cost_usd
-FROM staging.stg_calls AS c
+-- A date of a time with a zone asks for the zone, row by row; of UTC's microseconds it is arithmetic.
+FROM (SELECT rowid AS call_id, *, make_timestamp(epoch_us(called_at)) AS moment FROM staging.stg_calls) AS c
 LEFT JOIN price_accounts AS a ON a.api_key_id = c.api_key_id
 LEFT JOIN {{ prices }} AS p
     ON p.provider = c.provider
     AND p.model = c.model
     AND p.account IS NOT DISTINCT FROM a.account
     AND p.pricing_tier = coalesce(c.pricing_tier, 'standard')
-    AND c.called_at::DATE >= p.valid_from
-    AND c.called_at::DATE < p.valid_to
-    AND (p.time_from = TIME '00:00:00' OR c.called_at::TIMESTAMP::TIME >= p.time_from)
-    AND (p.time_to IS NULL OR c.called_at::TIMESTAMP::TIME < p.time_to)
+    AND c.moment::DATE >= p.valid_from
+    AND c.moment::DATE < p.valid_to
+    AND (p.time_from = TIME '00:00:00' OR c.moment::TIME >= p.time_from)
+    AND (p.time_to IS NULL OR c.moment::TIME < p.time_to)
     AND (
         p.above_input_tokens = 0
         OR coalesce(c.input_tokens, 0) + coalesce(c.cache_read_tokens, 0) + coalesce(c.cache_write_tokens, 0)

@@ -1,7 +1,7 @@
 -- call_groups with their dollars, as priced_calls has those of a call.
 CREATE OR REPLACE TEMP VIEW priced_groups AS
 SELECT
-    c.* EXCLUDE (moment, size),
+    c.* EXCLUDE (price_moment, size),
     CASE
         WHEN c.is_empty THEN CASE WHEN c.is_free THEN 0 END
         ELSE (
@@ -22,9 +22,9 @@ LEFT JOIN core.prices AS p
     AND p.model = c.model
     AND p.account IS NOT DISTINCT FROM a.account
     AND p.pricing_tier = coalesce(c.pricing_tier, 'standard')
-    AND c.moment::DATE >= p.valid_from
-    AND c.moment::DATE < p.valid_to
-    AND (p.time_from = TIME '00:00:00' OR c.moment::TIMESTAMP::TIME >= p.time_from)
-    AND (p.time_to IS NULL OR c.moment::TIMESTAMP::TIME < p.time_to)
+    AND c.price_moment::DATE >= p.valid_from
+    AND c.price_moment::DATE < p.valid_to
+    AND (p.time_from = TIME '00:00:00' OR c.price_moment::TIME >= p.time_from)
+    AND (p.time_to IS NULL OR c.price_moment::TIME < p.time_to)
     AND (p.above_input_tokens = 0 OR c.size > p.above_input_tokens)
     AND (p.up_to_input_tokens IS NULL OR c.size <= p.up_to_input_tokens)

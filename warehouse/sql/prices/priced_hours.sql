@@ -2,7 +2,7 @@
 CREATE OR REPLACE TEMP TABLE priced_hours AS
 SELECT
     source_name,
-    usage_hour,
+    make_timestamptz(epoch_us(usage_hour)) AS usage_hour,
     feature,
     provider,
     model,

@@ -2,7 +2,7 @@
 CREATE OR REPLACE TEMP VIEW single_calls AS
 SELECT
     source_name,
-    date_trunc('hour', called_at) AS usage_hour,
+    date_trunc('hour', make_timestamp(epoch_us(called_at))) AS usage_hour,
     feature,
     provider,
     model,

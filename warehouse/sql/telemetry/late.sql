@@ -2,7 +2,7 @@
 -- that replaces an earlier one brings only what it has more than that one; a source's first delivery brings none.
 SELECT coalesce(sum(greatest(n.calls - coalesce(o.replaced_calls, 0), 0)), 0)::BIGINT
 FROM (
-    SELECT called_at::DATE AS call_date, count(*) AS calls
+    SELECT make_timestamp(epoch_us(called_at))::DATE AS call_date, count(*) AS calls
     FROM staging.stg_calls
     WHERE delivery_id = ?
     GROUP BY call_date
