@@ -19,11 +19,13 @@ import duckdb
 from warehouse.errors import StoreError
 from warehouse.lake import CATALOG, Lake, attach, conflicts_named, is_made, lake_connection, retry_conflicts
 from warehouse.statements import quote_literal, quote_name, render
+from warehouse.store import roll_back
 
 if TYPE_CHECKING:
     from warehouse.store import Warehouse
 
 MESSAGE = "published"
+READERS = ("core", "focus", "marts", "ops")  # the schemas that readers are given
 
 
 @dataclass(frozen=True)
@@ -124,23 +126,61 @@ def _copy(
     try:
         attach(con, lake, name="frozen", version=version)
         con.execute(f"ATTACH {quote_literal(target)} AS target")
-        tables = con.execute(render("lake/tables.sql"), {"database": "frozen"}).fetchall()
-        comments = con.execute(render("lake/column_comments.sql"), {"database": "frozen"}).fetchall()
-        for schema in sorted({row[0] for row in tables}):
+        con.execute("BEGIN TRANSACTION")  # one for all: each commit waits for the disk
+        columns: dict[tuple[str, str], list[tuple[str, str, str | None]]] = {}
+        for schema, table, name, kind, comment in con.execute(
+            render("lake/columns.sql"), {"database": "frozen"}
+        ).fetchall():
+            columns.setdefault((schema, table), []).append((name, kind, comment))
+        for schema in sorted({schema for schema, _ in columns}):
             con.execute(f"CREATE SCHEMA target.{quote_name(schema)}")
-        for schema, table, comment in tables:
-            name = f"{quote_name(schema)}.{quote_name(table)}"
-            rows = "" if filled is None or f"{schema}.{table}".casefold() in filled else " LIMIT 0"
-            con.execute(f"CREATE TABLE target.{name} AS FROM frozen.{name}{rows}")
+        for schema, table, comment, has_rows in _list_tables(lake, version):
+            place = f"{quote_name(schema)}.{quote_name(table)}"
+            if has_rows and (filled is None or f"{schema}.{table}".casefold() in filled):
+                con.execute(f"CREATE TABLE target.{place} AS FROM frozen.{place}")
+            else:  # made without asking DuckLake, which takes long to say that a table is empty
+                types = ", ".join(f"{quote_name(name)} {kind}" for name, kind, _ in columns[schema, table])
+                con.execute(f"CREATE TABLE target.{place} ({types})")
             if comment is not None:
-                con.execute(f"COMMENT ON TABLE target.{name} IS {quote_literal(comment)}")
-        for schema, table, column, comment in comments:
-            place = f"target.{quote_name(schema)}.{quote_name(table)}.{quote_name(column)}"
-            con.execute(f"COMMENT ON COLUMN {place} IS {quote_literal(comment)}")
+                con.execute(f"COMMENT ON TABLE target.{place} IS {quote_literal(comment)}")
+            for name, _, text in columns[schema, table]:
+                if text is not None:
+                    con.execute(f"COMMENT ON COLUMN target.{place}.{quote_name(name)} IS {quote_literal(text)}")
         # Another machine asks by it whether its file is still the newest.
         con.execute("ALTER TABLE target.ops.publication ADD COLUMN lake_snapshot BIGINT")
         con.execute("UPDATE target.ops.publication SET lake_snapshot = ?", [version])
+        con.execute("COMMIT")
         con.execute("CHECKPOINT target")
+    except BaseException:
+        roll_back(con)
+        raise
     finally:  # also after a failure: the connection may be a run's
         for name in ("target", "frozen"):
             con.execute(f"DETACH DATABASE IF EXISTS {name}")
+
+
+def _list_tables(lake: Lake, version: int) -> list[tuple[str, str, str | None, bool]]:
+    """(schema, name, comment, whether it may hold a row) of the tables that readers are given of that snapshot."""
+    from psycopg import sql
+
+    names = ("ducklake_table", "ducklake_schema", "ducklake_tag", "ducklake_data_file")
+    with closing(lake.connect()) as connection:
+        statement = sql.SQL(_TABLES).format(*(sql.Identifier(lake.schema, name) for name in names))
+        return connection.execute(statement, {"version": version, "schemas": list(READERS)}).fetchall()
+
+
+# What stands in the catalogue at a snapshot: telemetry by call (staging) and the turns stay in the lake.
+_TABLES = """
+SELECT s.schema_name, t.table_name, g.value, EXISTS (
+    SELECT 1 FROM {3} AS f
+    WHERE f.table_id = t.table_id AND f.begin_snapshot <= %(version)s
+      AND (f.end_snapshot IS NULL OR f.end_snapshot > %(version)s)
+)
+FROM {0} AS t
+JOIN {1} AS s ON s.schema_id = t.schema_id
+LEFT JOIN {2} AS g ON g.object_id = t.table_id AND g.key = 'comment'
+    AND g.begin_snapshot <= %(version)s AND (g.end_snapshot IS NULL OR g.end_snapshot > %(version)s)
+WHERE t.begin_snapshot <= %(version)s AND (t.end_snapshot IS NULL OR t.end_snapshot > %(version)s)
+  AND s.schema_name = ANY(%(schemas)s)
+ORDER BY 1, 2
+"""

@@ -16,7 +16,7 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -156,8 +156,7 @@ def _make_lake(con: duckdb.DuckDBPyConnection) -> None:
     with conflicts_named():
         con.execute("BEGIN TRANSACTION")
         try:
-            for path in _due_migrations(con):
-                _apply_migration(con, path)
+            _apply_migrations(con, _due_migrations(con))
             con.execute("CREATE SCHEMA IF NOT EXISTS staging")
             con.execute(render("store/staging_tables.sql"))
             con.execute(render("lake/turn_tables.sql"))
@@ -263,7 +262,7 @@ def _migrate(con: duckdb.DuckDBPyConnection) -> None:
     for path in _due_migrations(con):
         con.execute("BEGIN TRANSACTION")
         try:
-            _apply_migration(con, path)
+            _apply_migrations(con, [path])
             con.execute("COMMIT")
         except duckdb.Error as error:
             if has_no_room(error):
@@ -296,9 +295,15 @@ def _due_migrations(con: duckdb.DuckDBPyConnection) -> list[Path]:
     return due
 
 
-def _apply_migration(con: duckdb.DuckDBPyConnection, path: Path) -> None:
-    con.execute(path.read_text(encoding="utf-8"))
-    con.execute("INSERT INTO ops.migrations VALUES (?, ?, ?)", [int(path.name[:4]), path.stem, _digest(path)])
+def _apply_migrations(con: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> None:
+    """Within a transaction: run them, and note them in one statement, of which a lake makes one file."""
+    for path in paths:
+        con.execute(path.read_text(encoding="utf-8"))
+    if paths:
+        con.execute(
+            "INSERT INTO ops.migrations SELECT unnest(?), unnest(?), unnest(?)",
+            [[int(path.name[:4]) for path in paths], [path.stem for path in paths], [_digest(path) for path in paths]],
+        )
 
 
 def _digest(path: Path) -> str:
