@@ -64,6 +64,7 @@ def gather_facts(
     from alerts.incidents import incident_from_row
     from alerts.message import DigestFacts, render_card
     from alerts.model import LIVE
+    from flows.commands.savings import actions_due, describe_action
     from warehouse.reads import open_snapshot, read_features, read_reported
 
     with open_snapshot(Home(settings.home).published) as snapshot:
@@ -78,6 +79,7 @@ def gather_facts(
             raise FlowError(f"the week to {sunday} is not settled: data are settled through {through}")
         rows = read_features(snapshot, through=sunday, days=7, unit_days=7, unit_baseline_days=7)
         savings = _list_savings(settings, snapshot, now.date())
+        due = actions_due(snapshot, state, since=monday, until=sunday + timedelta(days=1))
     incidents = [incident_from_row(row) for row in state.list_incidents()]
     told, confirmed, false_alarms = _count_answers(incidents, now)
     return DigestFacts(
@@ -91,6 +93,7 @@ def gather_facts(
             if one.status in LIVE or _was_small_news(one, monday, sunday)
         ),
         savings=savings,
+        actions=tuple(describe_action(result) for result in due),
         opened=told,
         confirmed=confirmed,
         false_alarms=false_alarms,

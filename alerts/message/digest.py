@@ -20,6 +20,7 @@ from alerts.model import UNALLOCATED, Fact, Message, Section
 _MOST_FEATURES = 8
 _MOST_GOING_ON = 15
 _MOST_MOVERS = 5
+_MOST_ACTIONS = 8
 _LEAST_MOVE_USD = Decimal("10")
 _LEAST_MOVE_PERCENT = Decimal("10")
 
@@ -43,9 +44,9 @@ class DigestFacts:
     """What a digest is made of. `week_start`..`week_end`: seven settled days, both included.
 
     `opened`, `false_alarms`, `confirmed`: incidents of the last 90 days, and how many of them people called a
-    false alarm or answered in any other way. `going_on`: titles of the incidents that are open. `savings_usd`:
-    realised by recorded actions this month, None where none is recorded. `savings`: the largest found, each with the
-    dollars a month that are expected; they overlap.
+    false alarm or answered in any other way. `going_on`: titles of the incidents that are open. `savings`: the
+    largest found, each with the dollars a month that are expected; they overlap. `actions`: what was done to save and
+    is judged this week, each a line with its predicted and its realised saving.
     """
 
     week_start: date
@@ -56,8 +57,8 @@ class DigestFacts:
     opened: int = 0
     confirmed: int = 0
     false_alarms: int = 0
-    savings_usd: Decimal | None = None
     savings: tuple[tuple[str, Decimal], ...] = ()
+    actions: tuple[str, ...] = ()
 
 
 def render_digest(facts: DigestFacts) -> Message:
@@ -88,6 +89,7 @@ def render_digest(facts: DigestFacts) -> Message:
                 Section("Movers", tuple(_describe_movers(features))),
                 Section("Month end against budget", tuple(_describe_budgets(features))),
                 Section("Savings found, a month", tuple(_describe_savings(facts))),
+                Section("What was done to save, two weeks on", tuple(_describe_actions(facts.actions))),
                 Section("Going on", tuple(_list_going_on(facts.going_on))),
             )
             if section.lines
@@ -103,6 +105,12 @@ def _list_going_on(titles: tuple[str, ...]) -> list[str]:
 
 def _describe_savings(facts: DigestFacts) -> list[str]:
     return [f"about {format_usd(usd)}: {fit(what, 140)}" for what, usd in facts.savings]
+
+
+def _describe_actions(actions: tuple[str, ...]) -> list[str]:
+    lines = [fit(action, 240) for action in actions[:_MOST_ACTIONS]]
+    rest = len(actions) - len(lines)
+    return [*lines, f"and {rest} more: trendbreak action list"] if rest else lines
 
 
 def _change(after: Decimal, before: Decimal | None) -> str:
@@ -143,8 +151,6 @@ def _facts(facts: DigestFacts, features: list[DigestFeature], total: Decimal) ->
         )
     elif facts.opened:
         shown.append(Fact("Alerts, 90 days", f"{facts.opened} told, none answered yet"))
-    if facts.savings_usd is not None:
-        shown.append(Fact("Saved this month", format_usd(facts.savings_usd)))
     return shown
 
 

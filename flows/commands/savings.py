@@ -184,7 +184,8 @@ def add_action(
         }
     )
     due = done_on + timedelta(days=AFTER_DAYS)
-    console.print(f"{action_id} recorded: {kind} of {feature} on {done_on}; judged from {due} on", markup=False)
+    told = f"{action_id} recorded: {kind} of {feature} on {done_on}; judged from {due} on, in the digest of that week"
+    console.print(told, markup=False, soft_wrap=True)
     return action_id
 
 
@@ -265,4 +266,6 @@ def list_actions(settings: Settings, console: Console) -> None:
     if not results:
         console.print("no action is recorded — `trendbreak action add` records one", markup=False)
     for result in results:
-        console.print(f"{result.action['action_id']}  {describe_action(result)}", markup=False, highlight=False)
+        console.print(
+            f"{result.action['action_id']}  {describe_action(result)}", markup=False, highlight=False, soft_wrap=True
+        )

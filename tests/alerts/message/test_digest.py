@@ -33,7 +33,10 @@ FACTS = DigestFacts(
     opened=9,
     confirmed=5,
     false_alarms=1,
-    savings_usd=Decimal("830.00"),
+    actions=(
+        "trim of chat on 2026-10-30 (shorter prompts): predicted $400.00 a month ($300.00 to $500.00), realised "
+        "$365.00 a month ($341.20 to $388.80)",
+    ),
 )
 
 

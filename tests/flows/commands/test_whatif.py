@@ -329,6 +329,20 @@ def test_what_was_done_stands_beside_what_came_of_it(home: Path) -> None:
     assert "realised $121.67 a month" in listed.replace("\n", " ")
 
 
+def test_the_digest_of_the_week_in_which_two_weeks_are_over_says_what_came_of_it(home: Path) -> None:
+    at = ("--on", str(CHANGED), "--predicted", "100..120", "--note", "fewer examples")
+    trendbreak(home, "action", "add", "-f", "drafts", "--kind", "trim", *at)
+    said = [
+        " ".join(trendbreak(home, "digest", "--show", "--week", str(day)).replace("│", " ").split())
+        for day in (CHANGED + timedelta(days=14), CHANGED + timedelta(days=7))
+    ]
+    line = (
+        f"trim of drafts on {CHANGED} (fewer examples): predicted $110.00 a month ($100.00 to $120.00), "
+        "realised $121.67 a month"
+    )
+    assert [line in text for text in said] == [True, False]
+
+
 def test_an_action_that_cannot_be_is_refused(home: Path) -> None:
     with pytest.raises(FlowError, match=r"is no feature of .* it has answers"):
         record(home, feature="nobody")
