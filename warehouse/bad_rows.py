@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from warehouse.columns import number_text
 from warehouse.csv_files import FETCH_AGAIN, is_text, name_of, open_text, text_of
 from warehouse.errors import LoadError
 from warehouse.scans import Group, Scan, escape_glob
@@ -83,6 +84,7 @@ def _checks(group: Group) -> Iterator[tuple[str, str, str]]:
         for name in names:
             if columns.has(name):
                 text = columns.time_text(name) if kind == "TIMESTAMPTZ" else columns.text(name)
+                text = number_text(text) if kind.startswith("DECIMAL") else text
                 unread = f"({text}) IS NOT NULL AND try_cast(({text}) AS {kind}) IS NULL"
                 if kind.startswith("DECIMAL"):
                     is_number = f"try_cast(({text}) AS DOUBLE) IS NOT NULL AND isfinite(try_cast(({text}) AS DOUBLE))"

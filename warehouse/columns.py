@@ -226,13 +226,18 @@ class Columns:
 SMALL_DOUBLE = 4000
 
 
+def number_text(text: str) -> str:
+    """A text that may be a number, such that DuckDB refuses 1_000, which it would read as a programmer writes 1000."""
+    return f"replace({text}, '_', '?')"
+
+
 def money_of(expression: str, kind: str, *, is_small: bool = False) -> str:
     """`expression` of DuckDB type `kind` as a decimal with up to 12 places, cast row by row and exactly.
 
     `is_small`: a double that is known to be below SMALL_DOUBLE; its cast fits 64 bits, and its sums are faster.
     """
     if kind == "VARCHAR":
-        text = f"nullif({expression}, '')"
+        text = f"nullif({number_text(expression)}, '')"
         # Two quirks of DuckDB 1.5: reading more than 12 places into DECIMAL(38, 12) takes 5 µs, into
         # 64 bits a hundredth of it; and 8E-14, which is nothing to 12 places, is read as 1E-12.
         return (

@@ -37,7 +37,7 @@ def with_cost(cost: Any, **values: Any) -> list[dict[str, Any]]:
     return bad
 
 
-@pytest.mark.parametrize("cost", ["12,50", "$3", "n/a", "NaN", "1.2.3", "Infinity"])
+@pytest.mark.parametrize("cost", ["12,50", "$3", "n/a", "NaN", "1.2.3", "Infinity", "1_000"])
 def test_a_cost_that_is_no_number(home: Home, wh: Warehouse, before: dict[str, Any], cost: str) -> None:
     text = refuse(home, wh, {"bad.csv": csv_bytes(with_cost(cost))}, GOOD[0])
     assert text.startswith(f"bad.csv, row 17, line 18, column BilledCost: {cost!r} is not a number")
