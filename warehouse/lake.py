@@ -278,17 +278,30 @@ def retry_conflicts(attempt: Callable[[], T]) -> T:
     return again(attempt)
 
 
+_MET = re.compile(r"conflict|could not serialize|deadlock detected", re.IGNORECASE)
+# As libpq and the server say it.
+_LOST = re.compile(
+    r"terminating connection|server closed the connection|connection (to server|not open|reset|timed out)"
+    r"|no connection to the server|connection has been closed|could not (receive|send) data",
+    re.IGNORECASE,
+)
+
+
 @contextmanager
 def conflicts_named() -> Iterator[None]:
-    """DuckDB's error about two commits that met becomes a WriteConflict, which can be tried again."""
+    """DuckDB's error about two commits that met, or about a catalogue that is gone, becomes one to be tried again."""
     try:
         yield
     except duckdb.Error as error:
-        text = str(error)
-        if not re.search(r"conflict|could not serialize|deadlock detected", text, re.IGNORECASE):
+        text = str(error).strip()
+        if _LOST.search(text):
+            what = "the connection to the catalogue was lost"
+        elif _MET.search(text):
+            what = "another process has changed the same tables"
+        else:
             raise
         raise WriteConflict(
-            f"another process has changed the same tables: {text.strip().splitlines()[-1]}",
+            f"{what}: {text.splitlines()[-1]}",
             where="lake",
             cure="nothing of this transaction is kept; run it again",
         ) from error

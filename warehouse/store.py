@@ -17,7 +17,7 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,11 +111,10 @@ class Warehouse:
 
 def roll_back(con: duckdb.DuckDBPyConnection) -> None:
     """Undo the open transaction, if one is open."""
-    # An error while committing has already ended the transaction: nothing is left to undo.
-    try:
+    # An error while committing, or the loss of a lake's catalogue, has already ended the transaction: nothing is left
+    # to undo, and what happened first is what must be told.
+    with suppress(duckdb.Error):
         con.execute("ROLLBACK")
-    except duckdb.TransactionException:
-        return
 
 
 @contextmanager

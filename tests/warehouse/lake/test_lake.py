@@ -231,6 +231,25 @@ def test_a_turn_that_is_lost_is_told_before_the_commit_and_taken_again(lake: Lak
     other.close()
 
 
+def test_work_whose_every_connection_is_cut_is_made_again(lake: Lake, tmp_path: Path) -> None:
+    attempts: list[int] = []
+
+    def settle() -> None:
+        attempts.append(1)
+        wh.con.execute(f"INSERT INTO ops.settled VALUES ('attempt {len(attempts)}', DATE '2026-01-01', NULL)")
+        if len(attempts) == 1:
+            with psycopg.connect(lake.catalogue, autocommit=True) as connection:
+                cut = connection.execute(
+                    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                ).fetchall()
+            assert len(cut) >= 2  # the lock's and DuckDB's own
+
+    with open_warehouse(tmp_path, lake=lake, threads=1) as wh:
+        wh.commit(settle)
+        assert rows_of(wh, "SELECT source_name FROM ops.settled") == [("attempt 2",)]
+
+
 def test_calls_that_come_between_tasks_and_models_are_in_both(postgres: Postgres, lake: Lake, tmp_path: Path) -> None:
     """Two sources report one call; the second is loaded by another process once the tasks are made."""
     home, results = Home(tmp_path), []
