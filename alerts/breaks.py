@@ -15,7 +15,8 @@ rules, without tax and support (shared pools), and up-front purchases are amorti
 line, a purchase, or a change of features.yml makes no step in these series.
 
 A series younger than 28 days is judged by a gross rule only: two days running above three times its
-median and 1.5 times its maximum so far. A key, account, service or model that no rule takes and that
+median and 1.5 times its maximum so far (three times its maximum before it has two whole weeks: launches
+ramp up, and their first Monday stands above their first weekend). A key, account, service or model that no rule takes and that
 was never seen before is a break of what is unallocated by itself, from 28 days of the panel on.
 """
 
@@ -54,6 +55,7 @@ _NEW_MEMBER_DIMENSIONS = ("api_key_id", "sub_account_id", "service_name", "model
 _NEW_MEMBER_DAYS = 7  # so long what is new is new
 _EXCEEDANCE = 3.0  # deviations, for the common-cause guard
 _PARENT_DAYS = 1
+_TWO_WEEKS = 14
 
 
 @dataclass(frozen=True)
@@ -418,7 +420,9 @@ def _find_gross_breaks(cost: Floats, settings: DetectionSettings) -> list[Found]
     values = np.where(np.isfinite(cost), cost, 0.0)
     for t in range(max(first + 4, newest - settings.recent_days), min(newest + 1, first + settings.min_history_days)):
         past = values[first : t - 1]
-        usual, high = float(np.median(past)), max(3.0 * float(np.median(past)), 1.5 * float(past.max()))
+        usual = float(np.median(past))
+        over_the_highest = 1.5 if past.size >= _TWO_WEEKS else 3.0
+        high = max(3.0 * usual, over_the_highest * float(past.max()))
         if min(values[t], values[t - 1]) <= high:
             continue
         onset = t - 1

@@ -74,6 +74,7 @@ _RECORD_DELAY = 4  # days after which a past score may raise the limit: never du
 _LEVEL_WALK = 0.006  # sd per day of a level that wanders although nothing happened
 _FIRST_DAY = 14  # age from which a single day is scored: two weeks teach the weekdays
 _WARM_UP_DAYS = 28
+_YOUNG_SCALE = 8.0  # days' worth of doubt about the scale of a series that is 28 days old
 _PRIOR_WEIGHT = 2.0
 _SHARED_GAIN = 1.06  # what is left without the shared part differs less
 _OFF_RECORD = 1.4  # days: where nothing was ever off, three days running are news, and two are not
@@ -218,7 +219,8 @@ def _score_block(
         winner[candidate > np.maximum(score, _TOLD_FROM)] = code
         np.maximum(score, candidate, out=score)
 
-    windows = _sum_windows(states, known, existing, age)
+    is_aligned = bool((first == first[0]).all())
+    windows = _sum_windows(states, known, existing, age[:1] if is_aligned else age)
     week, _ = windows.measure(days=7, lag=14)
     rise, fall = windows.measure(days=14, lag=14, with_fall=True)
     if len(filled) >= SHARED_SERIES:
@@ -504,7 +506,7 @@ class _Windows:
     level: Block
     day_variance: Block
     is_high: Bools  # the day itself is not low: a window does not alert on an incomplete last day
-    age: Indices
+    age: Indices  # [columns, T], or [1, T] when all begin on one day
 
     def measure(self, *, days: int, lag: int, with_fall: bool = False) -> tuple[Block, Block]:
         """The last `days` against the level as it stood `lag` days ago, in deviations: rises, and falls (as
@@ -526,7 +528,11 @@ class _Windows:
         excess = np.log(paid, out=paid)
         excess -= self.level[:, 1 : total - lag + 1]
         excess *= self.age[:, lag:] >= max(_WARM_UP_DAYS, days + lag)
-        variance = self.day_variance[:, 1 : total - lag + 1] * (1.0 / days + 0.02)
+        # A young level is a mean of few days, and a young scale a guess.
+        age = self.age[:, lag:].astype(np.float32)
+        error = 1.0 / days + np.maximum(0.02, 1.0 / np.maximum(age - lag, 1.0))
+        error *= 1.0 + _YOUNG_SCALE / (np.maximum(age - _WARM_UP_DAYS, 0.0) + _YOUNG_SCALE)
+        variance = self.day_variance[:, 1 : total - lag + 1] * error
         variance += _LEVEL_WALK**2 * lag
         square = np.minimum(excess * excess, 16.0 * variance)
         np.multiply(excess, _inverse_error(square, excess > 0, variance, lag), out=rise[:, lag:])
