@@ -38,7 +38,7 @@ from alerts.model import Floats
 Ints = NDArray[np.int8]
 Bools = NDArray[np.bool_]
 Indices = NDArray[np.int64]
-Block = NDArray[np.floating[Any]]  # float64 in the daily recursion, float32 in the blocks that read it
+Block = NDArray[np.floating[Any]]  # float32: what is measured is never that exact
 
 CHANNELS = ("none", "point", "week", "fortnight", "off")
 NONE, POINT, WEEK, FORTNIGHT, OFF = range(5)
@@ -278,8 +278,8 @@ def _run_states(
     """The daily recursion. `known` None: every cell is known. `weekday`, `month_edge`: [T], or [T, n]
     when the columns start on different days."""
     days, n = filled.shape
-    q = np.log(filled + shift)
-    out = _States(q, *(np.empty((days, n)) for _ in range(6)))
+    q = np.log(filled + shift).astype(np.float32)
+    out = _States(q, *(np.empty((days, n), np.float32) for _ in range(6)))
     aligned = bool((first == 0).all())
     per_column = weekday.ndim == 2
     columns = np.arange(n)
@@ -289,15 +289,17 @@ def _run_states(
     gain_weekday = np.maximum(_WEEKDAY_GAIN, 1.0 / (ages // 7 + 2.0))
     gain_scale = np.maximum(_SCALE_GAIN, 2.0 / (np.maximum(ages - _FIRST_DAY, 0) + 8.0)) * (ages >= _FIRST_DAY)
     clip = np.where(ages < _LEARNING_DAYS, _LEARNING_CLIP, _UPDATE_CLIP)
+    gain_level, gain_weekday, gain_scale, clip = (
+        gains.astype(np.float32) for gains in (gain_level, gain_weekday, gain_scale, clip)
+    )
 
     level = q[np.minimum(first, days - 1), columns].copy()
-    weekly = np.zeros((7, n))
-    edge, edge_seen = np.zeros(n), np.zeros(n)
-    variance = np.full((2, n), _FIRST_SCALE**2)  # of upward and of downward surprises
-    step, ratio = np.zeros(n), np.zeros(n)
-    cross, power = np.full(n, 0.06), np.full(n, 0.3)
+    weekly = np.zeros((7, n), np.float32)
+    variance = np.full((2, n), _FIRST_SCALE**2, np.float32)  # of upward and of downward surprises
+    edge, edge_seen, step, ratio = np.zeros((4, n), np.float32)
+    cross, power = np.full(n, 0.06, np.float32), np.full(n, 0.3, np.float32)
     rho = np.minimum(np.maximum((cross + 0.06) / (power + 0.3), 0.0), 0.6)
-    residuals = np.zeros((days, n))
+    residuals = np.zeros((days, n), np.float32)
     g_correlation: float | Floats = _CORRELATION_GAIN
 
     for t in range(days):
@@ -327,7 +329,7 @@ def _run_states(
             seen = known[t]
             residual *= seen
             surprise *= seen
-            g_correlation = _CORRELATION_GAIN * seen
+            g_correlation = np.float32(_CORRELATION_GAIN) * seen
         pooled = variance[0] + variance[1]
         pooled *= 0.5
         scale = np.sqrt(pooled)
@@ -453,7 +455,7 @@ def _rise_of_day(surprise: Block, scale_up: Block, expected: Block, level: Block
     weight = expected * np.exp(-level)
     kept = np.minimum(rise, np.expm1(3.0 * scale_up)) * weight
     is_up = (kept > 0) & existing
-    total, count = _past_year(kept * kept), _past_year(is_up.astype(np.float64))
+    total, count = _past_year(kept * kept), _past_year(is_up.astype(np.float32))
     spread = np.sqrt((5.0 * 0.04 + total) / (5.0 + count))
     weight *= rise
     weight /= np.maximum(spread, _SCALE_FLOOR_POINT)
