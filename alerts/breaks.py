@@ -16,8 +16,9 @@ line, a purchase, or a change of features.yml makes no step in these series.
 
 A series younger than 28 days is judged by a gross rule only: two days running above three times its
 median and 1.5 times its maximum so far (three times its maximum before it has two whole weeks: launches
-ramp up, and their first Monday stands above their first weekend). A key, account, service or model that no rule takes and that
-was never seen before is a break of what is unallocated by itself, from 28 days of the panel on.
+ramp up, and their first Monday stands above their first weekend). A key, account, service or model that
+no rule takes and that was never seen before is a break of what is unallocated by itself, from 28 days of
+the panel on.
 """
 
 from __future__ import annotations
