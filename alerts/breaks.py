@@ -498,11 +498,15 @@ def _merge(found: Sequence[Found]) -> list[list[Found]]:
 
 
 def _moved_most(cost: Floats, found: Found, settings: DetectionSettings) -> bool:
-    """Whether at least half of the features moved by the gate's percent in the break's direction while it lasted."""
+    """Whether at least half of the features moved by the gate's percent in the break's direction while it lasted.
+
+    Those that are younger than the comparison do not count: they grow by themselves.
+    """
+    cost = cost[np.isfinite(cost[:, max(found.onset - settings.min_history_days, 0)])]
     before, after = compare_rows(cost, onset=found.onset, last=found.last)
     least = float(settings.min_percent) / 100.0 * np.maximum(before, 0.0)
     moved = (after != before) & (found.direction * (after - before) >= least)
-    return 2 * int(moved.sum()) >= len(cost)
+    return len(cost) >= settings.common_cause_series and 2 * int(moved.sum()) >= len(cost)
 
 
 def is_expected(found: Break, settings: DetectionSettings) -> bool:

@@ -362,6 +362,17 @@ class TestYoung:
         panel = make_panel({**with_neighbours(draw_cost(DAYS)), "launch": launch})
         assert find_breaks(panel, []) == []
 
+    @pytest.mark.parametrize("seed", range(4))
+    def test_many_launches_that_ramp_up_over_a_weekend_are_told_of_none(self, seed: int) -> None:
+        """Each of sixty grows for ten days from a tenth; the weekend at the start is far below the first full week."""
+        rng = np.random.default_rng([seed, 17])
+        costs: dict[str, Floats] = with_neighbours(draw_cost(DAYS))
+        for k in range(60):
+            age = np.arange(DAYS) - rng.integers(DAYS - 55, DAYS - 8)
+            ramp = np.clip((age + 1) / 10, 0.1, 1.0)
+            costs[f"launch_{k}"] = np.where(age >= 0, draw_cost(DAYS, level=150.0, noise=0.15, seed=k) * ramp, np.nan)
+        assert [b.node for b in find_breaks(make_panel(costs), [])] == []
+
 
 class TestCommonCause:
     @staticmethod
