@@ -534,7 +534,7 @@ def _fold_common_cause(
     n = len(cost)
     # The bounds of a day lie POINT_LIMIT deviations away.
     share = _EXCEEDANCE / POINT_LIMIT
-    expected, known = scores.expected[:n], np.isfinite(cost)
+    expected, known = scores.expected[:n], np.isfinite(cost) & (_measure_ages(cost) >= settings.min_history_days)
     high = known & (cost > expected + share * (scores.upper[:n] - expected))
     low = known & (cost < expected - share * (expected - scores.lower[:n]))
     least = max(settings.common_cause_exceedances, int(np.ceil(0.05 * n)))

@@ -371,7 +371,7 @@ def _run_states(
     return out
 
 
-def _find_moves(residuals: Floats, t: int, scale: Floats) -> Bools:
+def _find_moves(residuals: Block, t: int, scale: Block) -> Bools:
     """Seven days running far on one side are a new level, taken over at once."""
     if t < _REBASE_DAYS - 1:
         return np.zeros(len(scale), np.bool_)
