@@ -44,6 +44,7 @@ FIELD_NAMES_KEPT = 50
 USERS_REMEMBERED = 200_000
 FIRST_INSTANT, LAST_INSTANT = 1_420_070_400_000_000, 4_102_444_800_000_000  # 2015 and 2100, in µs
 OUT_OF_ORDER_US = 3_600_000_000  # a call so far behind the newest one before it is out of order
+LEAP_US = 24 * OUT_OF_ORDER_US  # a call so far ahead of the one before it may be of a wrong clock
 
 Numbered = tuple[int, Mapping[str, Any]]  # line (or record) number in its file, and the record
 
@@ -67,7 +68,9 @@ class Projection:
         self.first_attempt = first_attempt
         self._left_to_others = tuple(left_to_others)
         self._hashes: dict[str, str] = {}
-        self._newest = 0
+        self._newest = 0  # of the calls before the last one
+        self._last: int | None = None
+        self._last_leaps = False
         self.lines = 0  # read so far
         self.calls = 0
         self.outcomes = 0
@@ -247,11 +250,17 @@ class Projection:
     def _count_order(self, called_at: pa.Array) -> None:
         if not len(called_at):
             return
-        instants = called_at.cast(pa.int64()).to_numpy()
-        newest = np.maximum(np.maximum.accumulate(instants), self._newest)
-        if behind := int((newest - instants > OUT_OF_ORDER_US).sum()):
+        before = [] if self._last is None else [self._last]
+        instants = np.concatenate([np.array(before, np.int64), called_at.cast(pa.int64()).to_numpy()])
+        # One clock that runs ahead puts no other call out of order: a leap that the next call takes back is no newest.
+        leaps = np.concatenate([[self._last_leaps], np.diff(instants) > LEAP_US])
+        is_back = instants[:-1] - instants[1:] > OUT_OF_ORDER_US
+        newest = np.maximum.accumulate(np.where(leaps[:-1] & is_back, 0, instants[:-1]))
+        newest = np.maximum(newest, self._newest)
+        if behind := int((newest - instants[1:] > OUT_OF_ORDER_US).sum()):
             self.keep("out_of_order", behind)
-        self._newest = int(newest[-1])
+        self._newest = int(newest[-1]) if len(newest) else 0
+        self._last, self._last_leaps = int(instants[-1]), bool(leaps[-1])
 
     def _count_unknown(self, names: Iterable[str], records: Sequence[Mapping[str, Any]]) -> None:
         for name in names:

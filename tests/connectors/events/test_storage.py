@@ -130,6 +130,19 @@ def test_a_hundred_tags_are_one_call_and_calls_out_of_order_are_counted(tmp_path
     assert "fields dropped before anything was written: tags (1×)" in notes
 
 
+@pytest.mark.parametrize("block", [None, 400])
+def test_one_clock_that_runs_ahead_puts_no_other_call_out_of_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int | None
+) -> None:
+    if block is not None:  # a line or two at a time
+        monkeypatch.setattr("connectors.calls.json_lines.BLOCK_BYTES", block)
+    times = ["05T10:00", "05T10:01", "09T12:00", "05T10:02", "05T10:03", "07T00:00", "07T00:01", "05T10:04", "07T00:02"]
+    (tmp_path / "a.jsonl").write_text("".join(line(time=f"2026-01-{at}:00Z") for at in times))
+    found, notes = read(tmp_path / "landed", tmp_path / "a.jsonl")
+    assert len(found) == 9
+    assert "1 of 9 calls: more than an hour older than a call before it" in notes  # 10:04, after two of the 7th
+
+
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{**CALL, "task_id": f"t{n}", "note": "ü" * (n % 50)} for n in range(300)]
     rows[70]["output_tokens"] = -1
