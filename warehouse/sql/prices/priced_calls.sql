@@ -67,25 +67,20 @@ SELECT
 -- A date of a time with a zone asks for the zone, row by row; of UTC's microseconds it is arithmetic.
 FROM (SELECT rowid AS call_id, *, make_timestamp(epoch_us(called_at)) AS moment FROM staging.stg_calls) AS c
 LEFT JOIN price_accounts AS a ON a.api_key_id = c.api_key_id
+-- Comparisons only, so that DuckDB looks prices up by hash: an OR would have it go through all of them for each call.
 LEFT JOIN {{ prices }} AS p
     ON p.provider = c.provider
     AND p.model = c.model
     AND p.account IS NOT DISTINCT FROM a.account
     AND p.pricing_tier = coalesce(c.pricing_tier, 'standard')
-    AND c.moment::DATE >= p.valid_from
-    AND c.moment::DATE < p.valid_to
-    AND (p.time_from = TIME '00:00:00' OR c.moment::TIME >= p.time_from)
-    AND (p.time_to IS NULL OR c.moment::TIME < p.time_to)
-    AND (
-        p.above_input_tokens = 0
-        OR coalesce(c.input_tokens, 0) + coalesce(c.cache_read_tokens, 0) + coalesce(c.cache_write_tokens, 0)
-            > p.above_input_tokens
-    )
-    AND (
-        p.up_to_input_tokens IS NULL
-        OR coalesce(c.input_tokens, 0) + coalesce(c.cache_read_tokens, 0) + coalesce(c.cache_write_tokens, 0)
-            <= p.up_to_input_tokens
-    )
+    AND p.valid_from <= c.moment::DATE
+    AND p.valid_to > c.moment::DATE
+    AND p.from_us <= epoch_us(c.moment) % 86400000000
+    AND p.to_us > epoch_us(c.moment) % 86400000000
+    AND p.above_size
+        < coalesce(c.input_tokens, 0) + coalesce(c.cache_read_tokens, 0) + coalesce(c.cache_write_tokens, 0)
+    AND p.up_to_size
+        >= coalesce(c.input_tokens, 0) + coalesce(c.cache_read_tokens, 0) + coalesce(c.cache_write_tokens, 0)
 WHERE c.is_duplicate IS NOT TRUE
 {% if since %}
     AND c.called_at >= {{ since | literal }}::DATE AND c.called_at < {{ until | literal }}::DATE
