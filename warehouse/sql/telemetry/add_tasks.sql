@@ -1,0 +1,2 @@
+INSERT INTO staging.tasks BY NAME
+{{ select }}
