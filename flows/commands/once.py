@@ -13,7 +13,7 @@ from rich.text import Text
 from flows.commands.terminal import clean
 from flows.errors import AlertsUndelivered, RunIncomplete, SourcesFailed
 from flows.run import open_run, progress
-from flows.serving import prefect_home
+from flows.serving import brief_server
 from flows.settings import Settings
 from flows.summary import RunSummary, summarise
 
@@ -66,9 +66,11 @@ def execute(
                 return summarise(run)
         # What fails is in the summary, in one line; Prefect would log each with its traceback too.
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
-        prefect_home.prepare(settings.home / "prefect")
+        server = brief_server.start(settings.home / "prefect")
         from flows.daily import daily
 
+        if server is not None:
+            server.wait_until_healthy()
         try:
             return daily(config=str(config), as_of=as_of, source=source)
         except RunIncomplete as error:
