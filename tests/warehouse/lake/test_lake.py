@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
@@ -315,6 +317,27 @@ def test_a_password_that_is_not_quoted_is_refused_with_the_cure(catalogue: str) 
         Lake(catalogue, "data")
     assert "in-an-error" not in str(caught.value)
     assert "never" not in str(caught.value)
+
+
+def test_a_dump_of_the_catalogue_and_a_later_copy_of_the_data_bring_a_lake_back(
+    postgres: Postgres, lake: Lake, tmp_path: Path
+) -> None:
+    """As docs/operating.md says it: the dump first."""
+    home, data = Home(tmp_path), Path(lake.data_path)
+    dump = [postgres.binaries / "pg_dump", "--format=custom", f"--file={tmp_path}/dump", lake.catalogue]
+    restore = [postgres.binaries / "pg_restore", "--clean", "--if-exists", f"--dbname={lake.catalogue}"]
+    with open_warehouse(tmp_path, lake=lake, threads=1) as wh:
+        load(wh, home, "a", MILLI[0])
+        subprocess.run(dump, check=True)
+        load(wh, home, "a", MILLI[1])
+    shutil.copytree(data, tmp_path / "copy")
+    shutil.rmtree(data)
+    shutil.move(tmp_path / "copy", data)
+    subprocess.run([*restore, tmp_path / "dump"], check=True)
+    with open_warehouse(tmp_path, lake=lake, threads=1) as wh:
+        assert read_totals(wh.con) == {"a": D(MILLI[0]) / 1000 * DAYS}
+        load(wh, home, "a", MILLI[1])
+        assert read_totals(wh.con) == {"a": D(MILLI[1]) / 1000 * DAYS}
 
 
 def test_data_on_s3(postgres: Postgres, moto: Moto, tmp_path: Path) -> None:
