@@ -26,6 +26,19 @@ if TYPE_CHECKING:
 
 MESSAGE = "published"
 READERS = ("core", "focus", "marts", "ops")  # the schemas that readers are given
+# What loads write. Readers are given it as the build found it: what was loaded since is in no mart yet.
+LOADED = (
+    "core.charges",
+    "core.gpu_utilization",
+    "core.metered_hours",
+    "core.metered_usage",
+    "core.shadow_charges",
+    "core.shadow_usage",
+    "ops.deliveries",
+    "ops.delivery_days",
+    "ops.restatements",
+    "ops.telemetry_deliveries",
+)
 
 
 @dataclass(frozen=True)
@@ -113,6 +126,7 @@ def copy_snapshot(
 ) -> None:
     """Write the tables of a snapshot, with their comments, into the new DuckDB file `target`.
 
+    What loads write is given as the build before that snapshot found it, so that its sums are those of the marts.
     `filled`: of the tables only these (`schema.name` in small letters) get their rows; the others are there, and empty.
     `con`: by which connection; by one of its own without it.
     """
@@ -134,10 +148,10 @@ def _copy(
             columns.setdefault((schema, table), []).append((name, kind, comment))
         for schema in sorted({schema for schema, _ in columns}):
             con.execute(f"CREATE SCHEMA target.{quote_name(schema)}")
-        for schema, table, comment, has_rows in _list_tables(lake, version):
+        for schema, table, comment, table_version, has_rows in _list_tables(lake, version):
             place = f"{quote_name(schema)}.{quote_name(table)}"
             if has_rows and (filled is None or f"{schema}.{table}".casefold() in filled):
-                con.execute(f"CREATE TABLE target.{place} AS FROM frozen.{place}")
+                con.execute(f"CREATE TABLE target.{place} AS FROM frozen.{place} AT (VERSION => {table_version})")
             else:  # made without asking DuckLake, which takes long to say that a table is empty
                 types = ", ".join(f"{quote_name(name)} {kind}" for name, kind, _ in columns[schema, table])
                 con.execute(f"CREATE TABLE target.{place} ({types})")
@@ -159,28 +173,51 @@ def _copy(
             con.execute(f"DETACH DATABASE IF EXISTS {name}")
 
 
-def _list_tables(lake: Lake, version: int) -> list[tuple[str, str, str | None, bool]]:
-    """(schema, name, comment, whether it may hold a row) of the tables that readers are given of that snapshot."""
+def _list_tables(lake: Lake, version: int) -> list[tuple[str, str, str | None, int, bool]]:
+    """(schema, name, comment, snapshot to take its rows from, whether it may hold one) of what readers are given."""
     from psycopg import sql
 
-    names = ("ducklake_table", "ducklake_schema", "ducklake_tag", "ducklake_data_file")
+    names = ("ducklake_table", "ducklake_schema", "ducklake_tag", "ducklake_data_file", "ducklake_snapshot")
     with closing(lake.connect()) as connection:
         statement = sql.SQL(_TABLES).format(*(sql.Identifier(lake.schema, name) for name in names))
-        return connection.execute(statement, {"version": version, "schemas": list(READERS)}).fetchall()
+        return connection.execute(
+            statement, {"version": version, "schemas": list(READERS), "loaded": list(LOADED)}
+        ).fetchall()
 
 
-# What stands in the catalogue at a snapshot: telemetry by call (staging) and the turns stay in the lake.
+# What stands in the catalogue at a snapshot: telemetry by call (staging) and the turns stay in the lake. A build makes
+# core.allocations anew, so that this table's first snapshot is that of the build; where maintenance has dropped it, the
+# next one that is kept.
 _TABLES = """
-SELECT s.schema_name, t.table_name, g.value, EXISTS (
-    SELECT 1 FROM {3} AS f
-    WHERE f.table_id = t.table_id AND f.begin_snapshot <= %(version)s
-      AND (f.end_snapshot IS NULL OR f.end_snapshot > %(version)s)
+WITH tables AS (
+    SELECT s.schema_name, t.table_name, t.table_id, t.begin_snapshot
+    FROM {0} AS t
+    JOIN {1} AS s ON s.schema_id = t.schema_id
+    WHERE t.begin_snapshot <= %(version)s AND (t.end_snapshot IS NULL OR t.end_snapshot > %(version)s)
+      AND s.schema_name = ANY(%(schemas)s)
+),
+built AS (
+    SELECT min(n.snapshot_id) AS version
+    FROM {4} AS n
+    JOIN tables AS t ON n.snapshot_id >= t.begin_snapshot
+    WHERE t.schema_name = 'core' AND t.table_name = 'allocations'
+),
+dated AS (
+    SELECT
+        t.*,
+        CASE WHEN t.schema_name || '.' || t.table_name = ANY(%(loaded)s) THEN coalesce(b.version, %(version)s)
+            ELSE %(version)s
+        END AS version
+    FROM tables AS t
+    CROSS JOIN built AS b
 )
-FROM {0} AS t
-JOIN {1} AS s ON s.schema_id = t.schema_id
-LEFT JOIN {2} AS g ON g.object_id = t.table_id AND g.key = 'comment'
+SELECT d.schema_name, d.table_name, g.value, d.version, EXISTS (
+    SELECT 1 FROM {3} AS f
+    WHERE f.table_id = d.table_id AND f.begin_snapshot <= d.version
+      AND (f.end_snapshot IS NULL OR f.end_snapshot > d.version)
+)
+FROM dated AS d
+LEFT JOIN {2} AS g ON g.object_id = d.table_id AND g.key = 'comment'
     AND g.begin_snapshot <= %(version)s AND (g.end_snapshot IS NULL OR g.end_snapshot > %(version)s)
-WHERE t.begin_snapshot <= %(version)s AND (t.end_snapshot IS NULL OR t.end_snapshot > %(version)s)
-  AND s.schema_name = ANY(%(schemas)s)
 ORDER BY 1, 2
 """

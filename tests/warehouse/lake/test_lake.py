@@ -23,12 +23,14 @@ from psycopg.conninfo import conninfo_to_dict
 from flows.settings.references import resolve_address
 from tests.servers.postgres import Postgres
 from tests.servers.s3 import CREDENTIALS, BucketSite, Moto, moto_server
-from tests.warehouse.bills import Home, call_rows, one, rows_of
+from tests.warehouse.bills import NOW, Home, call_rows, one, rows_of
 from tests.warehouse.lake.loader import DAYS, load, run
 from tests.warehouse.ledger import build_marts
 from warehouse.errors import StoreError, WarehouseLocked, WriteConflict
 from warehouse.features import parse_features
 from warehouse.lake import Lake, S3Access, Turns, attach, lake_connection, try_lake
+from warehouse.publish import publish
+from warehouse.state import StateStore
 from warehouse.store import Warehouse, open_warehouse
 
 D = Decimal
@@ -252,8 +254,10 @@ def test_work_whose_every_connection_is_cut_is_made_again(lake: Lake, tmp_path: 
         assert rows_of(wh, "SELECT source_name FROM ops.settled") == [("attempt 2",)]
 
 
-def test_calls_that_come_between_tasks_and_models_are_in_both(postgres: Postgres, lake: Lake, tmp_path: Path) -> None:
-    """Two sources report one call; the second is loaded by another process once the tasks are made."""
+def test_what_is_loaded_during_a_build_is_in_all_of_it_or_in_none(
+    postgres: Postgres, lake: Lake, tmp_path: Path
+) -> None:
+    """Two sources report one call: the second between tasks and models. A bill is loaded after the models."""
     home, results = Home(tmp_path), []
 
     def load_calls(wh: Warehouse, source: str) -> None:
@@ -261,10 +265,11 @@ def test_calls_that_come_between_tasks_and_models_are_in_both(postgres: Postgres
 
     def build_it() -> None:
         with open_warehouse(tmp_path / "other", lake=lake, threads=1) as wh:
-            results.append(build_marts(wh, parse_features("version: 1")))
+            results.append(build_marts(wh, parse_features("version: 1"), settled_through={}))
 
     other = Turns(lake)
     with open_warehouse(tmp_path, lake=lake, threads=1) as wh:
+        load(wh, home, "a", MILLI[0])
         load_calls(wh, "first")
         builder = Thread(target=build_it)
         with other.hold("models"):
@@ -275,7 +280,21 @@ def test_calls_that_come_between_tasks_and_models_are_in_both(postgres: Postgres
         assert len(results) == 1
         assert rows_of(wh, "SELECT sum(calls), sum(tasks) FROM core.usage") == [(1, 1)]
         assert rows_of(wh, "SELECT sum(calls), count(*) FROM staging.tasks") == [(1, 1)]
+
+        load(wh, home, "b", MILLI[1])
+        state = StateStore(f"sqlite:///{tmp_path / 'state.sqlite'}")
+        state.create()
+        published = publish(wh, state, published=tmp_path / "published" / "trendbreak.duckdb", now=NOW)
+        assert one(wh, "SELECT count(DISTINCT source_name) FROM core.charges") == 2
     other.close()
+    with duckdb.connect(str(published), read_only=True) as con:
+        layers = "SELECT sum(billed_cost) FROM core.charges UNION ALL SELECT sum(billed_cost) FROM core.allocations"
+        assert con.execute(layers).fetchall() == [(D(MILLI[0]) / 1000 * DAYS,)] * 2
+        assert con.execute("SELECT source_name FROM ops.deliveries ORDER BY 1").fetchall() == [
+            ("a",),
+            ("first",),
+            ("second",),
+        ]
 
 
 def test_a_password_of_any_characters_reaches_both_clients(postgres: Postgres, tmp_path: Path) -> None:
