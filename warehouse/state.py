@@ -517,6 +517,13 @@ class StateStore:
             update = OUTBOX.update().where(OUTBOX.c.key == key, OUTBOX.c.status == "sent").values(**values)
             return connection.execute(update).rowcount == 1
 
+    def doubt_unsent(self) -> int:
+        """Of messages without a receipt nobody knows any more whether they arrived: for a store that is older than what
+        it stands for. Each is looked for before it is sent. Returns how many."""
+        values = {"status": "sending", "sending_at": OUTBOX.c.created_at}
+        with self._connect(writes=True) as connection:
+            return connection.execute(OUTBOX.update().where(OUTBOX.c.status != "sent").values(**values)).rowcount
+
     def _mark(self, key: str, **values: Any) -> bool:
         with self._connect(writes=True) as connection:
             update = OUTBOX.update().where(OUTBOX.c.key == key, OUTBOX.c.status != "sent").values(**values)

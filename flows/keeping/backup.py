@@ -245,6 +245,7 @@ def _put_in_place(settings: Settings, home: Home, folder: Path, wait_seconds: fl
     # The copies are brought to this version first: what a newer program made is refused before the home is touched.
     restored_state = StateStore(f"sqlite:///{folder / STATE}")
     restored_state.create()
+    restored_state.doubt_unsent()  # what waited at the backup may have been sent since
     with open_warehouse(folder):
         pass
     with hold_files(home.root, wait_seconds=wait_seconds):

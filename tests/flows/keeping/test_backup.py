@@ -122,6 +122,21 @@ def test_a_home_that_holds_data_is_replaced_only_by_force(home: Path, tmp_path: 
     assert contents(home) == before
 
 
+def test_what_waited_at_the_backup_is_looked_for_before_it_is_sent(home: Path, tmp_path: Path) -> None:
+    """It may have been sent since, and the restored state does not know."""
+    settings = settings_of(home)
+    state = StateStore(settings.state_url)
+    state.enqueue(
+        "inc-9/1/open", incident_id="inc-9", channel="#c", thread_of=None, kind="open", payload={}, created_at=NOW
+    )
+    back_up(settings, str(tmp_path / "backups"))
+    state.mark_sent("inc-9/1/open", NOW, "C1", "1.0")
+    restore(settings, str(tmp_path / "backups"), force=True)
+    assert [(row["key"], row["status"], row["sending_at"]) for row in state.pending()] == [
+        ("inc-9/1/open", "sending", NOW)
+    ]
+
+
 @pytest.mark.parametrize("victim", ["warehouse/trendbreak.duckdb", "state.sqlite", "landing-index.json"])
 def test_one_changed_byte_is_found_before_anything_is_touched(home: Path, tmp_path: Path, victim: str) -> None:
     made = back_up(settings_of(home), str(tmp_path / "backups"))
