@@ -324,6 +324,12 @@ class StateStore:
             raise StateError(
                 "is not a database URL", where="state", cure="write sqlite:///path or postgresql+psycopg://user@host/db"
             ) from None
+        if "@" in (self._url.host or ""):
+            raise StateError(
+                "a part of the password reads as its host",
+                where="state",
+                cure="write the password as ${NAME}, which may hold any character, or @ in it as %40",
+            )
 
     @cached_property
     def _engine(self) -> Engine:

@@ -290,6 +290,12 @@ def test_a_server_that_is_not_there_is_told_without_its_password() -> None:
     assert "never-in-an-error" not in str(caught.value)
 
 
+def test_a_password_that_is_not_quoted_is_refused_unseen() -> None:
+    with pytest.raises(StateError, match=r"write the password as \$\{NAME\}") as caught:
+        StateStore("postgresql+psycopg://someone:never@in-an-error@127.0.0.1/trendbreak")
+    assert "in-an-error" not in str(caught.value)
+
+
 def test_a_store_is_copied_from_one_engine_to_the_other_and_back(postgres: Postgres, tmp_path: Path) -> None:
     first, there, back = (
         StateStore(url)
