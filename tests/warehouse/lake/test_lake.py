@@ -162,7 +162,7 @@ def end_sessions(lake: Lake, key: str = "l.granted") -> int:
     with psycopg.connect(lake.catalogue, autocommit=True) as connection:
         return len(
             connection.execute(
-                "SELECT pg_terminate_backend(pid, 10000) "
+                "SELECT pg_terminate_backend(pid, 60000) "
                 "FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database "
                 f"WHERE d.datname = current_database() AND l.locktype = 'advisory' AND {key} GROUP BY pid"
             ).fetchall()
@@ -244,7 +244,7 @@ def test_work_whose_every_connection_is_cut_is_made_again(lake: Lake, tmp_path: 
         if len(attempts) == 1:
             with psycopg.connect(lake.catalogue, autocommit=True) as connection:
                 cut = connection.execute(
-                    "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+                    "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity "
                     "WHERE datname = current_database() AND pid <> pg_backend_pid()"
                 ).fetchall()
             assert len(cut) >= 2  # the lock's and DuckDB's own
