@@ -73,13 +73,16 @@ def keep_old_days(con: duckdb.DuckDBPyConnection, claims: Iterable[ClaimLike]) -
 
 
 def remove_charges(con: duckdb.DuckDBPyConnection, claim: ClaimLike, now: datetime) -> None:
-    """Take the charges out of core; their control totals stay, superseded, for 90 days."""
+    """Take the charges out of core; their control totals stay, superseded, for 90 days; those of a month
+    with an invoice for good."""
     remove(con, "core.charges", "charge_date", claim)
     con.execute(
         render("load/supersede_days.sql", replaced=condition("charge_date", claim)),
         {"source_name": claim.source_name, "superseded_at": now},
     )
-    con.execute(render("load/prune_days.sql"), {"keep_after": now - timedelta(days=SUPERSEDED_TOTALS_DAYS)})
+    known = con.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'core' AND table_name = 'invoices'")
+    prune = render("load/prune_days.sql", has_invoices=known.fetchone() is not None)
+    con.execute(prune, {"keep_after": now - timedelta(days=SUPERSEDED_TOTALS_DAYS)})
 
 
 def remove(con: duckdb.DuckDBPyConnection, table: str, day_column: str, claim: ClaimLike) -> None:

@@ -188,6 +188,16 @@ def test_control_totals_of_superseded_deliveries_stay_90_days(home: Home, wh: Wa
     ]
 
 
+def test_what_an_invoiced_month_said_before_stays_for_what_came_late(home: Home, wh: Warehouse) -> None:
+    home.load_focus(wh, [focus_row(1, "1")])
+    home.load_focus(wh, [focus_row(1, "2")])
+    wh.con.execute("CREATE TABLE core.invoices AS SELECT 'drop' AS source_name, DATE '2026-01-01' AS month")
+    home.clock += timedelta(days=91)
+    home.load_focus(wh, [focus_row(1, "3")])
+    kept = "SELECT effective_cost FROM ops.delivery_days ORDER BY load_number"
+    assert rows_of(wh, kept) == [(Decimal(1),), (Decimal(2),), (Decimal(3),)]
+
+
 # ------------------------------------------------------------------------------------------ overlap
 
 
