@@ -91,7 +91,7 @@ def read_waste(con: duckdb.DuckDBPyConnection, *, through: date, days: int = 30)
 def read_freshness(con: duckdb.DuckDBPyConnection, *, as_of: date | None = None) -> list[dict[str, Any]]:
     """marts.freshness: how far each source has come; `days_late` as on `as_of`, by default the day of the run.
     None where the source is no longer configured."""
-    return _rows(con, "freshness", as_of=as_of)
+    return _list(con.execute(render("reads/freshness.sql", as_of=as_of)))
 
 
 def read_reported(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def read_charge_days(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]
 def read_coverage_days(con: duckdb.DuckDBPyConnection, *, days: int) -> list[dict[str, Any]]:
     """All sources together, per day of the newest `days` days: charge_date, ai_tagged_usd, ai_unallocated_usd,
     unallocated_by_split_usd."""
-    return _rows(con, "coverage_days", days=days)
+    return _list(con.execute(render("reads/coverage_days.sql", days=days)))
 
 
 def read_explained_cost(
@@ -184,6 +184,9 @@ def read_worst_tasks(
 
 
 def _rows(con: duckdb.DuckDBPyConnection, name: str, **parameters: Any) -> list[dict[str, Any]]:
-    result = con.execute(render(f"reads/{name}.sql"), parameters)
+    return _list(con.execute(render(f"reads/{name}.sql"), parameters))
+
+
+def _list(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     names = [column[0] for column in result.description]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

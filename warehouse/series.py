@@ -2,6 +2,9 @@
 
 Money becomes float64 here, and only here: these arrays are for statistics. Row i of every array
 belongs to features[i], column t to start + t days.
+
+Values stand in the SQL as literals: the first bound parameter of a process, and the first NumPy array that
+pyarrow is given, import pandas, which is a sixth of what the daily statistics cost.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ _TELEMETRY = ("calls", "retries", "failed_calls", "tasks", "successful_tasks", "
 
 def read_settled(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """core.feature_settled, shared pools left out: feature, settled_through, due_through, waits_for, is_late."""
-    result = con.execute(render("reads/settled.sql"), {"pool": POOL_PREFIX})
+    result = con.execute(render("reads/settled.sql", pool=POOL_PREFIX))
     names = [column[0] for column in result.description]
     return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
@@ -40,29 +43,41 @@ def read_feature_panel(con: duckdb.DuckDBPyConnection, *, through: date, days: i
     have passed by `through` and by the newest day of telemetry). T is the number of days from the first
     cost or call to `through`, at most `days`. Shared pools are left out; 'unallocated' is in.
     """
+    first = through - timedelta(days=days - 1)
     table = con.execute(
-        render("reads/feature_panel.sql"),
-        {"through": through, "first": through - timedelta(days=days - 1), "pool": POOL_PREFIX},
+        render("reads/feature_panel.sql", through=through, first=first, pool=POOL_PREFIX)
     ).to_arrow_table()
     return _panel(table, through)
 
 
 def _panel(table: pa.Table, through: date) -> dict[str, Any]:
-    names = table["feature"].combine_chunks().dictionary_encode()
-    if isinstance(names, pa.ChunkedArray):
-        names = names.combine_chunks()
-    found = names.dictionary.to_pylist()
+    found, codes = _read_texts(table, "feature")
     features = tuple(sorted(found))
     rank = np.argsort(np.argsort(np.array(found, dtype=object))) if found else np.array([], dtype=np.int64)
-    rows = rank[names.indices.to_numpy()] if found else np.array([], dtype=np.int64)
-    places = table["place"].to_numpy().astype(np.int64)  # 0 is `through`, -1 the day before
+    rows = rank[codes]
+    places = _read_numbers(table, "place").astype(np.int64)  # 0 is `through`, -1 the day before
     length = int(1 - places.min()) if len(places) else 0
     panel: dict[str, Any] = {"features": features, "start": through - timedelta(days=max(length - 1, 0))}
     for name in ("cost_usd", *_TELEMETRY):
         values = np.full((len(features), length), np.nan)
-        values[rows, places + length - 1] = table[name].to_numpy()
+        values[rows, places + length - 1] = _read_numbers(table, name)
         panel[name] = values
     return panel
+
+
+def _read_texts(table: pa.Table, name: str) -> tuple[list[str], NDArray[Any]]:
+    """(distinct texts, which of them each row has)."""
+    column = _combine(table[name]).dictionary_encode(null_encoding="encode")
+    return column.dictionary.to_pylist(), np.from_dlpack(column.indices)
+
+
+def _read_numbers(table: pa.Table, name: str) -> NDArray[Any]:
+    """A column without nulls (unknown is NaN); pyarrow's own to_numpy imports pandas."""
+    return np.asarray(np.from_dlpack(_combine(table[name])))
+
+
+def _combine(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
 def read_members(
@@ -75,26 +90,15 @@ def read_members(
     feature's cost, as far as its charges have that dimension.
     """
     days = (through - start).days + 1
-    table = con.execute(
-        """
-        SELECT
-            dense_rank() OVER (ORDER BY feature, dimension, member) - 1 AS series,
-            feature,
-            dimension,
-            member,
-            date_diff('day', ?::DATE, charge_date) AS place,
-            effective_cost_before_credits_usd::DOUBLE AS cost_usd
-        FROM marts.feature_member_daily
-        WHERE charge_date BETWEEN ?::DATE AND ?::DATE AND list_contains(?::VARCHAR[], feature)
-        ORDER BY series, place
-        """,
-        [start, start, through, list(features)],
-    ).to_arrow_table()
-    series = table["series"].to_numpy().astype(np.int64)
+    if not features:
+        return []
+    table = con.execute(render("reads/members.sql", start=start, through=through, features=features)).to_arrow_table()
+    series = _read_numbers(table, "series").astype(np.int64)
     if not len(series):
         return []
     values: Floats = np.zeros((int(series[-1]) + 1, days))
-    values[series, table["place"].to_numpy()] = table["cost_usd"].to_numpy()
+    values[series, _read_numbers(table, "place")] = _read_numbers(table, "cost_usd")
     firsts = np.flatnonzero(np.diff(series, prepend=-1))
-    heads = table.select(["feature", "dimension", "member"]).take(firsts).to_pylist()
+    texts = {name: _read_texts(table, name) for name in ("feature", "dimension", "member")}
+    heads = [{name: found[codes[first]] for name, (found, codes) in texts.items()} for first in firsts.tolist()]
     return [{**head, "cost_usd": row} for head, row in zip(heads, values, strict=True)]

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -151,3 +153,27 @@ def test_fifty_features_of_four_hundred_days_keep_every_cent() -> None:
     np.testing.assert_allclose(panel["cost_usd"].sum(), float(sum(row["effective_cost"] for row in rows)), rtol=1e-12)
     members = read_members(warehouse.con, features=panel["features"], start=panel["start"], through=last)
     assert len(members) == 150  # provider, service_name and model of each
+
+
+def test_the_daily_reads_do_not_import_pandas() -> None:
+    """It is a sixth of a cold run's statistics; a bound parameter or pyarrow's to_numpy would bring it in."""
+    code = """
+import sys
+from datetime import date
+import duckdb
+from warehouse.series import read_members, read_settled
+con = duckdb.connect()
+con.execute("CREATE SCHEMA core")
+con.execute("CREATE SCHEMA marts")
+con.execute('''CREATE TABLE core.feature_settled AS SELECT 'it''s' AS feature, DATE '2026-03-05' AS settled_through,
+    NULL AS due_through, NULL AS waits_for, false AS is_late''')
+con.execute('''CREATE TABLE marts.feature_member_daily AS SELECT 'it''s' AS feature, 'model' AS dimension, 'm1' AS member,
+    DATE '2026-03-02' AS charge_date, 2.5::DECIMAL(38,12) AS effective_cost_before_credits_usd''')
+days = {"start": date(2026, 3, 1), "through": date(2026, 3, 3)}
+assert [row["feature"] for row in read_settled(con)] == ["it's"]
+(member,) = read_members(con, features=["it's", "other"], **days)
+assert (member["feature"], member["member"], member["cost_usd"].tolist()) == ("it's", "m1", [0.0, 2.5, 0.0])
+assert read_members(con, features=[], **days) == read_members(con, features=["other"], **days) == []
+assert "pandas" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,6 +5,6 @@ SELECT
     sum(ai_unallocated_usd)::DECIMAL(38, 12) AS ai_unallocated_usd,
     sum(unallocated_by_split_usd)::DECIMAL(38, 12) AS unallocated_by_split_usd
 FROM marts.coverage
-WHERE charge_date > (SELECT max(charge_date) FROM marts.coverage) - $days::INTEGER
+WHERE charge_date > (SELECT max(charge_date) FROM marts.coverage) - {{ days }}::INTEGER
 GROUP BY charge_date
 ORDER BY charge_date
