@@ -77,7 +77,7 @@ def _read_numbers(table: pa.Table, name: str) -> NDArray[Any]:
 
 
 def _combine(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0, column.type)
 
 
 def read_members(

@@ -167,8 +167,8 @@ con.execute("CREATE SCHEMA core")
 con.execute("CREATE SCHEMA marts")
 con.execute('''CREATE TABLE core.feature_settled AS SELECT 'it''s' AS feature, DATE '2026-03-05' AS settled_through,
     NULL AS due_through, NULL AS waits_for, false AS is_late''')
-con.execute('''CREATE TABLE marts.feature_member_daily AS SELECT 'it''s' AS feature, 'model' AS dimension, 'm1' AS member,
-    DATE '2026-03-02' AS charge_date, 2.5::DECIMAL(38,12) AS effective_cost_before_credits_usd''')
+con.execute('''CREATE TABLE marts.feature_member_daily AS SELECT 'it''s' AS feature, 'model' AS dimension,
+    'm1' AS member, DATE '2026-03-02' AS charge_date, 2.5::DECIMAL(38,12) AS effective_cost_before_credits_usd''')
 days = {"start": date(2026, 3, 1), "through": date(2026, 3, 3)}
 assert [row["feature"] for row in read_settled(con)] == ["it's"]
 (member,) = read_members(con, features=["it's", "other"], **days)
