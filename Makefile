@@ -13,7 +13,7 @@ MONTHS ?= 3
 ROWS ?= 1000000
 PUBLISHED ?= demo/seed-$(SEED)/published/trendbreak.duckdb
 PYTHON_312 ?= 3.12
-JOBS ?= 2
+JOBS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format bench test-faults test-browser test-wheel check-infra audit bench-scale new-connector \
