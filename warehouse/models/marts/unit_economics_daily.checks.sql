@@ -1,5 +1,5 @@
 -- fail: a row of the grain stands twice
-SELECT usage_date, feature, provider, model, task_type, count(*) AS row_count
+SELECT usage_date, feature, provider, model, task_type, calls IS NULL AS is_no_calls, count(*) AS row_count
 FROM marts.unit_economics_daily
 GROUP BY ALL
 HAVING count(*) > 1;

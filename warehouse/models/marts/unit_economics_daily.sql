@@ -1,14 +1,16 @@
 -- What one call, one task and one successful task costs, per feature, provider, model and kind of task.
 --
 -- Grain: one row per usage_date, feature, provider, model and task_type. Dollars that no call caused (a model without
---   telemetry, idle GPU hours, other charges) stand in rows with the bill's provider and model, and without calls.
+--   telemetry, idle GPU hours, fine-tuning, other charges) stand in rows of their own with the bill's provider and model,
+--   and without calls.
 -- Calendar: days with a call or a charge only. marts.feature_unit_economics_daily is complete, per feature and day.
 -- Units: counts and tokens; US dollars. Unit costs divide effective_cost_before_credits_usd, rounded to 9 decimals.
 -- Dollars: the bill's, given to the rows by telemetry. Charges that name a model go to the calls of that model, those
 --   that name none to all calls of their provider, in proportion to the estimates (to tokens where a call has no known
 --   price). A GPU machine goes to the calls it served by their GPU seconds; hours in which it was idle, by its own
---   counters (core.gpu_activity) or else by these seconds, stay idle. Per
---   feature and day the rows add up to marts.feature_cost_daily to the last digit.
+--   counters (core.gpu_activity) or else by these seconds, stay idle.
+--   Training, fine-tuning and evaluation are no call's. Per feature and day the rows add up to marts.feature_cost_daily to
+--   the last digit.
 -- Columns:
 --   usage_date: UTC day.
 --   provider: the telemetry's; the bill's in rows without calls.
@@ -56,7 +58,8 @@ charges AS (
         a.provider,
         a.model,
         CASE
-            WHEN (a.ai_kind = 'gpu' OR m.resource_id IS NOT NULL) AND a.workload IN ('inference', 'unknown') THEN 'gpu'
+            WHEN coalesce(a.workload, 'unknown') NOT IN ('inference', 'unknown') THEN 'other'
+            WHEN a.ai_kind = 'gpu' OR m.resource_id IS NOT NULL THEN 'gpu'
             WHEN a.ai_kind IN ('llm_api', 'ai_platform') AND a.model IS NOT NULL THEN 'model'
             WHEN a.ai_kind IN ('llm_api', 'ai_platform') THEN 'provider'
             ELSE 'other'
@@ -214,11 +217,11 @@ given AS (
 ),
 cost AS (
     SELECT
+        g.usage_id,
         p.usage_date,
         p.feature,
         CASE WHEN g.usage_id IS NULL THEN p.provider ELSE u.provider END AS provider,
         CASE WHEN g.usage_id IS NULL THEN p.model ELSE u.model END AS model,
-        CASE WHEN g.usage_id IS NULL THEN NULL ELSE u.task_type END AS task_type,
         CASE WHEN count(*) = count(g.billed_cost_usd) THEN sum(g.billed_cost_usd) END AS billed_cost_usd,
         CASE WHEN count(*) = count(g.effective_cost_usd) THEN sum(g.effective_cost_usd) END AS effective_cost_usd,
         CASE WHEN count(*) = count(g.effective_cost_before_credits_usd) THEN sum(g.effective_cost_before_credits_usd) END
@@ -248,12 +251,7 @@ joined AS (
         c.has_estimates,
         c.feature IS NOT NULL AS has_charge
     FROM usage AS u
-    FULL JOIN cost AS c
-        ON c.usage_date = u.usage_date
-        AND c.feature = u.feature
-        AND c.provider IS NOT DISTINCT FROM u.provider
-        AND c.model IS NOT DISTINCT FROM u.model
-        AND c.task_type IS NOT DISTINCT FROM u.task_type
+    FULL JOIN cost AS c ON c.usage_id = u.usage_id
 ),
 billed_days AS (
     SELECT DISTINCT charge_date AS usage_date, provider FROM core.charges WHERE ai_kind IN ('llm_api', 'ai_platform')
