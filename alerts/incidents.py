@@ -14,7 +14,8 @@ A break that begins later than that is a new episode with a new thread.
                                                 or the rules of features.yml changed
     snoozed                         → skip      until the day; then as open
     absorbed, or called false alarm → skip      (an accepted level that doubles again escalates)
-    resolved, withdrawn             → update    when the same episode comes back: the thread is reopened
+    resolved, withdrawn             → update    when the same episode comes back: the thread is reopened (a later
+                                                burst that is over when found is told as resolved, once)
     resolved, bill restated         → withdraw  the break it told of never was
     its excess at another node now  → skip      the sum of all features or a part of it: nobody is told twice
                                                 (alerts.shared_causes)
@@ -495,19 +496,28 @@ def _continue_closed(
 ) -> Action:
     if incident.details.get("feedback") == "resolve":
         return _continue_accepted(incident, found, policy, now)
-    if not found.is_active:
+    is_news = found.onset > incident.last_day  # another burst of the episode: whoever was told knows nothing of it
+    is_old = (found.data_through - found.last_day).days > policy.sight_days
+    if not found.is_active and (is_old or not is_news):
         return Action("skip", incident, f"{incident.status} already", found)
     told_at = incident.details.get("told_at")
     details = {name: value for name, value in incident.details.items() if name != "told_at"}
     told = _tell(replace(incident, details=details), found, policy, now)
-    reopened = replace(told, status="open", resolved_at=None)
+    is_over = _is_over(found, policy)
+    reopened = replace(told, status="resolved" if is_over else "open", resolved_at=now if is_over else None)
     if told_at and incident.status == "resolved":
-        return Action("update", reopened, f"it is more than what is told at {', '.join(told_at)}", found)
-    if incident.status == "withdrawn" and moved is not None:
-        return Action("update", reopened, "the rules in features.yml changed again, and the break is back", found)
-    if incident.status == "withdrawn":
-        return Action("update", reopened, "the bill was restated again, and the break is back", found)
-    return Action("update", reopened, f"back after the pause that began {incident.last_day.isoformat()}", found)
+        reason = f"it is more than what is told at {', '.join(told_at)}"
+    elif incident.status == "withdrawn" and is_news:
+        reason = f"another break since {found.onset.isoformat()}"
+    elif incident.status == "withdrawn" and moved is not None:
+        reason = "the rules in features.yml changed again, and the break is back"
+    elif incident.status == "withdrawn":
+        reason = "the bill was restated again, and the break is back"
+    else:
+        reason = f"back after the pause that began {(incident.last_day + timedelta(days=1)).isoformat()}"
+    if is_over:
+        reason = f"{reason}, over since {(found.last_day + timedelta(days=1)).isoformat()}"
+    return Action("update", reopened, reason, found)
 
 
 def _close(incident: Incident, status: IncidentStatus, now: datetime, **why: Any) -> Incident:

@@ -196,6 +196,9 @@ def resolve(ledger: Ledger) -> None:
     assert action.kind == "resolve"
 
 
+TEN_THOUSAND = {"excess_usd_total": Decimal(10_000)}
+
+
 def again(first_day: date) -> Break:
     return last(make_break(onset=first_day), first_day)
 
@@ -214,6 +217,30 @@ def test_a_longer_pause_begins_a_new_episode() -> None:
     actions = ledger.run([again(NEWEST + timedelta(days=8))])
     assert [(a.kind, a.incident.episode) for a in actions] == [("open", 2)]
     assert actions[0].incident.id != incident.id
+
+
+@pytest.mark.parametrize("end", ["resolved", "withdrawn"])
+@pytest.mark.parametrize(("days_since", "status"), [(1, "open"), (2, "resolved"), (7, "resolved"), (8, None)])
+def test_a_later_burst_is_told_though_it_is_over_when_it_is_first_seen(
+    end: str, days_since: int, status: str | None
+) -> None:
+    first = last(make_break(**dict.fromkeys(("excess_usd_per_day", "excess_usd_total"), Decimal(100))), NEWEST)
+    ledger, incident = opened(first)
+    seen = [last(first, NEWEST, through=NEWEST + timedelta(days=2))]
+    ledger.run(seen if end == "resolved" else [], through=NEWEST + timedelta(days=2))
+    assert [one.status for one in ledger.incidents] == [end]
+
+    begun, ended = NEWEST + timedelta(days=5), NEWEST + timedelta(days=6)
+    through = ended + timedelta(days=days_since)
+    burst = last(make_break(onset=begun, excess_usd_per_day=Decimal(5000), **TEN_THOUSAND), ended, through=through)
+    breaks = [last(first, NEWEST, through=through), burst] if end == "resolved" else [burst]
+    [action] = ledger.run(breaks, as_of=through + timedelta(days=1), through=through)
+    assert action.kind == ("skip" if status is None else "update")
+    if status is not None:
+        assert (action.incident.id, action.incident.status, action.incident.last_day) == (incident.id, status, ended)
+        assert ("over since 2026-11-27" in action.reason) == (status == "resolved")
+        assert "$5,000" in render(action, context=CONTEXT).title
+    assert kinds(ledger.run(breaks, as_of=through + timedelta(days=1), through=through)) == ["skip"]
 
 
 def test_the_other_direction_is_another_incident() -> None:
