@@ -20,7 +20,7 @@ from alerts.breaks import is_expected
 from alerts.expectations import DetectionSettings
 from alerts.explain import compare_days
 from alerts.incidents import break_from_json, is_due, is_estimated
-from alerts.model import LIVE, Break, ChartSeries, Evidence, FeaturePanel, Floats, Incident
+from alerts.model import CONDITION_KINDS, LIVE, Break, ChartSeries, Evidence, FeaturePanel, Floats, Incident
 
 WINDOW_HOURS = (3, 6, 12, 24)
 _PAST_DAYS = 12
@@ -63,11 +63,12 @@ def find_hourly_breaks(
 
 def choose_hourly_breaks(breaks: Sequence[Break], ledger: Sequence[Incident], *, as_of: date) -> list[Break]:
     """Those that the bill has not spoken about: a feature with an incident of the last week that the bill knows of, or
-    that it withdrew, is left to the daily lane."""
+    that it withdrew, is left to the daily lane. A budget, a late source or lost coverage says nothing of hours."""
     settled = {
         incident.node
         for incident in ledger
         if incident.direction == "up"
+        and incident.kind not in CONDITION_KINDS
         and (as_of - incident.last_day).days <= _QUIET_DAYS
         and not (is_estimated(incident) and incident.status in LIVE)
     }

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from alerts.conditions import Condition, ConditionKind, decide_conditions
 from alerts.expectations import DetectionSettings, ExpectedChange
 from alerts.hourly import choose_hourly_breaks, confirm_from_bill, find_hourly_breaks
 from alerts.incidents import decide
@@ -86,6 +87,19 @@ def test_false_alerts_are_rare() -> None:
             hours = whole[: 13 * 24 + hour]
             told.update((found.node, seed) for found in find(hours, end=end))
     assert len(told) <= 1
+
+
+@pytest.mark.parametrize("kind", ["budget", "coverage", "freshness"])
+def test_an_incident_of_a_condition_does_not_silence_its_feature(kind: ConditionKind) -> None:
+    condition = Condition(kind, "chat", NOW.date(), 1, "medium", "title", "summary", episode=2026 * 12 + 6)
+    routing = Routing("#ai")
+    (told,) = decide_conditions([condition], [], judged={kind}, now=NOW, as_of=NOW.date(), routing=routing)
+    assert (told.kind, told.incident.node) == ("open", "chat")
+    hours = draw_hours(end=NOW)
+    hours[-3:] *= 4
+    found = find(hours)
+    assert len(found) == 1
+    assert choose_hourly_breaks(found, [told.incident], as_of=NOW.date()) == found
 
 
 class TestTheBill:
