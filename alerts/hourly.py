@@ -9,7 +9,7 @@ bill. On 240 generated feature-days of noise as in the tests none is told falsel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +19,7 @@ import numpy as np
 from alerts.breaks import is_expected
 from alerts.expectations import DetectionSettings
 from alerts.explain import compare_days
-from alerts.incidents import break_from_json, is_due, is_estimated
+from alerts.incidents import IncidentPolicy, break_from_json, is_due, is_estimated
 from alerts.model import CONDITION_KINDS, LIVE, Break, ChartSeries, Evidence, FeaturePanel, Floats, Incident
 
 WINDOW_HOURS = (3, 6, 12, 24)
@@ -75,6 +75,30 @@ def choose_hourly_breaks(breaks: Sequence[Break], ledger: Sequence[Incident], *,
     return [found for found in breaks if found.node not in settled]
 
 
+def confirm_estimates(
+    ledger: Sequence[Incident], panel: FeaturePanel, *, through: Mapping[str, date], found: Sequence[Break]
+) -> list[Break]:
+    """What the bill shows of incidents that were estimated, where the daily detector has no break of its own (`found`).
+
+    `through`: how far the bill of each feature reaches. An estimate that was confirmed is confirmed in every run for as
+    long as the ledger would miss it: withdrawn is only what the bill shows no more.
+    """
+    confirmed = []
+    for incident in ledger:
+        reaches = through.get(incident.node)
+        if reaches is not None and _is_held_to_the_bill(incident, reaches):
+            on_bill = confirm_from_bill(incident, panel, through=reaches, found=found)
+            confirmed += [] if on_bill is None else [on_bill]
+    return confirmed
+
+
+def _is_held_to_the_bill(incident: Incident, through: date) -> bool:
+    if (estimate := incident.details.get("estimate")) is None:
+        return is_estimated(incident) and incident.status in LIVE
+    is_in_sight = (through - date.fromisoformat(estimate["last_day"])).days <= IncidentPolicy.sight_days
+    return is_in_sight and (incident.status in LIVE or incident.status == "resolved")
+
+
 def confirm_from_bill(
     incident: Incident, panel: FeaturePanel, *, through: date, found: Sequence[Break]
 ) -> Break | None:
@@ -83,25 +107,31 @@ def confirm_from_bill(
     Some hours may be little of a day: what counts is whether the bill's excess over the same weekdays of the four
     weeks before is at least half of the estimated one. None: the bill has not come so far, or shows no such excess.
     """
-    is_told = any(b.node == incident.node and b.direction == "up" and b.last_day >= incident.onset for b in found)
+    estimate: Mapping[str, str] = incident.details.get("estimate", {})
+    onset = date.fromisoformat(estimate.get("onset", incident.onset.isoformat()))
+    last_day = min(date.fromisoformat(estimate.get("last_day", incident.last_day.isoformat())), through)
+    estimated_usd = float(estimate.get("excess_usd_total", incident.excess_usd_total))
+    is_told = any(b.node == incident.node and b.direction == "up" and b.last_day >= onset for b in found)
     if is_told or incident.node not in panel.features or not is_due(incident, through):
         return None
     row = panel.features.index(incident.node)
-    first, last = (incident.onset - panel.start).days, (min(incident.last_day, through) - panel.start).days
+    first, last = (onset - panel.start).days, (last_day - panel.start).days
     if first < 7 or last >= panel.cost_usd.shape[1]:
         return None
     change = compare_days(panel.cost_usd[row], onset=first, last=last)
     days = last - first + 1
     excess = (change.after - change.before) * days
-    if not excess >= _CONFIRMED_SHARE * float(incident.excess_usd_total):
+    if not excess >= _CONFIRMED_SHARE * estimated_usd:
         return None
     told = break_from_json(incident.details["break"])
     expected = _cents(change.before)
     return replace(
         told,
+        kind="cost",
         basis="reported",
         is_active=False,
-        last_day=min(incident.last_day, through),
+        onset=onset,
+        last_day=last_day,
         data_through=through,
         actual_usd_per_day=_cents(change.after),
         expected_usd_per_day=expected,

@@ -387,8 +387,11 @@ def _continue(
         return Action("skip", _refresh(incident, found, policy), "called a false alarm", found)
     if incident.status == "absorbed":
         return _continue_accepted(incident, found, policy, now)
-    if is_estimated(incident) and found.basis == "reported" and incident.status in LIVE:
-        return _confirm(incident, found, policy, now)
+    is_billed = is_estimated(incident) and found.basis == "reported" and incident.status in LIVE
+    if is_billed and found.last_day < incident.onset:  # only an older break, which says nothing of the estimate
+        return Action("skip", incident, "estimated, and the bill has not come so far", found)
+    if is_billed:
+        incident = _keep_estimate(incident)
     if incident.status in ("resolved", "withdrawn"):
         return _continue_closed(incident, found, policy, now, moved)
     if incident.status == "snoozed":
@@ -398,8 +401,10 @@ def _continue(
             return Action("skip", _refresh(incident, found, policy), reason, found)
         details = {key: value for key, value in incident.details.items() if key != "snoozed_until"}
         incident = replace(incident, status="open", details=details)
-        if not _is_over(found, policy):
+        if not _is_over(found, policy) and not is_billed:
             return Action("update", _tell(incident, found, policy, now), "the snooze is over, the break is not", found)
+    if is_billed:
+        return _confirm(incident, found, policy, now)
     if _is_over(found, policy):
         told = _tell(incident, found, policy, now)
         reason = f"back in its range since {(found.last_day + timedelta(days=1)).isoformat()}"
@@ -457,15 +462,23 @@ def _came_with_rules(change_usd_per_day: Decimal, incident: Incident, found: Bre
 
 
 def _confirm(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> Action:
-    """The bill has come: it tells of the same break, or only of an older one that says nothing of the estimate."""
-    if found.last_day < incident.onset:
-        return Action("skip", incident, "estimated, and the bill has not come so far", found)
+    """The bill has come, and tells of the same break."""
     estimated, billed = format_usd(incident.excess_usd_total), format_usd(found.excess_usd_total)
     told = _tell(incident, found, policy, now)
     reason = f"the bill confirms it: {billed} over the expected so far, {estimated} had been estimated"
     if _is_over(found, policy):
         return Action("resolve", replace(told, status="resolved", resolved_at=now), f"{reason}; it is over", found)
     return Action("update", told, reason, found)
+
+
+def _keep_estimate(incident: Incident) -> Incident:
+    """What was estimated stays beside what is billed: the bill is held to it for as long as it may be restated."""
+    estimate = {
+        "onset": incident.onset.isoformat(),
+        "last_day": incident.last_day.isoformat(),
+        "excess_usd_total": str(incident.excess_usd_total),
+    }
+    return replace(incident, details={**incident.details, "estimate": estimate})
 
 
 def _tells_another_story(found: Break, told: Mapping[str, Any]) -> bool:

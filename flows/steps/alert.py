@@ -14,9 +14,8 @@ from alerts.incidents import (
     find_accepted_levels,
     find_limit_factors,
     incident_from_row,
-    is_estimated,
 )
-from alerts.model import CONDITION_KINDS, LIVE, Break, FeaturePanel, Incident, MemberSeries
+from alerts.model import CONDITION_KINDS, Break, FeaturePanel, Incident, MemberSeries
 from alerts.outbox import record_action
 from alerts.routing import FeatureRoute, Routing
 from alerts.rule_moves import RuleMoves, cover_moves, join_moves
@@ -105,6 +104,7 @@ def make_detection(run: Run, ledger: Sequence[Incident], features: Sequence[str]
 
 def _find_breaks(run: Run, panel: FeaturePanel, ledger: list[Incident]) -> list[Break]:
     from alerts.breaks import find_breaks
+    from alerts.hourly import confirm_estimates
     from warehouse.series import read_members
 
     through = panel.start + timedelta(days=panel.cost_usd.shape[1] - 1)
@@ -113,8 +113,9 @@ def _find_breaks(run: Run, panel: FeaturePanel, ledger: list[Incident]) -> list[
         for member in read_members(run.warehouse.con, features=panel.features, start=panel.start, through=through)
     ]
     detection = make_detection(run, ledger, panel.features)
-    breaks = find_breaks(panel, members, detection) + _confirm_estimates(run, panel, ledger)
-    return [add_parts(run.warehouse.con, found) for found in breaks]
+    own = find_breaks(panel, members, detection)
+    billed = confirm_estimates(ledger, panel, through=run.feature_through, found=own)
+    return [add_parts(run.warehouse.con, found) for found in own + billed]
 
 
 def deliver_messages(run: Run) -> None:
@@ -137,20 +138,6 @@ def deliver_messages(run: Run) -> None:
     waiting = [one.title for one in delivered if one.status == "waiting"]
     if waiting:
         raise DeliveriesWaiting("waiting to be sent: " + "; ".join(waiting))
-
-
-def _confirm_estimates(run: Run, panel: FeaturePanel, ledger: list[Incident]) -> list[Break]:
-    """What the bill shows of incidents that were estimated from usage, where it makes no break of its own."""
-    from alerts.hourly import confirm_from_bill
-
-    confirmed = []
-    for incident in ledger:
-        through = run.feature_through.get(incident.node)
-        if is_estimated(incident) and incident.status in LIVE and through is not None:
-            found = confirm_from_bill(incident, panel, through=through, found=run.breaks)
-            if found is not None:
-                confirmed.append(found)
-    return confirmed
 
 
 def _read_rule_moves(run: Run) -> dict[str, RuleMoves]:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from alerts.breaks import find_breaks
 from alerts.conditions import Condition, ConditionKind, decide_conditions
 from alerts.expectations import DetectionSettings, ExpectedChange
-from alerts.hourly import choose_hourly_breaks, confirm_from_bill, find_hourly_breaks
-from alerts.incidents import decide
+from alerts.hourly import choose_hourly_breaks, confirm_estimates, confirm_from_bill, find_hourly_breaks
+from alerts.incidents import decide, record_click
 from alerts.model import Break, Incident
 from alerts.routing import Routing
 from tests.alerts.breaks.worlds import START, draw_cost, make_panel
@@ -147,6 +148,68 @@ class TestTheBill:
         kind, status, reason = self.judge(opened, bill_factor=1.05, through=opened.onset)
         assert (kind, status) == ("withdraw", "withdrawn")
         assert "shows no such excess" in reason
+
+    @staticmethod
+    def follow(incident: Incident, *, days: int, noise: float, extra_usd: float) -> list[tuple[str, Incident, str]]:
+        """What the daily run says of it on each day, from the first whose bill is there; detector and ledger real."""
+        history = (incident.onset - START).days
+        cost = draw_cost(history + days, level=400.0, noise=noise, weekend=1.0)
+        cost[history] = cost[history - 28 : history : 7].mean() + extra_usd
+        said = []
+        for through in (incident.onset + timedelta(days=n) for n in range(days)):
+            panel = make_panel({"chat": cost[: (through - START).days + 1]})
+            own = find_breaks(panel, [], SETTINGS)
+            bill = {"chat": through}
+            for again in (False, True):
+                actions = decide(
+                    own + confirm_estimates([incident], panel, through=bill, found=own),
+                    [incident],
+                    now=NOW + timedelta(days=(through - incident.onset).days + 1),
+                    as_of=through + timedelta(days=1),
+                    routing=Routing("#ai"),
+                    data_through=through,
+                )
+                assert not again or {action.kind for action in actions} <= {"skip"}
+                said += [(a.kind, a.incident, a.reason) for a in actions if a.kind != "skip"]
+                incident = actions[0].incident if actions else incident
+        return said
+
+    @pytest.mark.parametrize(("noise", "extra_usd"), [(0.15, 180.0), (0.03, 400.0)])
+    def test_what_it_confirmed_stays_confirmed(self, opened: Incident, noise: float, extra_usd: float) -> None:
+        """A noisy series has no break of its own: no reason to withdraw what the bill shows."""
+        said = self.follow(opened, days=10, noise=noise, extra_usd=extra_usd)
+        assert [kind for kind, _, _ in said] == ["update", "resolve"]
+        assert "the bill confirms it" in said[0][2]
+        assert said[-1][1].status == "resolved"
+
+    def test_what_it_confirmed_is_withdrawn_once_it_is_restated(self, opened: Incident) -> None:
+        ((_, confirmed, _),) = self.follow(opened, days=1, noise=0.15, extra_usd=180.0)
+        ((kind, incident, _),) = self.follow(confirmed, days=2, noise=0.15, extra_usd=0.0)
+        assert (kind, incident.status) == ("withdraw", "withdrawn")
+
+    @pytest.mark.parametrize(("days", "kinds"), [(2, []), (10, ["resolve"])])
+    def test_a_snooze_outlasts_its_confirmation(self, opened: Incident, days: int, kinds: list[str]) -> None:
+        until = opened.onset + timedelta(days=4)
+        snoozed = record_click(opened, "snooze", who="maya", now=NOW, snoozed_until=until)
+        said = self.follow(snoozed, days=days, noise=0.15, extra_usd=180.0)
+        assert [kind for kind, _, _ in said] == kinds
+
+    def test_a_snooze_that_ends_says_what_the_bill_confirms(self, opened: Incident) -> None:
+        snoozed = record_click(opened, "snooze", who="maya", now=NOW, snoozed_until=opened.onset)
+        ((kind, incident, reason),) = self.follow(snoozed, days=1, noise=0.15, extra_usd=180.0)
+        assert (kind, incident.status) == ("update", "open")
+        assert "the bill confirms it" in reason
+
+    def test_an_own_break_of_the_detector_speaks_for_an_estimate(self, opened: Incident) -> None:
+        history = (opened.onset - START).days
+        cost = draw_cost(history + 1, level=400.0, noise=0.03, weekend=1.0)
+        cost[history] += 400.0
+        panel, bill = make_panel({"chat": cost}), {"chat": opened.onset}
+        own = find_breaks(panel, [], SETTINGS)
+        assert [found.node for found in own] == ["chat"]
+        assert confirm_estimates([opened], panel, through=bill, found=own) == []
+        (billed,) = confirm_estimates([opened], panel, through=bill, found=[])
+        assert (billed.basis, billed.onset, billed.excess_usd_total > 300) == ("reported", opened.onset, True)
 
     def test_afterwards_the_lane_leaves_the_feature_to_it_for_a_week(self, opened: Incident) -> None:
         hours = draw_hours(end=NOW)

@@ -121,6 +121,7 @@ def test_told_as_an_estimate_within_hours_and_confirmed_by_the_bill(home: DailyH
     later = home.run(TODAY + timedelta(days=3))
     (confirmed,) = later.messages
     assert confirmed.incident_id == incident
+    assert [(found.node, found.basis) for found in later.breaks] == [("chat", "reported")]  # one, not two
     events = home.ask('SELECT kind, text FROM ops.incident_events ORDER BY "at"')
     assert [kind for kind, _ in events][:2] == ["open", confirmed.action]
     assert "the bill confirms it" in events[1][1]
