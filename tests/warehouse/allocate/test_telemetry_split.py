@@ -47,14 +47,16 @@ def usage(
     )
 
 
-def metered(wh: Warehouse, tokens: int, *, sub_account_id: str | None = None, model: str = "gpt-5") -> None:
+def metered(
+    wh: Warehouse, tokens: int, *, sub_account_id: str | None = None, model: str = "gpt-5", source: str = "bill"
+) -> None:
     wh.con.execute(
         """
         INSERT INTO core.metered_usage BY NAME
-        SELECT 'bill' AS source_name, 's' AS scope, 'd' AS delivery_id, 'openai' AS provider, ?::DATE AS usage_date,
+        SELECT ? AS source_name, 's' AS scope, 'd' AS delivery_id, 'openai' AS provider, ?::DATE AS usage_date,
                ? AS sub_account_id, ? AS model, ? AS input_tokens
         """,
-        [DAY, sub_account_id, model, tokens],
+        [source, DAY, sub_account_id, model, tokens],
     )
 
 
@@ -118,6 +120,17 @@ def test_the_providers_meter_is_the_denominator_of_its_own_accounts(wh: Warehous
     metered(wh, 80, sub_account_id="p1")
     metered(wh, 1000, sub_account_id="somebody else")
     assert owners(wh) == {"a": D("3.75"), "b": D("1.25"), "unallocated": 5}
+
+
+@pytest.mark.parametrize("exported", [None, "p1"])
+def test_an_export_beside_the_providers_own_meter_counts_nothing_twice(wh: Warehouse, exported: str | None) -> None:
+    add_charges(wh, [charge(10, model="gpt-5", sub_account_id="p1")])
+    usage(wh, "a", 30)
+    usage(wh, "b", 10)
+    metered(wh, 40, sub_account_id="p1", source="bill")
+    metered(wh, 40, sub_account_id=exported, source="an export")
+    metered(wh, 40, sub_account_id=exported, source="the same export elsewhere")
+    assert owners(wh) == {"a": D("7.5"), "b": D("2.5")}
 
 
 def test_telemetry_that_counts_more_than_the_meter_gives_no_more_than_the_bill(wh: Warehouse) -> None:
