@@ -131,7 +131,8 @@ class _States:
 def score_panel(y: Floats, *, start: date, unit_floor: float = 0.5) -> PanelScores:
     """Score every day of every series from that day and the days before it.
 
-    `y` [n, T] float64: NaN before a series exists; a NaN later is a day that is not known, and scores 0.
+    `y` [n, T] float64: NaN before a series exists; a NaN later is a day that is not known, and scores 0. So is
+    a negative one: it is a correction of other days, and says nothing about use.
     `start`: the day of column 0 (weekdays and month edges are taken from it). `unit_floor`: differences
     well below it, in the unit of y, are noise (50 cents for dollars).
     Raises ValueError when y is not two-dimensional.
@@ -175,6 +176,7 @@ def _score_rows(
     if not known.any():
         return
     first = np.where(known.any(axis=0), known.argmax(axis=0), len(series))
+    known &= ~(series < 0)
     filled = np.where(known, np.maximum(series, 0.0), 0.0)
     shift, warm_shift = _soft_log_shifts(filled, first, unit_floor)
     all_known = bool(known.all())

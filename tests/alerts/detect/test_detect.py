@@ -251,6 +251,17 @@ class TestShapes:
         assert np.isnan(scores.expected[0]).all()
         assert np.isfinite(scores.expected[1:]).all()
 
+    @pytest.mark.parametrize("share", [1.0, 0.7])
+    def test_days_of_corrections_are_no_outage(self, share: float) -> None:
+        y = make_steady(170)
+        corrected = np.random.default_rng(6).random(30) < share
+        y[140:] = np.where(corrected, -30.0, y[140:])
+        scores = score_one(y)
+        assert (scores.score[0, 140:][corrected] == 0).all()
+        assert (scores.direction[0, 140:] >= 0).all()
+        y[140:] = 0.0
+        assert score_one(y).direction[0, 145] == -1
+
     def test_an_unknown_day_has_no_score(self) -> None:
         y = make_steady(150)
         y[140] *= 3
