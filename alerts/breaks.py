@@ -4,7 +4,8 @@
 2. A day is an alarm when its score survives a false-discovery control over all series of that day
    (alerts.significance): what is posted in error stays within the team's budget per month however many
    series there are.
-3. Each alarm is read back once more (alerts.onset): onset, size, and the expectation without the break.
+3. Each alarm is read back once more (alerts.onset): onset, size, and the expectation without the break; of a
+   feature that has cost on some days only, on those days.
    It must pass the gates on dollars and percent as it stood on the alarm's own day, so that a break does
    not come and go from run to run.
 4. Cost and unit cost of one feature in one direction are one break; the one with more dollars gives the
@@ -57,6 +58,7 @@ _NEW_MEMBER_DAYS = 7  # so long what is new is new
 _EXCEEDANCE = 3.0  # deviations, for the common-cause guard
 _PARENT_DAYS = 1
 _TWO_WEEKS = 14
+_SPORADIC_DAYS = 56  # as far back as alerts.detect looks
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class _Metric:
     alarms: Bools
     score: Floats
     direction: Signs
+    idle: Bools  # days without cost of a series that has cost on some days only
     excess_of: Callable[[Floats], Floats]  # expected [T] → dollars [T]
     signs: tuple[int, ...]
     taught: tuple[int, ...] = ()  # columns on which levels begin that people called expected
@@ -77,6 +80,14 @@ class _Metric:
     @property
     def newest(self) -> int:
         return _find_newest(self.series)
+
+    def find_pauses(self, alarm: int) -> Bools:
+        """[T] days without cost that count as unknown on the day `alarm`: all, where some were idle lately."""
+        is_sporadic = self.idle[max(0, alarm - _SPORADIC_DAYS) : alarm + 1].any()
+        return np.asarray((self.series <= 0) & is_sporadic)
+
+    def drop_pauses(self, alarm: int) -> Floats:
+        return np.where(self.find_pauses(alarm), np.nan, self.series)
 
 
 def find_breaks(
@@ -278,6 +289,7 @@ def _list_metrics(
                 alarms[at],
                 scores.score[at],
                 scores.direction[at],
+                scores.idle[at],
                 excess_of_unit,
                 (1,),
                 taught.get("unit_cost", ()),
@@ -293,7 +305,9 @@ def _make_cost_metric(
         return np.asarray(cost - expected)
 
     score, direction = scores.score[row], scores.direction[row]
-    return _Metric("cost", cost, None, float(_COST_FLOOR_USD), alarms, score, direction, excess_of, (1, -1), taught)
+    floor = float(_COST_FLOOR_USD)
+    idle = scores.idle[row]
+    return _Metric("cost", cost, None, floor, alarms, score, direction, idle, excess_of, (1, -1), taught)
 
 
 def _read_back(metric: _Metric, start: date, settings: DetectionSettings) -> list[Found]:
@@ -309,7 +323,14 @@ def _read_back(metric: _Metric, start: date, settings: DetectionSettings) -> lis
         for alarm in (int(t) for t in np.flatnonzero(metric.alarms & (metric.direction == sign))):
             if alarm <= covered:
                 continue
-            floor = max(soft_shift(metric.series, alarm), metric.floor)
+            if metric.idle[alarm]:
+                found = _note_silence(metric, alarm)
+                covered = found.last
+                if metric.newest - covered <= settings.recent_days and passes_gates(found, settings):
+                    out.append(found)
+                continue
+            worked = metric.drop_pauses(alarm)
+            floor = max(soft_shift(worked, alarm), metric.floor)
             then = _read(metric, alarm, alarm, sign, floor, start)
             if then is None or then.t_statistic < _MIN_T:
                 continue
@@ -317,7 +338,7 @@ def _read_back(metric: _Metric, start: date, settings: DetectionSettings) -> lis
                 continue
             if not passes_gates(_note(metric, then, alarm, sign, alarm), settings):
                 continue
-            surprise = then.surprise(metric.series, floor)
+            surprise = then.surprise(worked, floor)
             if then.onset <= covered and surprise[alarm] * sign < then.reach_of_day:
                 continue  # a window that still holds days of the break before
             covered = find_last_day(
@@ -346,7 +367,7 @@ def _read(metric: _Metric, through: int, alarm: int, sign: int, floor: float, st
     # What began before a level that was accepted is accepted with it: both sides end the search there.
     earlier += [(t, side) for t in metric.taught if 0 < t <= alarm for side in (1, -1)]
     shift = fit_shift(
-        metric.series,
+        metric.drop_pauses(alarm),
         start=start,
         through=through,
         first_alarm=alarm,
@@ -358,7 +379,23 @@ def _read(metric: _Metric, through: int, alarm: int, sign: int, floor: float, st
     return None if shift is None or shift.is_return else shift
 
 
+def _note_silence(metric: _Metric, alarm: int) -> Found:
+    """A series with cost on some days only that has none any more: its mean so far is missing."""
+    paid = np.flatnonzero(metric.series[: alarm + 1] > 0)
+    onset = int(paid[-1]) + 1
+    again = np.flatnonzero(metric.series[alarm:] > 0)
+    last = alarm + int(again[0]) - 1 if again.size else metric.newest
+    past = metric.series[max(0, onset - _SPORADIC_DAYS) : onset]
+    usual = np.full(len(metric.series), float(past[np.isfinite(past)].mean()))
+    score = float(metric.score[onset : last + 1].max())
+    excess = metric.excess_of(usual)
+    reach = np.full(len(usual), float(past[np.isfinite(past)].max()))
+    return Found("cost", -1, onset, last, metric.newest, score, excess, usual, 0 * usual, reach, -100.0, alarm=alarm)
+
+
 def _note(metric: _Metric, shift: Shift, last: int, sign: int, alarm: int) -> Found:
+    pauses = metric.find_pauses(alarm)
+    expected, lower, upper = (np.where(pauses, 0.0, side) for side in (shift.expected, shift.lower, shift.upper))
     return Found(
         kind=metric.kind,
         direction=sign,
@@ -366,11 +403,11 @@ def _note(metric: _Metric, shift: Shift, last: int, sign: int, alarm: int) -> Fo
         last=last,
         newest=metric.newest,
         score=float(metric.score[shift.onset : last + 1].max(initial=1.0)),
-        excess=metric.excess_of(shift.expected),
-        expected=shift.expected,
-        lower=shift.lower,
-        upper=shift.upper,
-        percent=_measure_percent(metric.series, shift.expected, shift.onset, last),
+        excess=metric.excess_of(expected),
+        expected=expected,
+        lower=lower,
+        upper=upper,
+        percent=_measure_percent(metric.series, expected, shift.onset, last),
         alarm=alarm,
     )
 

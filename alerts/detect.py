@@ -11,6 +11,9 @@ weekday, month edge, first-order correlation, and one scale for each side. Four 
 * `fortnight` the dollars of the last 14 days against the level before them, each side with its limit;
 * `off`    under a tenth of the expected for longer than 1.5 times the longest such run so far.
 
+A series with cost on some days only, in no weekly order, is read on the days that have one: its other days
+are idle, unknown to all channels but `off`, which there also asks how likely so long a run is by chance.
+
 Limits calibrate themselves: a window's error is estimated from that window's own past, each side for
 itself, and the limit of a single day rises with a third of the series' decaying record. `score >= 1` is tuned to
 one false alert per series-year; how, and what else was tried, is in benchmarks/detection/README.md.
@@ -78,6 +81,9 @@ _YOUNG_SCALE = 8.0  # days' worth of doubt about the scale of a series that is 2
 _PRIOR_WEIGHT = 2.0
 _SHARED_GAIN = 1.06  # what is left without the shared part differs less
 _OFF_RECORD = 1.4  # days: where nothing was ever off, three days running are news, and two are not
+_SPORADIC_DAYS = 56  # looked back over for days without cost that neither the week nor one outage explains
+_SPORADIC_FROM, _SPORADIC_UNTIL = 0.09, 0.04  # share of days that differ from the day before and the week before
+_OFF_CHANCE = 3.1  # minus log10 of the chance of a run of idle days at which a sporadic series is off
 _YEAR = 365
 _WINDOW_CLIP_LOW = 2.0  # of the scale: inside a window a spike is the point channel's business
 _WINDOW_CLIP_HIGH = 2.75
@@ -98,6 +104,7 @@ class PanelScores:
     which a single day does not alert, in the unit of y; NaN before a series exists.
     `level_score`: the score of the weekly and fortnightly channels alone: they have a thinner tail than
     single days, so that the same score is stronger evidence.
+    `idle`: days without cost of a series that has cost on some days only; what is expected is of the others.
     """
 
     score: Floats
@@ -107,6 +114,10 @@ class PanelScores:
     lower: Floats
     upper: Floats
     level_score: Floats
+    idle: Bools
+
+
+_Restarts = dict[int, tuple[Indices, Floats, Floats]]
 
 
 @dataclass(frozen=True)
@@ -149,6 +160,7 @@ def score_panel(y: Floats, *, start: date, unit_floor: float = 0.5) -> PanelScor
         lower=np.full((n, days), np.nan),
         upper=np.full((n, days), np.nan),
         level_score=np.zeros((n, days)),
+        idle=np.zeros((n, days), np.bool_),
     )
     if days == 0:
         return out
@@ -179,10 +191,14 @@ def _score_rows(
     known &= ~(series < 0)
     filled = np.where(known, np.maximum(series, 0.0), 0.0)
     shift, warm_shift = _soft_log_shifts(filled, first, unit_floor)
-    all_known = bool(known.all())
-    states = _run_states(filled, None if all_known else known, first, weekday, month_edge, shift)
+    idle, fresh = _find_idle(filled, known)
+    seen = known & ~idle
+    out.idle[rows] = idle.T
+    restarts = _plan_restarts(filled, known, fresh, shift)
+    all_seen = bool(seen.all())
+    states = _run_states(filled, None if all_seen else seen, first, weekday, month_edge, shift, restarts)
     if filled.shape[1] >= SHARED_SERIES:
-        _take_out_shared(states, known & (np.arange(len(series))[:, None] - first >= _WARM_UP_DAYS))
+        _take_out_shared(states, seen & (np.arange(len(series))[:, None] - first >= _WARM_UP_DAYS))
     at, inside, warm = _warm_up(filled, known, first, weekday, month_edge, warm_shift)
     n, blocks = filled.shape[1], -(-filled.shape[1] // _SCORE_COLUMNS)
     for block in (slice(*ends) for ends in pairwise(n * k // blocks for k in range(blocks + 1))):
@@ -193,7 +209,8 @@ def _score_rows(
             (at[:, block].T, inside[:, block].T),
             np.ascontiguousarray(filled[:, block].T, dtype=np.float32),
             np.ascontiguousarray(known[:, block].T),
-            first[block],
+            np.ascontiguousarray(idle[:, block].T),
+            _measure_ages(first[block], fresh[:, block]),
             (shift[block], warm_shift[block]),
             out,
             target,
@@ -206,14 +223,15 @@ def _score_block(
     warm_cells: tuple[Indices, Bools],
     filled: Block,
     known: Bools,
-    first: Indices,
+    idle: Bools,
+    age: Indices,
     shifts: tuple[Floats, Floats],
     out: PanelScores,
     target: slice,
 ) -> None:
     """Series-major [columns, T] from here on: running sums go along the memory."""
-    age = np.arange(filled.shape[1]) - first[:, None]
-    existing = age >= 0
+    existing = np.broadcast_to(age >= 0, filled.shape)
+    seen = known & ~idle
     score = np.zeros(filled.shape, np.float32)
     winner = np.zeros(filled.shape, np.int8)  # channel, negative when downward
 
@@ -221,20 +239,21 @@ def _score_block(
         winner[candidate > np.maximum(score, _TOLD_FROM)] = code
         np.maximum(score, candidate, out=score)
 
-    is_aligned = bool((first == first[0]).all())
-    windows = _sum_windows(states, known, existing, age[:1] if is_aligned else age)
+    windows = _sum_windows(states, seen, existing & ~idle, age)
     week, _ = windows.measure(days=7, lag=14)
     rise, fall = windows.measure(days=14, lag=14, with_fall=True)
     if len(filled) >= SHARED_SERIES:
         for measured in (week, rise, fall):
-            _take_out_shared_windows(measured, known & (age >= _WARM_UP_DAYS))
+            _take_out_shared_windows(measured, seen & (age >= _WARM_UP_DAYS))
     week *= windows.is_high
     offer(np.multiply(week, 1.0 / _LIMIT_WEEK_UP, out=week), WEEK)
     rise *= windows.is_high
     offer(np.multiply(rise, 1.0 / _LIMIT_FORTNIGHT_UP, out=rise), FORTNIGHT)
     offer(_two_days_running(fall) / _LIMIT_FORTNIGHT_DOWN, -FORTNIGHT)
 
-    out.level_score[target] = score * known
+    score *= seen
+    winner[idle] = 0
+    out.level_score[target] = score
 
     # The windows, valid after the warm-up only, have read the main pass; the days of the warm-up itself
     # are judged by what was known then.
@@ -242,12 +261,15 @@ def _score_block(
     scale_up = np.maximum(states.scale_up, _SCALE_FLOOR_POINT)
     scale_down = np.maximum(states.scale_down, _SCALE_FLOOR_POINT)
     usable = known & (age >= _FIRST_DAY)
-    surprise = np.where(usable, states.q - states.forecast, 0.0)
+    surprise = np.where(usable & ~idle, states.q - states.forecast, 0.0)
     expected = np.exp(states.forecast)
     offer(_against_record(_rise_of_day(surprise, scale_up, expected, states.level, existing), POINT_LIMIT), POINT)
     offer(_against_record(_two_days_running(-surprise / scale_down), _LIMIT_POINT_DOWN), -POINT)
     is_off = usable & (filled < 0.1 * (np.exp(states.base) - shift))
-    offer(_off_runs(is_off) / _LIMIT_OFF, -OFF)
+    off = _off_runs(is_off)
+    if idle.any():
+        np.minimum(off, _judge_idle_runs(off > 0, filled, known), out=off, where=idle)
+    offer(off / _LIMIT_OFF, -OFF)
 
     score *= known
     winner[~known] = 0
@@ -261,12 +283,69 @@ def _score_block(
 
 
 def _soft_log_shifts(filled: Floats, first: Indices, unit_floor: float) -> tuple[Floats, Floats]:
-    """c of log(y + c): 0.3 of the median of the first 28 days, and, while these are still running (the
-    median would look ahead), 0.3 of the first day."""
+    """c of log(y + c): 0.3 of the median of the first 28 days that cost anything, and, while these are still
+    running (the median would look ahead), 0.3 of the first day."""
     days, n = filled.shape
     columns = np.arange(n)
     early = filled[np.minimum(first[None, :] + np.arange(_WARM_UP_DAYS)[:, None], days - 1), columns]
-    return np.maximum(0.3 * np.median(early, axis=0), unit_floor), np.maximum(0.3 * early[0], unit_floor)
+    paid = np.where((early > 0) | ~(early > 0).any(axis=0), early, np.nan)
+    return np.maximum(0.3 * np.nanmedian(paid, axis=0), unit_floor), np.maximum(0.3 * early[0], unit_floor)
+
+
+def _find_idle(filled: Floats, known: Bools) -> tuple[Bools, Bools]:
+    """[T, n] which days without cost are idle, and on which days a series began to have cost on some days only.
+
+    From the 56 days before: many of them differ (cost or none) both from the day before and from a week before.
+    Quiet weekends differ from no week before, and an outage only where it begins and ends.
+    """
+    none = known & (filled <= 0)
+    idle, fresh = np.zeros(filled.shape, np.bool_), np.zeros(filled.shape, np.bool_)
+    columns = np.flatnonzero(none.sum(axis=0) >= _SPORADIC_FROM * _WARM_UP_DAYS)
+    if not columns.size:
+        return idle, fresh
+    is_none, is_known = none[:, columns], known[:, columns]
+    differs = np.ones(is_none.shape, np.bool_)
+    for back in (1, 7):
+        differs[:back] = False
+        differs[back:] &= (is_none[back:] != is_none[:-back]) & is_known[back:] & is_known[:-back]
+    seen = _sum_before(is_known)
+    share = np.where(seen >= _WARM_UP_DAYS, _sum_before(differs) / np.maximum(seen, 1), 0.0)
+    days = np.arange(len(share))[:, None]
+    entered = np.maximum.accumulate(np.where(share >= _SPORADIC_FROM, days, -1), axis=0)
+    left = np.maximum.accumulate(np.where(share < _SPORADIC_UNTIL, days, -1), axis=0)
+    sporadic = entered > left
+    idle[:, columns] = is_none & sporadic
+    fresh[1:, columns] = sporadic[1:] & ~sporadic[:-1]
+    return idle, fresh
+
+
+def _sum_before(values: Floats | Bools) -> Floats:
+    """[T, n] sums over the 56 days before each day."""
+    total = np.zeros((len(values) + 1, values.shape[1]))
+    np.cumsum(values, axis=0, out=total[1:])
+    return total[:-1] - total[np.maximum(np.arange(len(values)) - _SPORADIC_DAYS, 0)]
+
+
+def _plan_restarts(filled: Floats, known: Bools, fresh: Bools, shift: Floats) -> _Restarts:
+    """Day → (columns, level, variance): a state that has learned days without cost begins anew from those with one."""
+    out: _Restarts = {}
+    for t in np.flatnonzero(fresh.any(axis=1)).tolist():
+        which = np.flatnonzero(fresh[t])
+        before = slice(max(0, t - _SPORADIC_DAYS), t)
+        paid = known[before, which] & (filled[before, which] > 0)
+        q = np.where(paid, np.log(filled[before, which] + shift[which]), np.nan)
+        out[t] = which, np.nanmedian(q, axis=0), np.maximum(np.nanvar(q, axis=0), _SCALE_FLOOR_POINT**2)
+    return out
+
+
+def _measure_ages(first: Indices, fresh: Bools) -> Indices:
+    """[columns, T] days since the first one, or from a fresh start on as if its level were two weeks old then; [1, T]
+    when all are the same."""
+    days = np.arange(len(fresh))
+    if not fresh.any():
+        return np.asarray(days - (first[:1] if (first == first[0]).all() else first)[:, None])
+    started = np.maximum.accumulate(np.where(fresh.T, days, -len(days)), axis=1)
+    return np.asarray(np.minimum(days - first[:, None], days - started + _FIRST_DAY))
 
 
 def _run_states(
@@ -276,6 +355,7 @@ def _run_states(
     weekday: Indices,
     month_edge: Bools,
     shift: Floats,
+    restarts: _Restarts | None = None,
 ) -> _States:
     """The daily recursion. `known` None: every cell is known. `weekday`, `month_edge`: [T], or [T, n]
     when the columns start on different days."""
@@ -305,6 +385,10 @@ def _run_states(
     g_correlation: float | Floats = _CORRELATION_GAIN
 
     for t in range(days):
+        if restarts and t in restarts:
+            which, level[which], variance[:, which] = restarts[t]
+            weekly[:, which] = edge[which] = edge_seen[which] = step[which] = 0.0
+            residuals[max(0, t - _REBASE_DAYS) : t, which] = 0.0
         if aligned:
             g_level, g_week, g_scale, g_clip = gain_level[t], gain_weekday[t], gain_scale[t], clip[t]
         else:
@@ -511,6 +595,7 @@ class _Windows:
     day_variance: Block
     is_high: Bools  # the day itself is not low: a window does not alert on an incomplete last day
     age: Indices  # [columns, T], or [1, T] when all begin on one day
+    counted: Block | None  # days that are not idle, where some are
 
     def measure(self, *, days: int, lag: int, with_fall: bool = False) -> tuple[Block, Block]:
         """The last `days` against the level as it stood `lag` days ago, in deviations: rises, and falls (as
@@ -534,7 +619,12 @@ class _Windows:
         excess *= self.age[:, lag:] >= max(_WARM_UP_DAYS, days + lag)
         # A young level is a mean of few days, and a young scale a guess.
         age = self.age[:, lag:].astype(np.float32)
-        error = 1.0 / days + np.maximum(0.02, 1.0 / np.maximum(age - lag, 1.0))
+        single: float | Block = 1.0 / days
+        if self.counted is not None:
+            counted = self.counted[:, lag:] - self.counted[:, lag - days : -days]
+            excess *= counted >= 2
+            single = 1.0 / np.maximum(counted, 1.0)
+        error = single + np.maximum(0.02, 1.0 / np.maximum(age - lag, 1.0))
         error *= 1.0 + _YOUNG_SCALE / (np.maximum(age - _WARM_UP_DAYS, 0.0) + _YOUNG_SCALE)
         variance = self.day_variance[:, 1 : total - lag + 1] * error
         variance += _LEVEL_WALK**2 * lag
@@ -546,7 +636,7 @@ class _Windows:
         return rise, fall
 
 
-def _sum_windows(states: _States, known: Bools, existing: Bools, age: Indices) -> _Windows:
+def _sum_windows(states: _States, known: Bools, counted: Bools, age: Indices) -> _Windows:
     # One side's scale for both: outages widen the other, and must not hide a rise.
     spread = np.maximum(states.scale_up, _SCALE_FLOOR_STATE)
     residual = states.q - states.base
@@ -555,13 +645,14 @@ def _sum_windows(states: _States, known: Bools, existing: Bools, age: Indices) -
     np.maximum(residual, -_WINDOW_CLIP_LOW * spread, out=residual)
     np.minimum(residual, _WINDOW_CLIP_HIGH * spread, out=residual)
     factor = np.exp(states.base)
-    factor *= existing
+    factor *= counted
     season = factor * np.exp(-states.level)
     spread *= spread
     spread *= 1.0 + states.rho
     spread /= 1.0 - states.rho
     factor *= np.exp(residual, out=residual)
-    return _Windows(_running_sum(factor), _running_sum(season), states.level, spread, is_high, age)
+    days = None if counted.all() else _running_sum(counted.astype(np.float32))
+    return _Windows(_running_sum(factor), _running_sum(season), states.level, spread, is_high, age, days)
 
 
 def _inverse_error(square: Block, on_side: Bools, variance: Block, lag: int) -> Block:
@@ -578,6 +669,15 @@ def _inverse_error(square: Block, on_side: Bools, variance: Block, lag: int) -> 
     np.maximum(blended, 0.7 * variance, out=blended)
     np.sqrt(blended, out=blended)
     return np.divide(1.0, blended, out=blended)
+
+
+def _judge_idle_runs(is_off: Bools, filled: Block, known: Bools) -> Block:
+    """Minus log10 of the chance of so long a run of days without cost, over the limit: by the share of the past
+    year's days that had one."""
+    paid = (_past_year((filled > 0) & known) + 1.0) / (_past_year(known) + 2.0)
+    index = np.arange(is_off.shape[1], dtype=np.float32)
+    run = index - np.maximum.accumulate(np.where(is_off, np.float32(-1.0), index), axis=1)
+    return np.asarray(-run * np.log10(1.0 - paid) / _OFF_CHANCE)
 
 
 def _off_runs(is_off: Bools) -> Block:

@@ -128,6 +128,7 @@ def fit_shift(
     if gain[best] <= 0:
         return None
     onset, end, is_drift, _ = meaning[best]
+    onset = onset + int(np.argmax(w[onset - begin :] > 0))  # unknown days before the first known one say nothing
     beta = solved[:, 0] - solved[:, 1 + best] * sizes[best]
     fitted = x @ beta
     residual = target - fitted - columns[:, best] * sizes[best]

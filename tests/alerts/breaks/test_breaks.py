@@ -344,6 +344,39 @@ class TestUnallocated:
         assert self.find(old + new, {"key_old": old, "key_new": new}) == []
 
 
+class TestSporadic:
+    """Jobs on half of the days, about $400 each."""
+
+    @staticmethod
+    def draw(seed: int = 3) -> Floats:
+        rng = np.random.default_rng([seed, 9])
+        return np.where(rng.random(DAYS) < 0.5, 400 * np.exp(rng.normal(0, 0.25, DAYS)), 0.0)
+
+    def test_clean(self) -> None:
+        for seed in range(5):
+            assert find_in(self.draw(seed)) == []
+
+    def test_dearer_jobs_are_told_with_what_they_cost_more(self) -> None:
+        cost = self.draw()
+        before = cost.copy()
+        cost[-16:] *= 2
+        (found,) = find_in(cost)
+        assert found.direction == "up"
+        assert abs((found.onset - day(DAYS - 16)).days) <= 3
+        assert 70 < found.excess_percent < 140
+        assert float(found.excess_usd_total) == pytest.approx(before[-16:].sum(), rel=0.25)
+
+    def test_jobs_that_no_longer_run(self) -> None:
+        cost = self.draw()
+        cost[-16:] = 0.0
+        (found,) = find_in(cost)
+        assert found.direction == "down"
+        assert found.onset == day(int(np.flatnonzero(cost)[-1]) + 1)
+        assert found.excess_percent == -100
+        assert float(found.excess_usd_per_day) == pytest.approx(-cost[-72:-16].mean(), rel=0.25)
+        assert found.is_active
+
+
 class TestYoung:
     def test_only_what_is_gross(self) -> None:
         cost = draw_cost(20, level=100.0)

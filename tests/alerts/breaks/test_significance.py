@@ -22,6 +22,7 @@ def make_scores(score: Floats, *, level: Floats | None = None, channel: int = PO
         lower=unknown,
         upper=unknown,
         level_score=np.zeros(score.shape) if level is None else level,
+        idle=np.zeros(score.shape, np.bool_),
     )
 
 

@@ -203,6 +203,47 @@ class TestSharedDays:
         np.testing.assert_allclose(whole.score[:, 140], cut.score[:, 140], rtol=1e-5, atol=1e-6)
 
 
+class TestSporadic:
+    """A job that runs on half of the days, in no weekly order."""
+
+    @staticmethod
+    def make(seed: int, days: int = 200) -> Floats:
+        rng = np.random.default_rng([seed, 8])
+        return np.where(rng.random(days) < 0.5, make_steady(days, noise=0.25, seed=seed), 0.0)
+
+    def test_a_day_is_judged_from_its_past_alone(self) -> None:
+        y = np.stack([self.make(seed) for seed in range(4)])
+        whole = score_panel(y, start=START)
+        assert whole.idle[:, 60:].any(axis=1).all()
+        for days in (29, 45, 57, 85, 120, 199):
+            cut = score_panel(y[:, :days], start=START)
+            for field in fields(PanelScores):
+                left, right = getattr(whole, field.name)[:, :days], getattr(cut, field.name)
+                np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-5, err_msg=field.name)
+
+    def test_dearer_jobs_are_found_and_no_others(self) -> None:
+        for seed in range(6):
+            y = self.make(seed)
+            assert count_rate(score_one(y).score[:, 40:] >= 1) * 160 / 365.25 <= 1
+            y[170:] *= 2
+            scores = score_one(y)
+            over = scores.level_score[0, 170:] >= 1
+            assert over.any()
+            assert not (over & scores.idle[0, 170:]).any()
+
+    def test_it_is_off_when_the_pause_is_no_chance(self) -> None:
+        y = self.make(1)
+        y[150:] = 0.0
+        off = np.flatnonzero(score_one(y).score[0, 150:] >= 1)
+        assert 8 <= off[0] <= 20
+
+    def test_quiet_weekends_and_an_outage_are_not_idle(self) -> None:
+        y = make_steady(200)
+        y[(START.weekday() + np.arange(200)) % 7 >= 5] = 0.0
+        y[120:134] = 0.0
+        assert not score_one(y).idle.any()
+
+
 class TestState:
     def test_a_new_level_becomes_the_expectation_within_two_weeks(self) -> None:
         y = make_steady(180)
