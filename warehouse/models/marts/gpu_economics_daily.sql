@@ -4,7 +4,8 @@
 -- Calendar: days with a GPU charge only; absence is zero.
 -- Units: US dollars, effective cost before credits, of the whole machine; device hours; tokens of all kinds.
 -- Why a filter: inference only (GPU charges whose workload is training, fine-tuning or evaluation are left out).
--- Model: a GPU's hours go to models by the GPU seconds that their calls tell, else by tokens.
+-- Model: a GPU's hours go to models by the GPU seconds that their calls tell (none to a model whose calls tell none beside
+--   others that do), else by tokens.
 -- Utilisation: what the devices' own counters say (core.gpu_activity), where they were measured for all of the hours;
 --   else the GPU seconds that calls tell ÷ paid hours; else null. A day without any call of a feature that tells them on
 --   other days is idle, if telemetry heard from anybody.
@@ -94,7 +95,7 @@ weighed AS (
     SELECT
         *,
         CASE
-            WHEN sum(gpu_seconds) OVER pool > 0 THEN gpu_seconds / sum(gpu_seconds) OVER pool
+            WHEN sum(gpu_seconds) OVER pool > 0 THEN coalesce(gpu_seconds, 0) / sum(gpu_seconds) OVER pool
             WHEN sum(tokens) OVER pool > 0 THEN tokens::DOUBLE / sum(tokens) OVER pool::DOUBLE
             ELSE 1.0 / count(*) OVER pool
         END::DECIMAL(13, 12) AS share,

@@ -155,7 +155,8 @@ busy AS (
     SELECT
         *,
         CASE
-            WHEN sum(gpu_seconds) OVER pool > 0 THEN gpu_seconds::DECIMAL(38, 12)
+            -- A call that tells none beside others that do used none.
+            WHEN sum(gpu_seconds) OVER pool > 0 THEN coalesce(gpu_seconds, 0)::DECIMAL(38, 12)
             WHEN count(*) OVER pool = count(estimated_cost_usd) OVER pool AND sum(estimated_cost_usd) OVER pool > 0
                 THEN estimated_cost_usd
             WHEN sum(weighted_tokens) OVER pool > 0 THEN weighted_tokens::DECIMAL(38, 12)
