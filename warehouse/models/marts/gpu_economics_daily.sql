@@ -3,7 +3,8 @@
 -- Grain: one row per usage_date, feature, model and gpu_type. model is null where the telemetry saw no call that day.
 -- Calendar: days with a GPU charge only; absence is zero.
 -- Units: US dollars, effective cost before credits, of the whole machine; device hours; tokens of all kinds.
--- Why a filter: inference only (GPU charges whose workload is training, fine-tuning or evaluation are left out).
+-- Why a filter: inference only (charges whose workload is training, fine-tuning or evaluation are left out, and all charges
+--   of a machine whose GPU charges of the day all are).
 -- Model: a GPU's hours go to models by the GPU seconds that their calls tell (none to a model whose calls tell none beside
 --   others that do), else by tokens.
 -- Utilisation: what the devices' own counters say (core.gpu_activity), where they were measured for all of the hours;
@@ -29,7 +30,10 @@ machines AS (
         charge_date,
         source_name,
         resource_id,
-        array_to_string(list_sort(list(DISTINCT gpu_type)), ', ') AS gpu_type
+        array_to_string(list_sort(list(DISTINCT gpu_type)), ', ') AS gpu_type,
+        -- Only the GPU's own charges tell; the machine's disks, cores and fees are of an unknown workload.
+        bool_and(coalesce(workload, 'unknown') NOT IN ('inference', 'unknown'))
+            FILTER (WHERE charge_category IS DISTINCT FROM 'Credit') AS is_training
     FROM core.allocations
     WHERE ai_kind = 'gpu' AND resource_id IS NOT NULL
     GROUP BY charge_date, source_name, resource_id
@@ -53,7 +57,8 @@ pools AS (
         AND b.gpu_type IS NOT DISTINCT FROM a.gpu_type
     WHERE (a.ai_kind = 'gpu' OR m.resource_id IS NOT NULL)
       AND a.charge_category IS DISTINCT FROM 'Credit'
-      AND a.workload IN ('inference', 'unknown')
+      AND coalesce(a.workload, 'unknown') IN ('inference', 'unknown')
+      AND m.is_training IS NOT TRUE
     GROUP BY ALL
 ),
 served AS (

@@ -9,7 +9,7 @@
 --   that name none to all calls of their provider, in proportion to the estimates (to tokens where a call has no known
 --   price). A GPU machine goes to the calls it served by their GPU seconds; hours in which it was idle, by its own
 --   counters (core.gpu_activity) or else by these seconds, stay idle.
---   Training, fine-tuning and evaluation are no call's. Per feature and day the rows add up to marts.feature_cost_daily to
+--   Training, fine-tuning and evaluation are no call's, nor are the other charges of machines that did nothing else. Per feature and day the rows add up to marts.feature_cost_daily to
 --   the last digit.
 -- Columns:
 --   usage_date: UTC day.
@@ -46,7 +46,10 @@ gpu_machines AS (
         charge_date,
         source_name,
         resource_id,
-        array_to_string(list_sort(list(DISTINCT gpu_type)), ', ') AS gpu_type
+        array_to_string(list_sort(list(DISTINCT gpu_type)), ', ') AS gpu_type,
+        -- Only the GPU's own charges tell; the machine's disks, cores and fees are of an unknown workload.
+        bool_and(coalesce(workload, 'unknown') NOT IN ('inference', 'unknown'))
+            FILTER (WHERE charge_category IS DISTINCT FROM 'Credit') AS is_training
     FROM core.allocations
     WHERE ai_kind = 'gpu' AND resource_id IS NOT NULL
     GROUP BY charge_date, source_name, resource_id
@@ -58,7 +61,7 @@ charges AS (
         a.provider,
         a.model,
         CASE
-            WHEN coalesce(a.workload, 'unknown') NOT IN ('inference', 'unknown') THEN 'other'
+            WHEN m.is_training OR coalesce(a.workload, 'unknown') NOT IN ('inference', 'unknown') THEN 'other'
             WHEN a.ai_kind = 'gpu' OR m.resource_id IS NOT NULL THEN 'gpu'
             WHEN a.ai_kind IN ('llm_api', 'ai_platform') AND a.model IS NOT NULL THEN 'model'
             WHEN a.ai_kind IN ('llm_api', 'ai_platform') THEN 'provider'
