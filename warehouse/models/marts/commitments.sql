@@ -26,7 +26,7 @@ WITH counted AS (
         AND (c.provider IS NULL OR k.provider = c.provider)
         AND k.charge_date >= c.valid_from
         AND (c.valid_to IS NULL OR k.charge_date <= c.valid_to)
-    WHERE k.charge_category NOT IN ('Credit', 'Tax') AND k.effective_cost_usd IS NOT NULL
+    WHERE coalesce(k.charge_category, 'Usage') NOT IN ('Credit', 'Tax') AND k.effective_cost_usd IS NOT NULL
     GROUP BY ALL
 ),
 spent AS (
