@@ -8,7 +8,8 @@
 --   loop: calls of a runaway task (more than five times the 90th percentile of its feature's calls per task, and more
 --     than 10) beyond that percentile.
 --   failure: calls that ended in an error, and were billed.
---   retry: calls that did not fail and were asked again, in the same task, by the next call with the next attempt.
+--   retry: calls that did not fail and were asked again, in the same task, by the next call with the next attempt; a
+--     call without a number is a first one.
 --   uncached_prefix: input paid in full within five minutes after an earlier call of the same day, model and prompt
 --     version, up to the cached part that the others usually read (median; at least 10 such calls), less what reading it
 --     would cost.
@@ -86,7 +87,7 @@ numbered AS (
     SELECT
         c.call_id,
         t.calls > l.loop_calls AND row_number() OVER calls_of_task > l.usual_calls AS is_loop,
-        lead(c.attempt) OVER calls_of_task = c.attempt + 1 AS is_asked_again
+        lead(c.attempt) OVER calls_of_task = coalesce(c.attempt, 1) + 1 AS is_asked_again
     FROM placed_calls AS c
     JOIN staging.tasks AS t ON t.task_id = c.task_id
     JOIN limits AS l ON l.usage_id = c.usage_id
