@@ -11,4 +11,5 @@ SELECT
     unprofitable_users,
     unprofitable_loss_usd::DECIMAL(38, 2) AS unprofitable_loss_usd
 FROM marts.user_cost_monthly
+WHERE users > 0
 ORDER BY usage_month DESC, feature, plan

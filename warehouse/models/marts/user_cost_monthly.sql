@@ -1,7 +1,7 @@
 -- What a user costs in a month, per feature and plan: the middle one, the dear ones, and those who cost more than they pay.
 --
 -- Grain: one row per usage_month, feature and plan; plan is null where the calls name none.
--- Calendar: months with a call of a known user only.
+-- Calendar: months with a call only; users is 0 where none of the calls names one.
 -- Units: US dollars, effective cost before credits: each call's part of what its row of marts.unit_economics_daily cost.
 --   Idle GPU hours and charges without traffic are nobody's. Percentiles are those of actual users (no interpolation).
 -- Why a filter: calls without a user are in unknown_user_cost_usd, in no percentile. A user who changes plan counts in
@@ -15,7 +15,7 @@
 --   revenue_per_user_usd: as in features.yml; null where it is not known.
 --   unprofitable_users: users who cost more than that; null where it is not known.
 --   unprofitable_loss_usd: what they cost more than they pay.
---   unknown_user_cost_usd: of calls that name no user.
+--   unknown_user_cost_usd: of calls that name no user; null where what one of them cost is not known.
 --   is_settled: the month is over and its cost final.
 WITH costs AS (
     SELECT
@@ -85,48 +85,49 @@ users AS (
     FROM weighed
     GROUP BY ALL
 ),
-known AS (
-    SELECT u.*, f.revenue_per_user_usd
-    FROM users AS u
-    LEFT JOIN core.features AS f ON f.feature = u.feature
-    WHERE u.user_id IS NOT NULL
-),
-unknown AS (
-    SELECT usage_month, feature, plan, sum(cost_usd) AS cost_usd FROM users WHERE user_id IS NULL GROUP BY ALL
-),
 newest AS (
     SELECT max(usage_date) AS usage_date FROM costs WHERE is_settled
+),
+people AS (
+    SELECT
+        u.* EXCLUDE (cost_usd),
+        CASE WHEN u.user_id IS NOT NULL THEN u.cost_usd END AS cost_usd,
+        CASE WHEN u.user_id IS NULL THEN u.cost_usd ELSE 0 END AS nobodys_cost_usd,
+        f.revenue_per_user_usd
+    FROM users AS u
+    LEFT JOIN core.features AS f ON f.feature = u.feature
 )
 SELECT
-    k.usage_month,
-    k.feature,
-    k.plan,
-    count(*) AS users,
-    sum(k.cost_usd)::DECIMAL(38, 12) AS cost_usd,
-    quantile_disc(k.cost_usd, 0.50)::DECIMAL(38, 12) AS p50_cost_usd,
-    quantile_disc(k.cost_usd, 0.95)::DECIMAL(38, 12) AS p95_cost_usd,
-    quantile_disc(k.cost_usd, 0.99)::DECIMAL(38, 12) AS p99_cost_usd,
-    max(k.cost_usd)::DECIMAL(38, 12) AS most_cost_usd,
+    p.usage_month,
+    p.feature,
+    p.plan,
+    count(p.user_id) AS users,
+    CASE WHEN count(p.user_id) = 0 THEN 0 ELSE sum(p.cost_usd) END::DECIMAL(38, 12) AS cost_usd,
+    quantile_disc(p.cost_usd, 0.50)::DECIMAL(38, 12) AS p50_cost_usd,
+    quantile_disc(p.cost_usd, 0.95)::DECIMAL(38, 12) AS p95_cost_usd,
+    quantile_disc(p.cost_usd, 0.99)::DECIMAL(38, 12) AS p99_cost_usd,
+    max(p.cost_usd)::DECIMAL(38, 12) AS most_cost_usd,
     (
         list_sum(
             list_slice(
-                list_reverse_sort(list(k.cost_usd) FILTER (WHERE k.cost_usd IS NOT NULL)), 1, ceil(count(*) / 100)::BIGINT
+                list_reverse_sort(list(p.cost_usd) FILTER (WHERE p.cost_usd IS NOT NULL)),
+                1,
+                ceil(count(p.user_id) / 100)::BIGINT
             )
         )
-        / nullif(sum(k.cost_usd), 0)
+        / nullif(sum(p.cost_usd), 0)
     )::DECIMAL(9, 6) AS top_1_percent_share,
-    any_value(k.revenue_per_user_usd) AS revenue_per_user_usd,
-    CASE WHEN any_value(k.revenue_per_user_usd) IS NOT NULL
-        THEN count(*) FILTER (WHERE k.cost_usd > k.revenue_per_user_usd)
+    any_value(p.revenue_per_user_usd) AS revenue_per_user_usd,
+    CASE WHEN any_value(p.revenue_per_user_usd) IS NOT NULL
+        THEN count(*) FILTER (WHERE p.cost_usd > p.revenue_per_user_usd)
     END AS unprofitable_users,
-    CASE WHEN any_value(k.revenue_per_user_usd) IS NOT NULL THEN
-        coalesce(sum(k.cost_usd - k.revenue_per_user_usd) FILTER (WHERE k.cost_usd > k.revenue_per_user_usd), 0)
+    CASE WHEN any_value(p.revenue_per_user_usd) IS NOT NULL THEN
+        coalesce(sum(p.cost_usd - p.revenue_per_user_usd) FILTER (WHERE p.cost_usd > p.revenue_per_user_usd), 0)
     END::DECIMAL(38, 12) AS unprofitable_loss_usd,
-    coalesce(any_value(n.cost_usd), 0)::DECIMAL(38, 12) AS unknown_user_cost_usd,
-    bool_and(k.is_settled) AND last_day(k.usage_month) <= any_value(e.usage_date) AS is_settled
-FROM known AS k
-LEFT JOIN unknown AS n
-    ON n.usage_month = k.usage_month AND n.feature = k.feature AND n.plan IS NOT DISTINCT FROM k.plan
+    CASE WHEN count(*) = count(p.nobodys_cost_usd) THEN sum(p.nobodys_cost_usd) END::DECIMAL(38, 12)
+        AS unknown_user_cost_usd,
+    bool_and(p.is_settled) AND last_day(p.usage_month) <= any_value(e.usage_date) AS is_settled
+FROM people AS p
 CROSS JOIN newest AS e
-GROUP BY k.usage_month, k.feature, k.plan
-ORDER BY k.usage_month, k.feature, k.plan
+GROUP BY p.usage_month, p.feature, p.plan
+ORDER BY p.usage_month, p.feature, p.plan
