@@ -191,8 +191,6 @@ def _month(
             expected[row["forecast_date"]] = expected.get(row["forecast_date"], Decimal(0)) + row["mean_usd"]
     to_date_usd = sum((row.month_to_date_usd or Decimal(0) for row in counted), Decimal(0))
     total_usd = to_date_usd + sum(expected.values(), Decimal(0))
-    budgets = [row.monthly_budget_usd for row in counted if row.kind == "feature"]
-    known_budgets = [budget_usd for budget_usd in budgets if budget_usd is not None]
     previous = _same_days_of_last_month(actual, through)
     probability = total_end["breach_probability"]
     return MonthForecast(
@@ -203,8 +201,7 @@ def _month(
         total_usd=total_usd,
         lower_usd=total_usd - (total_end["mean_usd"] - total_end["lower_80_usd"]),
         upper_usd=total_usd + (total_end["upper_80_usd"] - total_end["mean_usd"]),
-        # A budget of some of the features says nothing about the sum of all.
-        budget_usd=sum(known_budgets, Decimal(0)) if known_budgets and len(known_budgets) == len(budgets) else None,
+        budget_usd=total_end["monthly_budget_usd"],
         over_budget_probability=None if probability is None else Decimal(repr(round(probability, 2))),
         previous_to_date_usd=None if previous is None else _money(previous),
     )

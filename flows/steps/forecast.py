@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HISTORY_DAYS = 400
 LATE_DAYS = 10
 LEAST_HORIZON_DAYS = 90
+LARGEST_LOOSE_SHARE = Decimal("0.1")  # of the month, with no feature, where the sum of budgets still tells of all
 PERIOD_COLUMNS = ("actual_usd", "mean_usd", "lower_80_usd", "upper_80_usd", "lower_95_usd", "upper_95_usd")
 
 
@@ -61,6 +62,7 @@ def make_forecasts(run: Run) -> None:
 def _save_month_end(run: Run, cost: Floats) -> None:
     from alerts.breaks import ALL_FEATURES
     from alerts.forecast import budget_outlook, month_end
+    from alerts.model import UNALLOCATED
 
     assert run.panel is not None
     assert run.forecast is not None
@@ -79,7 +81,9 @@ def _save_month_end(run: Run, cost: Floats) -> None:
         )
         for row, feature in _known(run)
     ]  # fmt: skip
-    total_budget = _total_budget(run)
+    # What belongs to no feature has no budget: where it is much, the sum of budgets says nothing of all either.
+    loose = next((row["mean_usd"] for row in run.month_ends if row["feature"] == UNALLOCATED), Decimal(0))
+    total_budget = _total_budget(run) if loose <= LARGEST_LOOSE_SHARE * cents(ends.total_mean) else None
     total = _month_row(
         run, ALL_FEATURES, month, ends.total_actual, ends.total_mean,
         [ends.total_lower[0.8], ends.total_upper[0.8], ends.total_lower[0.95], ends.total_upper[0.95]],

@@ -21,8 +21,7 @@ features AS (
         s.month_to_date_usd,
         s.month_to_date_usd + CASE WHEN r.data_through = last_day(r.data_through) THEN 0 ELSE t.forecast_usd END
             AS month_end_usd,
-        b.monthly_budget_usd,
-        b.feature IS NOT NULL AND b.monthly_budget_usd IS NULL AS lacks_budget
+        b.monthly_budget_usd
     FROM so_far AS s
     CROSS JOIN ops.reported AS r
     LEFT JOIN to_come AS t ON t.feature = s.feature
@@ -37,8 +36,13 @@ with_total AS (
         sum(month_to_date_usd),
         -- What has no forecast counts with what it has cost so far.
         sum(coalesce(month_end_usd, month_to_date_usd)),
-        -- A budget of some of the features says nothing about the sum of all.
-        CASE WHEN NOT bool_or(lacks_budget) THEN sum(monthly_budget_usd) END,
+        -- As forecast: none where a feature has none, or much belongs to no feature.
+        (
+            SELECT m.monthly_budget_usd
+            FROM ops.month_end_forecasts AS m
+            JOIN ops.reported AS r ON r.as_of = m.as_of AND m.month = date_trunc('month', r.data_through)
+            WHERE m.feature = 'all features'
+        ),
         TRUE
     FROM features
     HAVING count(*) > 0

@@ -109,6 +109,18 @@ def test_a_budget_that_breaks_is_an_exit_code(config: Path, capsys: pytest.Captu
     assert "chat" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("loose_usd", "budget"), [(5, Decimal(2500)), (400, None)])
+def test_budgets_say_nothing_of_all_where_much_belongs_to_no_feature(
+    tmp_path: Path, loose_usd: int, budget: Decimal | None
+) -> None:
+    features = "version: 1\nfeatures: {chat: {monthly_budget_usd: 2500}}\n"
+    home = DailyHome(tmp_path, feature_text=features + "rules: [{when: {tag.feature: chat}, feature: chat}]\n")
+    home.write()
+    home.bill("drop", daily_lines("chat", FIRST, 40) + daily_lines("nobody's", FIRST, 40, usd=loose_usd))
+    rows = {row["feature"]: row["monthly_budget_usd"] for row in home.run(FIRST + timedelta(days=40)).month_ends}
+    assert rows == {"chat": 2500, "unallocated": None, "all features": budget}
+
+
 def test_without_a_budget_or_a_run_the_cure_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = DailyHome(tmp_path)
     home.write()
