@@ -13,15 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from warehouse.model_runner import MODELS, CheckResult, Model, build_model, read_model, run_checks
-from warehouse.staged_charges import count
+from warehouse.model_runner import CheckResult, order_models, read_models, run_checks, run_models
 from warehouse.statements import render
 from warehouse.store import Warehouse
 
 if TYPE_CHECKING:
     import duckdb
-
-CALLS_AT_ONCE = 4_000_000  # their tasks are grouped within the memory limit
 
 
 @dataclass(frozen=True)
@@ -49,25 +46,9 @@ def derive_within(con: duckdb.DuckDBPyConnection) -> Derived:
         con.execute(render("telemetry/mark.sql", is_duplicate=is_duplicate))
     for table in ("suspect_calls", "duplicate_calls"):
         con.execute(render("load/drop_temporary.sql", table=table))
-    traces, tasks = (read_model(MODELS / "staging" / f"{name}.sql") for name in ("traces", "tasks"))
-    build_model(con, traces)
-    _build_tasks(con, tasks)
-    return Derived(run_checks(con, [traces, tasks]), _staged_deliveries(con))
-
-
-def _build_tasks(con: duckdb.DuckDBPyConnection, tasks: Model) -> None:
-    """The tasks' model over a part of the task ids after the other, as many as need no spill to disk."""
-    calls = count(con, "SELECT count(*) FROM staging.stg_calls")
-    parts = 1 + calls // CALLS_AT_ONCE
-    for part in range(parts):
-        for view in ("reports", "outcomes"):
-            con.execute(render(f"telemetry/{view}.sql", parts=parts, part=part))
-        if part == 0:
-            build_model(con, tasks)
-        else:
-            con.execute(render("telemetry/add_tasks.sql", select=tasks.select))
-    for view in ("task_reports", "task_outcomes"):
-        con.execute(f"DROP VIEW temp.main.{view}")
+    models = order_models(con, read_models(schemas=("staging",)))
+    run_models(con, models)
+    return Derived(run_checks(con, models), _staged_deliveries(con))
 
 
 def is_derived(con: duckdb.DuckDBPyConnection, derived: Derived) -> bool:

@@ -16,14 +16,15 @@
 -- outcomes of one moment the order of loading does not decide. Shifts, because division of such integers is slow.
 WITH kinds AS MATERIALIZED (
     SELECT DISTINCT feature, provider, model, task_type, api_key_id, source_name, outcome
-    FROM task_reports
+    FROM staging.stg_calls
+    WHERE task_id IS NOT NULL
 ),
 words AS MATERIALIZED (
     SELECT outcome, row_number() OVER (ORDER BY outcome) AS word
     FROM (
         SELECT outcome FROM kinds WHERE outcome IS NOT NULL
         UNION
-        SELECT outcome FROM task_outcomes
+        SELECT outcome FROM staging.stg_outcomes
     )
 ),
 origins AS MATERIALIZED (
@@ -47,7 +48,7 @@ numbered AS (
         CASE WHEN c.feature IS NOT NULL THEN o.feature_number END AS feature_number,
         (epoch_us(c.called_at) * 1024 + least(coalesce(c.attempt, 1), 1023))::HUGEINT * 4294967296 + o.origin AS started,
         epoch_us(c.called_at)::HUGEINT * 4294967296 + o.word AS said
-    FROM task_reports AS c
+    FROM staging.stg_calls AS c
     INNER JOIN origins AS o
         ON o.feature IS NOT DISTINCT FROM c.feature
         AND o.provider IS NOT DISTINCT FROM c.provider
@@ -56,6 +57,7 @@ numbered AS (
         AND o.api_key_id IS NOT DISTINCT FROM c.api_key_id
         AND o.source_name = c.source_name
         AND o.outcome IS NOT DISTINCT FROM c.outcome
+    WHERE c.task_id IS NOT NULL
 ),
 calls AS (
     SELECT
@@ -71,7 +73,14 @@ calls AS (
 ),
 told AS (
     SELECT o.task_id, max(epoch_us(o.outcome_at)::HUGEINT * 4294967296 + w.word) AS last_said
-    FROM task_outcomes AS o
+    FROM (
+        SELECT task_id, outcome, outcome_at FROM staging.stg_outcomes
+        UNION ALL
+        SELECT t.task_id, o.outcome, o.outcome_at
+        FROM staging.stg_outcomes AS o
+        INNER JOIN staging.traces AS t ON t.trace_id = o.task_id
+        WHERE t.task_id IS NOT NULL
+    ) AS o
     INNER JOIN words AS w ON w.outcome = o.outcome
     GROUP BY o.task_id
 ),

@@ -1,2 +1,0 @@
-INSERT INTO staging.tasks BY NAME
-{{ select }}
