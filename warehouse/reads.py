@@ -120,12 +120,13 @@ def read_invoices(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     return _rows(con, "invoices")
 
 
-def read_charge_days(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, int]]:
-    """Billing source → charge_days and span_days of its last 120 days: days with a charge, and days from the first of
-    them to the last."""
+def read_charge_days(con: duckdb.DuckDBPyConnection, *, as_of: date) -> dict[str, dict[str, int]]:
+    """Billing source → charge_days and span_days of its last 120 days before `as_of`: days with a charge, and days from
+    the first of them to the last."""
+    rows = con.execute(render("reads/source_days.sql"), {"as_of": as_of}).fetchall()
     return {
         str(name): {"charge_days": charge_days, "span_days": span_days}
-        for name, _, _, _, charge_days, span_days, _ in con.execute(render("reads/source_days.sql")).fetchall()
+        for name, _, _, _, charge_days, span_days, _ in rows
     }
 
 

@@ -52,16 +52,16 @@ def mark_history_read(warehouse: Warehouse, source_name: str, *, now: datetime) 
     warehouse.commit(mark)
 
 
-def spoken_through(warehouse: Warehouse) -> dict[str, date]:
-    """The newest day that each billing source has spoken for, per source that has any charge.
+def spoken_through(warehouse: Warehouse, *, as_of: date) -> dict[str, date]:
+    """The newest day that each billing source has spoken for when it is `as_of`, per source that has any charge.
 
     An answer to a window speaks for all its days, also those without a charge; a window that failed while a later
     one was loaded is a gap, and ends what is known. An export speaks for a month, most of which may be to come: its
-    newest day with a charge counts. A source that charges on fewer than half of the days is not late between two
-    charges: it is taken to have spoken for as long as its longest pause of the last 120 days.
+    newest day with a charge counts, if that day is over. A source that charges on fewer than half of the days is not
+    late between two charges: it is taken to have spoken for as long as it paused twice within the last 120 days.
     """
     spoken: dict[str, date] = {}
-    rows = warehouse.con.execute(render("reads/source_days.sql")).fetchall()
+    rows = warehouse.con.execute(render("reads/source_days.sql"), {"as_of": as_of}).fetchall()
     for name, first_window, last_window, newest, charge_days, span_days, longest_pause in rows:
         if last_window is not None:
             since = max(first_window, last_window - timedelta(days=_GAP_LOOKBACK_DAYS))
@@ -69,8 +69,16 @@ def spoken_through(warehouse: Warehouse) -> dict[str, date]:
         elif charge_days >= _LEAST_CHARGE_DAYS and 2 * charge_days < span_days:
             spoken[name] = newest + timedelta(days=longest_pause)
         else:
-            spoken[name] = newest
+            spoken[name] = min(newest, as_of)
     return spoken
+
+
+def charges_to_come(warehouse: Warehouse, *, after: date) -> list[tuple[str, int, date]]:
+    """(source, charges, the last day) of the charges after a day."""
+    return warehouse.con.execute(
+        "SELECT source_name, count(*), max(charge_date) FROM core.charges WHERE charge_date > ? GROUP BY ALL ORDER BY 1",
+        [after],
+    ).fetchall()
 
 
 def measured_settle_days(warehouse: Warehouse, source_name: str, *, as_of: date) -> int | None:

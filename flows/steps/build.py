@@ -25,9 +25,14 @@ def build_warehouse(run: Run) -> None:
     from warehouse.record import write_record
     from warehouse.rule_changes import read_rules, record_rules, undo_boundaries, write_rules
     from warehouse.series import read_settled
-    from warehouse.watermarks import spoken_through
+    from warehouse.watermarks import charges_to_come, spoken_through
 
-    spoken = spoken_through(run.warehouse)
+    spoken = spoken_through(run.warehouse, as_of=run.as_of)
+    for name, rows, day in charges_to_come(run.warehouse, after=max(run.as_of, run.now.date())):
+        run.notices.append(
+            f"{name}: {rows} charge{'s' if rows != 1 else ''} of days to come, the last of {day}: "
+            f"they count when their day is there"
+        )
     due: dict[str, date] = {}
     settles = settle_days(run)
     known = run.state.watermarks()

@@ -104,7 +104,7 @@ def _coverage(run: Run) -> list[dict[str, Any]]:
 def _sources(run: Run) -> list[SourceDays]:
     from warehouse.reads import read_charge_days, read_freshness
 
-    charged = read_charge_days(run.warehouse.con)
+    charged = read_charge_days(run.warehouse.con, as_of=run.as_of)
     configured = {source.name for source in run.settings.sources}
     return [
         SourceDays(

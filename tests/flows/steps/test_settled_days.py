@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from flows.run import Run
-from tests.flows.daily_home import DailyHome, daily_lines
+from tests.flows.daily_home import DailyHome, Line, daily_lines
 from warehouse.store import Warehouse, open_warehouse
 from warehouse.watermarks import spoken_through
 
@@ -24,13 +24,15 @@ def days_from_first(day: date) -> int:
 
 @pytest.fixture(scope="module")
 def late(tmp_path_factory: pytest.TempPathFactory) -> DailyHome:
-    """`drop` is on time and its feature chat doubles on the last three days; `other` ends nine days early."""
+    """`drop` is on time and its feature chat doubles on the last three days; `other` ends nine days early,
+    but for a cent of tomorrow, which says nothing of the days between."""
     home = DailyHome(tmp_path_factory.mktemp("late"), sources=("drop", "other"))
     home.write()
     n = days_from_first(SETTLED)
     calm = daily_lines("chat", FIRST, n - 3)
     home.bill("drop", calm + daily_lines("chat", FIRST + timedelta(days=n - 3), 3, factor=Decimal("2.2")))
-    home.bill("other", daily_lines("search", FIRST, n - 9, usd=300))
+    ahead = Line(TODAY + timedelta(days=1), Decimal("0.01"), "search")
+    home.bill("other", [*daily_lines("search", FIRST, n - 9, usd=300), ahead])
     home.run(TODAY)
     return home
 
@@ -52,6 +54,7 @@ def test_the_late_source_is_named_with_what_waits(run: Run) -> None:
         assert part in notice
     assert "chat" not in notice
     assert run.feature_through["search"] == SETTLED - timedelta(days=9)
+    assert "other: 1 charge of days to come, the last of 2026-06-21: they count when their day is there" in run.notices
 
 
 def test_days_that_the_late_source_has_not_brought_are_unknown_not_zero(run: Run) -> None:
@@ -92,7 +95,7 @@ def _spoken(tmp_path: Path, days: list[int], windows: Sequence[tuple[int, int]] 
             _charge(warehouse, FIRST + timedelta(days=offset))
         for start, end in windows:
             _speak(warehouse, FIRST + timedelta(days=start), FIRST + timedelta(days=end))
-        return spoken_through(warehouse)["api"]
+        return spoken_through(warehouse, as_of=TODAY)["api"]
 
 
 def _charge(warehouse: Warehouse, day: date) -> None:
@@ -116,6 +119,14 @@ def _speak(warehouse: Warehouse, start: date, end: date) -> None:
 
 def test_an_export_speaks_to_its_newest_charge(tmp_path: Path) -> None:
     assert _spoken(tmp_path, list(range(30))) == FIRST + timedelta(days=29)
+
+
+def test_a_charge_of_days_to_come_says_nothing_of_those_before(tmp_path: Path) -> None:
+    assert _spoken(tmp_path, [*range(30), 80]) == FIRST + timedelta(days=29)
+
+
+def test_a_pause_that_was_seen_once_is_no_habit(tmp_path: Path) -> None:
+    assert _spoken(tmp_path, [0, 19, 20, 21]) == FIRST + timedelta(days=21)
 
 
 def test_a_source_that_charges_weekly_is_not_late_between_two_charges(tmp_path: Path) -> None:

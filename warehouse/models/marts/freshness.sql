@@ -13,7 +13,7 @@
 --   delivered_through: the last day a standing delivery speaks for.
 --   last_charge_date: the newest day with a charge.
 --   data_through: the newest day that the source has spoken for: an answer to a window speaks for all its days, an export
---     for days up to its newest charge.
+--     for days up to its newest charge of a day that was over.
 --   settle_days: days after its end until the source counts a day as settled.
 --   days_late: days from data_through to the newest day that was due when the run was made; 0 when it is in.
 --   settled_through: the last day that counts as settled.
@@ -32,9 +32,16 @@ WITH deliveries AS (
     GROUP BY source_name
 ),
 charges AS (
-    SELECT source_name, min(charge_date) AS first_charge_date, max(charge_date) AS last_charge_date
-    FROM core.charges
-    GROUP BY source_name
+    SELECT
+        c.source_name,
+        min(c.charge_date) AS first_charge_date,
+        max(c.charge_date) AS last_charge_date,
+        -- A charge of a day that is not over says nothing of the days before it.
+        coalesce(max(c.charge_date) FILTER (WHERE o.as_of IS NULL OR c.charge_date < o.as_of), min(c.charge_date))
+            AS last_past_charge_date
+    FROM core.charges AS c
+    LEFT JOIN ops.sources AS o ON o.source_name = c.source_name
+    GROUP BY c.source_name
 ),
 known AS (
     SELECT
@@ -42,7 +49,7 @@ known AS (
         -- Telemetry has no charges, and says by its own days how far it has come.
         CASE
             WHEN c.source_name IS NULL THEN d.delivered_through
-            ELSE greatest(c.last_charge_date, coalesce(d.answered_through, c.last_charge_date))
+            ELSE greatest(c.last_past_charge_date, coalesce(d.answered_through, c.last_past_charge_date))
         END AS data_through
     FROM deliveries AS d
     LEFT JOIN charges AS c ON c.source_name = d.source_name

@@ -1,9 +1,11 @@
 -- Per billing source: the days that its windows speak for, and how often it charges (the last 120 days to its newest).
--- longest_pause: days without a charge between two days with one.
+-- A charge of a day that is not over says nothing of the days before it, and is left out where there are others.
+-- longest_pause: days without a charge between two days with one; the second longest, for what was seen once is no habit.
 WITH days AS (
     SELECT DISTINCT source_name, charge_date
     FROM core.charges
     WHERE effective_cost <> 0 OR billed_cost <> 0 OR effective_cost IS NULL
+    QUALIFY charge_date < $as_of OR charge_date = min(charge_date) OVER (PARTITION BY source_name)
 ),
 paused AS (
     SELECT
@@ -26,7 +28,7 @@ SELECT
     max(p.charge_date),
     count(*)::INTEGER,
     (max(p.charge_date) - min(p.charge_date) + 1)::INTEGER,
-    coalesce(max(p.pause_days), 0)::INTEGER
+    coalesce(list_reverse_sort(list(p.pause_days) FILTER (WHERE p.pause_days IS NOT NULL))[2], 0)::INTEGER
 FROM paused AS p
 LEFT JOIN windows AS w ON w.source_name = p.source_name
 GROUP BY p.source_name
