@@ -248,5 +248,7 @@ def test_dollars_by_the_hour_are_those_of_the_calls_to_the_digit(percent: str) -
     by_group, singly = (rows_of(wh.con, f"{sql} ORDER BY ALL") for sql in ("SELECT * FROM priced_hours", SINGLY))
     assert by_group == singly
     assert sum(row["priced_calls"] for row in singly) > 300
+    ((_, plan),) = wh.con.execute("EXPLAIN SELECT sum(estimated_cost_usd) FROM priced_calls").fetchall()
+    assert "NL_JOIN" not in plan  # not every price for every call
     bands = "SELECT count(DISTINCT price_id) > 2 FROM priced_calls WHERE model = 'deepseek-chat'"  # of two accounts
     assert wh.con.execute(bands).fetchall() == [(True,)]
