@@ -13,7 +13,7 @@ A break that begins later than that is a new episode with a new thread.
                                     → withdraw  the break is not in the data any more: the bill was restated,
                                                 or the rules of features.yml changed
     snoozed                         → skip      until the day; then as open
-    absorbed, or called false alarm → skip      (an accepted level that doubles again escalates)
+    absorbed, or called false alarm → skip      (twice what was accepted or called so escalates)
     resolved, withdrawn             → update    when the same episode comes back: the thread is reopened (a later
                                                 burst that is over when found is told as resolved, once)
     resolved, bill restated         → withdraw  the break it told of never was
@@ -61,6 +61,7 @@ from alerts.shared_causes import find_cover, key_of
 from alerts.shared_causes import is_estimated as is_estimated
 
 _FALSE_ALARM_DAYS = 90
+_CALLED_OFF_ON = "called_false_alarm_on"  # in details: the day; it stays when the incident is told again
 DIGEST_ONLY = "digest_only"  # in details: too small for a thread of its own
 BY_RULES = ": no change of its cost"  # how the reason of such a skip ends
 _ACCEPTED_DAYS = 180
@@ -383,9 +384,7 @@ def _continue(
 ) -> Action:
     incident = replace(incident, owner=routing.find_owner(incident.node))
     feedback = str(incident.details.get("feedback", ""))
-    if feedback == "false_alarm":
-        return Action("skip", _refresh(incident, found, policy), "called a false alarm", found)
-    if incident.status == "absorbed":
+    if incident.status == "absorbed" or feedback == "false_alarm":
         return _continue_accepted(incident, found, policy, now)
     is_billed = is_estimated(incident) and found.basis == "reported" and incident.status in LIVE
     if is_billed and found.last_day < incident.onset:  # only an older break, which says nothing of the estimate
@@ -493,15 +492,28 @@ def _is_settled_level(incident: Incident, found: Break, policy: IncidentPolicy, 
 
 
 def _continue_accepted(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> Action:
-    accepted = abs(Decimal(str(incident.details.get("accepted_usd_per_day", incident.excess_usd_per_day))))
+    """An answer, or time, has made it the level to expect: quiet until it is so many times as large."""
+    told = incident.details.get("announced", {}).get("excess_usd_per_day", incident.excess_usd_per_day)
+    accepted = abs(Decimal(str(incident.details.get("accepted_usd_per_day", told))))
+    is_false_alarm = incident.details.get("feedback") == "false_alarm"
+    is_another = _is_another_burst(incident, found, policy)
     grown = abs(found.excess_usd_per_day) >= accepted * policy.reaccept_factor
-    if found.is_active and grown and accepted > 0:
+    if (found.is_active or is_another) and grown and accepted > 0:
         details = {key: value for key, value in incident.details.items() if key != "feedback"}
-        told = _tell(replace(incident, details=details), found, policy, now)
-        told = replace(told, status="escalated", resolved_at=None)
-        reason = f"{format_usd(accepted)} a day was accepted, now it is {format_usd(abs(found.excess_usd_per_day))}"
-        return Action("escalate", told, reason, found)
+        escalated = _tell(replace(incident, details=details, status="escalated", resolved_at=None), found, policy, now)
+        word = "called a false alarm" if is_false_alarm else "accepted"
+        reason = f"{format_usd(accepted)} a day was {word}, now it is {format_usd(abs(found.excess_usd_per_day))}"
+        return _tell_again("escalate", escalated, reason, found, policy, now)
+    if is_false_alarm:
+        # Another burst is let pass, but its days are none of the false alarm's: what follows is judged by itself.
+        kept = incident if is_another else _refresh(incident, found, policy)
+        return Action("skip", kept, "called a false alarm", found)
     return Action("skip", _refresh(incident, found, policy), f"{incident.status} by hand or by time", found)
+
+
+def _is_another_burst(incident: Incident, found: Break, policy: IncidentPolicy) -> bool:
+    """It began after the days that the incident knows, and did not end longer ago than anything is told."""
+    return found.onset > incident.last_day and (found.data_through - found.last_day).days <= policy.sight_days
 
 
 def _continue_closed(
@@ -509,18 +521,16 @@ def _continue_closed(
 ) -> Action:
     if incident.details.get("feedback") == "resolve":
         return _continue_accepted(incident, found, policy, now)
-    is_news = found.onset > incident.last_day  # another burst of the episode: whoever was told knows nothing of it
-    is_old = (found.data_through - found.last_day).days > policy.sight_days
-    if not found.is_active and (is_old or not is_news):
+    is_another = _is_another_burst(incident, found, policy)
+    if not found.is_active and not is_another:
         return Action("skip", incident, f"{incident.status} already", found)
     told_at = incident.details.get("told_at")
     details = {name: value for name, value in incident.details.items() if name != "told_at"}
     told = _tell(replace(incident, details=details), found, policy, now)
-    is_over = _is_over(found, policy)
-    reopened = replace(told, status="resolved" if is_over else "open", resolved_at=now if is_over else None)
+    reopened = replace(told, status="open", resolved_at=None)
     if told_at and incident.status == "resolved":
         reason = f"it is more than what is told at {', '.join(told_at)}"
-    elif incident.status == "withdrawn" and is_news:
+    elif incident.status == "withdrawn" and is_another:
         reason = f"another break since {found.onset.isoformat()}"
     elif incident.status == "withdrawn" and moved is not None:
         reason = "the rules in features.yml changed again, and the break is back"
@@ -528,9 +538,16 @@ def _continue_closed(
         reason = "the bill was restated again, and the break is back"
     else:
         reason = f"back after the pause that began {(incident.last_day + timedelta(days=1)).isoformat()}"
-    if is_over:
-        reason = f"{reason}, over since {(found.last_day + timedelta(days=1)).isoformat()}"
-    return Action("update", reopened, reason, found)
+    return _tell_again("update", reopened, reason, found, policy, now)
+
+
+def _tell_again(
+    kind: ActionKind, incident: Incident, reason: str, found: Break, policy: IncidentPolicy, now: datetime
+) -> Action:
+    if not _is_over(found, policy):
+        return Action(kind, incident, reason, found)
+    over = replace(incident, status="resolved", resolved_at=now)
+    return Action(kind, over, f"{reason}, over since {(found.last_day + timedelta(days=1)).isoformat()}", found)
 
 
 def _close(incident: Incident, status: IncidentStatus, now: datetime, **why: Any) -> Incident:
@@ -685,7 +702,7 @@ def record_click(
     if click == "snooze" and snoozed_until is None:
         raise ValueError("a snooze needs the day it ends")
     details: dict[str, Any] = {
-        **{name: value for name, value in incident.details.items() if name != "snoozed_until"},
+        **{name: value for name, value in incident.details.items() if name not in ("snoozed_until", _CALLED_OFF_ON)},
         "feedback": click,
         "feedback_by": who,
         "revision": _revision(incident) + 1,
@@ -697,7 +714,9 @@ def record_click(
         "resolve": "resolved",
         "snooze": "snoozed",
     }
-    if click in ("expected", "resolve"):
+    if click == "false_alarm":
+        details[_CALLED_OFF_ON] = now.date().isoformat()
+    if click in ("expected", "resolve", "false_alarm"):
         details["accepted_usd_per_day"] = str(incident.excess_usd_per_day)
     if snoozed_until is not None and click == "snooze":
         details["snoozed_until"] = snoozed_until.isoformat()
@@ -712,8 +731,8 @@ def find_limit_factors(ledger: Iterable[Incident], *, as_of: date) -> dict[tuple
     for incident in ledger:
         if incident.kind in CONDITION_KINDS:
             continue
-        is_recent = (as_of - incident.updated_at.date()).days <= _FALSE_ALARM_DAYS
-        if incident.details.get("feedback") == "false_alarm" and is_recent:
+        called_on = incident.details.get(_CALLED_OFF_ON)
+        if called_on is not None and (as_of - date.fromisoformat(called_on)).days <= _FALSE_ALARM_DAYS:
             key = (incident.node, name_metric(incident.kind), incident.direction)
             factors[key] = min(factors.get(key, 1.0) * 1.25, 2.0)
     return factors

@@ -15,6 +15,7 @@ from alerts.incidents import (
     IncidentPolicy,
     break_from_json,
     break_to_json,
+    find_limit_factors,
     incident_from_row,
     incident_to_row,
     make_incident_id,
@@ -336,6 +337,41 @@ def test_what_was_accepted_is_told_again_when_it_doubles() -> None:
     [action] = ledger.run([twice])
     assert (action.kind, action.incident.status) == ("escalate", "escalated")
     assert "was accepted" in action.reason
+
+
+@pytest.mark.parametrize("answer", ["expected", "false_alarm", "resolve"])
+@pytest.mark.parametrize(("days_since", "status"), [(0, "escalated"), (1, "escalated"), (2, "resolved")])
+def test_an_answer_covers_no_other_burst_that_is_twice_as_large(answer: str, days_since: int, status: str) -> None:
+    ledger, incident = opened()
+    click(ledger, incident, answer)
+    ended = NEWEST + timedelta(days=6)
+    through = ended + timedelta(days=days_since)
+    burst = last(make_break(onset=ended, excess_usd_per_day=Decimal(3000), **TEN_THOUSAND), ended, through=through)
+    [action] = ledger.run([burst], as_of=through, through=through)
+    assert (action.kind, action.incident.id, action.incident.status) == ("escalate", incident.id, status)
+    assert ("over since" in action.reason) == (status == "resolved")
+    word = "called a false alarm" if answer == "false_alarm" else "accepted"
+    assert action.reason.startswith(f"$412 a day was {word}, now it is $3,000")
+    assert kinds(ledger.run([burst], as_of=through, through=through)) == ["skip"]
+
+
+def test_a_false_alarm_covers_a_week_after_its_own_days_and_no_more() -> None:
+    ledger, incident = opened()
+    click(ledger, incident, "false_alarm")
+    bursts = [again(NEWEST + timedelta(days=days)) for days in (4, 7, 8)]
+    assert [kinds(ledger.run([burst])) for burst in bursts] == [["skip"], ["skip"], ["open"]]
+
+
+def test_a_limit_stays_raised_when_what_raised_it_is_told_again() -> None:
+    ledger, incident = opened()
+    click(ledger, incident, "false_alarm")
+    raised = {("support_chat", "cost", "up"): 1.25}
+    assert find_limit_factors(ledger.incidents, as_of=AS_OF) == raised
+    assert kinds(ledger.run([make_break(excess_usd_per_day=Decimal(3000))])) == ["escalate"]
+    assert find_limit_factors(ledger.incidents, as_of=AS_OF + timedelta(days=90)) == raised
+    assert find_limit_factors(ledger.incidents, as_of=AS_OF + timedelta(days=91)) == {}
+    click(ledger, ledger.incidents[0], "expected")
+    assert find_limit_factors(ledger.incidents, as_of=AS_OF) == {}
 
 
 def test_a_click_that_is_no_answer_is_refused() -> None:

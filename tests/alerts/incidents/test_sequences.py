@@ -111,7 +111,9 @@ class Incidents(RuleBasedStateMachine):
             assert sum(told, Decimal(0)) * 2 < incident.excess_usd_per_day  # most of it is news
         if was is None:
             return
-        assert was.details.get("feedback") != "false_alarm"  # the episode is closed for good
+        if was.details.get("feedback") == "false_alarm":  # closed for good, but for twice as much
+            called_off = abs(Decimal(was.details["accepted_usd_per_day"]))
+            assert (action.kind, abs(incident.excess_usd_per_day) >= 2 * called_off) == ("escalate", True)
         if was.status == "snoozed" and action.kind != "withdraw" and action.found is not None:
             assert self.today >= date.fromisoformat(was.details["snoozed_until"])
         if was.status == "absorbed":
