@@ -38,7 +38,7 @@ class Condition:
 
     `node`: a feature, or the source it is about. `episode`: 0 where episodes are counted; a budget's month as
     year × 12 + month. `level`: grows as it gets graver. `title` without its severity mark. `holds`: None
-    between opening and closing. `closing`: what is said when it is over.
+    between opening and closing. `closing`: what is said when it is over. `lost`: what of a feature went missing.
     """
 
     kind: ConditionKind
@@ -55,6 +55,7 @@ class Condition:
     closing: str = ""
     episode: int = 0
     excess_usd: Decimal = Decimal(0)  # of a budget: what is expected over it
+    lost: Literal["", "telemetry", "outcomes"] = ""
 
 
 def make_condition_id(kind: ConditionKind, node: str, episode: int) -> str:
@@ -187,8 +188,8 @@ def _continue(incident: Incident, condition: Condition, now: datetime, as_of: da
 def _resolve(incident: Incident, condition: Condition | None, now: datetime) -> Action:
     status: IncidentStatus = "resolved"
     stored = condition_from_json(incident.details["condition"])
-    if condition is not None:
-        closing = condition.closing or "It is over."
+    if condition is not None:  # of a feature's calls and outcomes, what the thread told of is what is back
+        closing = (stored if stored.lost else condition).closing or "It is over."
     elif stored.kind == "budget":
         closing = f"The month is over. Last seen: {stored.summary}"
     else:

@@ -171,7 +171,9 @@ def decide(
                 actions.append(_continue(incident, main, policy, routing, now, as_of, moves.get(key[0])))
         episode = max((incident.episode for incident in known), default=0)
         for episode_breaks in fresh:
-            main = _pick(episode_breaks, None)
+            mute = (mutes or {}).get(key[0])
+            heard = [found for found in episode_breaks if mute is None or not mute.covers(found)]
+            main = _pick(heard or episode_breaks, None)
             if (newest_of.get(main.node, newest_day) - main.last_day).days > policy.sight_days:
                 actions.append(_skip_old(main, routing, policy, now))
                 continue
@@ -179,8 +181,8 @@ def decide(
                 folded = _make_incident(main, 0, routing, policy, now)
                 actions.append(Action("skip", folded, f"told already with {teller}", main))
                 continue
-            moved, mute = moves.get(main.node), (mutes or {}).get(main.node)
-            if mute is not None and mute.covers(main):
+            moved = moves.get(main.node)
+            if mute is not None and not heard:
                 muted = _make_incident(main, 0, routing, policy, now)
                 actions.append(Action("skip", muted, mute.reason, main))
                 continue
@@ -190,7 +192,7 @@ def decide(
                 continue
             episode += 1
             opened = _make_incident(main, episode, routing, policy, now)
-            opened = replace(opened, onset=min(found.onset for found in episode_breaks))
+            opened = replace(opened, onset=min(found.onset for found in heard))
             actions.append(_open(opened, main, policy, now))
 
     for incident in ledger:

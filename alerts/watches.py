@@ -13,7 +13,7 @@ import numpy as np
 from alerts.conditions import Condition
 from alerts.figures import format_day, format_days, format_likely, format_percent, format_short_day, format_usd
 from alerts.message.sentences import name_node
-from alerts.model import ALL_FEATURES, UNALLOCATED, FeaturePanel, Floats, Severity
+from alerts.model import ALL_FEATURES, UNALLOCATED, Direction, FeaturePanel, Floats, Severity
 from alerts.mutes import Mute
 
 _STEADY_SHARE = 0.9  # of days with a charge: so many, and a day without one is news
@@ -23,6 +23,7 @@ _BASELINE_DAYS = 28
 _RISE_POINTS = Decimal(10)
 _TELEMETRY_GAP_DAYS = 2
 _OUTCOME_DROP = 0.5
+_LEAST_OUTCOMES = 20  # expected in the days that lack them: of fewer, half are soon missing by chance
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,11 @@ def find_telemetry_gaps(
     for row, feature in enumerate(panel.features):
         if feature == UNALLOCATED:
             continue
-        missing = _judge_telemetry(panel, unsplit_usd, row, feature, last, as_of)
-        found += [missing] if missing is not None else _judge_outcomes(panel, row, feature, as_of)
+        calls = _judge_telemetry(panel, unsplit_usd, row, feature, last, as_of)
+        outcomes = None if calls is not None and calls.holds else _judge_outcomes(panel, row, feature, as_of)
+        # One incident tells of either; what is over is said of it only when neither is missing.
+        speaks = outcomes if calls is None or (outcomes is not None and outcomes.holds is not False) else calls
+        found += [] if speaks is None else [speaks]
     return found
 
 
@@ -194,6 +198,7 @@ def _judge_telemetry(
         sql=_usage_sql(feature, since),
         holds=gap >= _TELEMETRY_GAP_DAYS if gap else False,
         closing=f"The telemetry of {name} is back.",
+        lost="telemetry",
     )
 
 
@@ -201,41 +206,41 @@ def _usd(figure: float) -> str:
     return format_usd(Decimal(repr(round(figure, 2))))
 
 
-def _judge_outcomes(panel: FeaturePanel, row: int, feature: str, as_of: date) -> list[Condition]:
+def _judge_outcomes(panel: FeaturePanel, row: int, feature: str, as_of: date) -> Condition | None:
     tasks, told = panel.tasks[row], panel.tasks_with_outcome[row]
     known = np.flatnonzero(np.isfinite(tasks) & np.isfinite(told) & (tasks > 0))
     if known.size < _BASELINE_DAYS:
-        return []
+        return None
     share = told[known] / tasks[known]
     usual = float(np.median(share[-_BASELINE_DAYS:-_TELEMETRY_GAP_DAYS]))
     recent = share[-_TELEMETRY_GAP_DAYS:]
     if usual < 0.2:
-        return []
+        return None
     low = share < _OUTCOME_DROP * usual
     run = int(np.argmin(low[::-1])) if not low.all() else len(low)
+    is_enough = usual * float(tasks[known][len(known) - run :].sum()) >= _LEAST_OUTCOMES
     since = panel.start + timedelta(days=int(known[len(known) - run])) if run else as_of
     name = name_node(feature)
     now = format_percent(Decimal(round(float(recent.mean()) * 100)))
     was = format_percent(Decimal(round(usual * 100)))
-    return [
-        Condition(
-            kind="coverage",
-            node=feature,
-            since=since,
-            level=1,
-            severity="medium",
-            title=f"{name}: outcomes are missing",
-            summary=(
-                f"Since {format_day(since, today=as_of)} only {now} of the tasks of {name} have an outcome, "
-                f"where {was} had. Its cost per success is not judged until they are back."
-            ),
-            facts=(("Tasks with an outcome", now), ("Usual", was)),
-            cure="Look at what reports the outcomes; late ones are joined by task id when they come.",
-            sql=_usage_sql(feature, since),
-            holds=True if run >= _TELEMETRY_GAP_DAYS else False if run == 0 else None,
-            closing=f"The outcomes of {name} are reported again.",
-        )
-    ]
+    return Condition(
+        kind="coverage",
+        node=feature,
+        since=since,
+        level=1,
+        severity="medium",
+        title=f"{name}: outcomes are missing",
+        summary=(
+            f"Since {format_day(since, today=as_of)} only {now} of the tasks of {name} have an outcome, "
+            f"where {was} had. Its cost per success is not judged until they are back."
+        ),
+        facts=(("Tasks with an outcome", now), ("Usual", was)),
+        cure="Look at what reports the outcomes; late ones are joined by task id when they come.",
+        sql=_usage_sql(feature, since),
+        holds=True if run >= _TELEMETRY_GAP_DAYS and is_enough else False if run == 0 else None,
+        closing=f"The outcomes of {name} are reported again.",
+        lost="outcomes",
+    )
 
 
 def _usage_sql(feature: str, since: date) -> str:
@@ -249,11 +254,13 @@ def _usage_sql(feature: str, since: date) -> str:
 
 
 def find_mutes(conditions: Iterable[Condition]) -> dict[str, Mute]:
-    """Which nodes' breaks a loss of telemetry would fake: the feature's own fall, and the rest's rise."""
+    """Which nodes' breaks a loss would fake: of telemetry the feature's own fall and its unit costs, of outcomes only
+    its unit costs (what it costs in all does not depend on them)."""
     mutes: dict[str, Mute] = {}
     for condition in conditions:
-        if condition.kind == "coverage" and condition.node != UNALLOCATED and condition.holds:
-            mutes[condition.node] = Mute(condition.since, "it has lost its telemetry")
+        if condition.lost and condition.holds:
+            direction: Direction | None = "down" if condition.lost == "telemetry" else None
+            mutes[condition.node] = Mute(condition.since, f"it has lost its {condition.lost}", direction)
     return mutes
 
 

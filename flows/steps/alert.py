@@ -25,7 +25,7 @@ from flows.settings.planned_events import list_expected_changes
 from flows.steps.delivery import empty_outbox, make_context
 from flows.steps.drivers import add_parts
 from flows.steps.findings import add_findings, recall_findings
-from flows.steps.watches import BY_TELEMETRY, decide_watches, find_conditions, list_mutes
+from flows.steps.watches import BY_OUTCOMES, BY_TELEMETRY, decide_watches, find_conditions, list_mutes
 
 if TYPE_CHECKING:
     from alerts.breaks import DetectionSettings
@@ -64,7 +64,7 @@ def find_incidents(run: Run) -> None:
     run.notes.extend(
         f"{action.incident.node}: not told, {action.reason}"
         for action in run.actions
-        if action.reason.endswith((BY_RULES, BY_TELEMETRY))
+        if action.reason.endswith((BY_RULES, BY_TELEMETRY, BY_OUTCOMES))
     )
     record_actions(run, context)
     ledger = [incident_from_row(row) for row in run.state.list_incidents()]

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from alerts.routing import Routing
 
 BASELINE_DAYS = 120
-BY_TELEMETRY = "has lost its telemetry"  # how the reason of a muted break ends
+BY_TELEMETRY = "has lost its telemetry"  # how the reason of a muted break ends,
+BY_OUTCOMES = "has lost its outcomes"  # or so
 
 
 def find_conditions(run: Run) -> tuple[list[Condition], set[ConditionKind]]:
@@ -70,7 +71,7 @@ def list_mutes(run: Run, conditions: Sequence[Condition], breaks: Sequence[Break
     """Nodes whose new breaks come from lost telemetry: the features themselves, and what is unallocated as far as
     splits that could not give it away explain its rise."""
     mutes = find_mutes(conditions)
-    if not mutes or run.panel is None:
+    if run.panel is None or not any(condition.lost == "telemetry" and condition.holds for condition in conditions):
         return mutes
     loose = _unsplit(run, run.panel)
     for found in breaks:

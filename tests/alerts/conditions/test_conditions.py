@@ -7,17 +7,26 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 
 from alerts.blocks import to_blocks, to_text
 from alerts.conditions import Condition, ConditionKind, decide_conditions
 from alerts.incidents import decide, incident_from_row, incident_to_row, record_click
 from alerts.message import render, render_card, render_click
-from alerts.model import Action, Incident
+from alerts.model import Action, Direction, Incident
 from alerts.terminal import to_plain_text
-from alerts.watches import SourceDays, find_budgets, find_stale_sources, find_untagged
+from alerts.watches import (
+    SourceDays,
+    find_budgets,
+    find_mutes,
+    find_stale_sources,
+    find_telemetry_gaps,
+    find_untagged,
+)
+from tests.alerts.breaks.worlds import START, make_panel
 from tests.alerts.golden_files import check_golden
-from tests.alerts.stories import AS_OF, CONTEXT, NOW, ROUTING
+from tests.alerts.stories import AS_OF, CONTEXT, NOW, ROUTING, make_break
 
 ALL: set[ConditionKind] = {"freshness", "coverage", "budget"}
 
@@ -137,6 +146,55 @@ def test_untagged_spend_is_news_when_it_rises_beyond_the_limit() -> None:
     assert judge(600, 560).holds is None  # it always was so
     assert judge(300, 100).holds is False
     assert find_untagged([], through=AS_OF, max_percent=Decimal(50), min_usd_per_day=Decimal(20), as_of=AS_OF) == []
+
+
+LOST_DAYS = 5
+
+
+def lose(field: str, *, days: int = 60) -> Condition:
+    """The one condition of a feature whose calls, or whose outcomes, stop for the last days."""
+    gone = np.r_[np.ones(days - LOST_DAYS), np.zeros(LOST_DAYS)]
+    telemetry = {name: {"chat": 50.0 * np.ones(days)} for name in ("calls", "tasks", "tasks_with_outcome")}
+    telemetry[field] = {"chat": 50.0 * gone}
+    panel = make_panel({"chat": np.full(days, 300.0)}, **telemetry)
+    newest = START + timedelta(days=days - 1)
+    [condition] = find_telemetry_gaps(panel, unsplit_usd=np.zeros(days), telemetry_through=newest, as_of=newest)
+    assert condition.holds
+    return condition
+
+
+@pytest.mark.parametrize(
+    ("field", "direction", "kinds", "told"),
+    [
+        ("calls", "down", ["cost"], None),
+        ("calls", "up", ["unit_cost"], None),
+        ("calls", "up", ["unit_cost", "cost"], "cost"),
+        ("tasks_with_outcome", "down", ["cost"], "cost"),  # what it costs in all needs no outcome
+        ("tasks_with_outcome", "up", ["cost"], "cost"),
+        ("tasks_with_outcome", "up", ["unit_cost"], None),
+        ("tasks_with_outcome", "up", ["zero_success"], None),
+        ("tasks_with_outcome", "down", ["unit_cost"], None),
+        ("tasks_with_outcome", "up", ["zero_success", "cost"], "cost"),
+    ],
+)
+def test_a_loss_mutes_what_it_would_fake_and_no_more(
+    field: str, direction: Direction, kinds: list[str], told: str | None
+) -> None:
+    lost = lose(field)
+    newest = lost.since + timedelta(days=LOST_DAYS - 1)
+    breaks = [
+        make_break(
+            node="chat", direction=direction, kind=kind, onset=lost.since, last_day=newest, data_through=newest,
+            excess_usd_per_day=(-200 if direction == "down" else 200) + n, excess_usd_total=Decimal(1000 - n),
+        )
+        for n, kind in enumerate(kinds)
+    ]  # fmt: skip
+    [action] = decide(breaks, [], now=NOW, as_of=newest, routing=ROUTING, mutes=find_mutes([lost]))
+    if told is None:
+        word = "telemetry" if field == "calls" else "outcomes"
+        assert (action.kind, action.reason) == ("skip", f"it has lost its {word}")
+    else:
+        assert (action.kind, action.incident.kind) == ("open", told)
 
 
 @pytest.mark.parametrize(
