@@ -151,16 +151,36 @@ def test_untagged_spend_is_news_when_it_rises_beyond_the_limit() -> None:
 LOST_DAYS = 5
 
 
-def lose(field: str, *, days: int = 60) -> Condition:
-    """The one condition of a feature whose calls, or whose outcomes, stop for the last days."""
-    gone = np.r_[np.ones(days - LOST_DAYS), np.zeros(LOST_DAYS)]
-    telemetry = {name: {"chat": 50.0 * np.ones(days)} for name in ("calls", "tasks", "tasks_with_outcome")}
-    telemetry[field] = {"chat": 50.0 * gone}
+def lose(field: str | None, *, lost_days: int = LOST_DAYS, tasks: float = 50.0) -> Condition:
+    """The one condition of a feature with so many tasks a day whose calls, or outcomes, stop for the last days."""
+    days = 60
+    telemetry = {name: {"chat": np.full(days, tasks)} for name in ("calls", "tasks", "tasks_with_outcome")}
+    if field is not None:
+        telemetry[field]["chat"][days - lost_days :] = 0
     panel = make_panel({"chat": np.full(days, 300.0)}, **telemetry)
     newest = START + timedelta(days=days - 1)
     [condition] = find_telemetry_gaps(panel, unsplit_usd=np.zeros(days), telemetry_through=newest, as_of=newest)
-    assert condition.holds
     return condition
+
+
+@pytest.mark.parametrize(
+    ("lost_days", "tasks", "holds"),
+    [(2, 50.0, True), (1, 50.0, None), (5, 3.0, None), (7, 3.0, True)],  # of three tasks a day, half miss by chance
+)
+def test_missing_outcomes_are_news_beside_calls_that_are_there(
+    lost_days: int, tasks: float, holds: bool | None
+) -> None:
+    lost = lose("tasks_with_outcome", lost_days=lost_days, tasks=tasks)
+    assert (lost.lost, lost.holds) == ("outcomes", holds)
+
+
+@pytest.mark.parametrize(("field", "word"), [("calls", "telemetry"), ("tasks_with_outcome", "outcomes")])
+def test_what_is_back_is_what_was_missing(field: str, word: str) -> None:
+    days = Days()
+    assert days.kinds([lose(field)]) == ["open"]
+    [closed] = days.run([lose(None)])
+    assert (closed.kind, f"The {word} of chat" in closed.reason) == ("resolve", True)
+    assert days.kinds([lose(None)]) == ["skip"]
 
 
 @pytest.mark.parametrize(
@@ -181,6 +201,7 @@ def test_a_loss_mutes_what_it_would_fake_and_no_more(
     field: str, direction: Direction, kinds: list[str], told: str | None
 ) -> None:
     lost = lose(field)
+    assert lost.holds
     newest = lost.since + timedelta(days=LOST_DAYS - 1)
     breaks = [
         make_break(
