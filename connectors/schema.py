@@ -117,6 +117,7 @@ GPU_UTILIZATION = pa.schema(
         ("gpu", pa.string()),
         ("gpu_model", pa.string()),
         ("samples", pa.int64()),
+        ("step_seconds", pa.int64()),  # how far apart they were asked for; null where that is not known
         ("utilization", pa.decimal128(9, 6)),  # mean of the samples, 0 to 1
     ]
 )

@@ -145,7 +145,7 @@ LAYOUTS = {
             required=("usage_date", "gpu", "samples", "utilization"),
             never_null=("usage_date", "gpu", "samples", "utilization"),
             days=("usage_date",),
-            integers=("samples",),
+            integers=("samples", "step_seconds"),
         ),
         Layout(
             "telemetry_issues",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
@@ -70,4 +71,5 @@ class Fetcher:
                 if page.document.get("status") != "success":
                     raise PayloadError("the query did not succeed", where=where, cure="try it in Prometheus's own page")
                 yield Payload(f"{name}.json", [page.body])
-        yield Payload("day.json", [f'{{"day": "{ref.window.start}T00:00:00Z"}}'.encode()])
+        asked = {"day": f"{ref.window.start}T00:00:00Z", "step_seconds": self._options.step_seconds}
+        yield Payload("day.json", [json.dumps(asked).encode()])

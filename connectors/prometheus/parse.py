@@ -28,7 +28,8 @@ SIX_PLACES = Decimal("0.000001")
 def parse_files(files: Mapping[str, Path], *, model_label: str) -> Parsed:
     """Rows of `metered_usage` and `gpu_utilization`. Raises PayloadError naming the answer."""
     unknown = UnknownFields()
-    day = read_day(read_document(_of(files, "day"), name="day.json"), "day", where="day.json")
+    asked = read_document(_of(files, "day"), name="day.json")
+    day = read_day(asked, "day", where="day.json")
     found: dict[str, dict[str | None, int]] = {}
     for name in COUNTERS:
         found[name] = defaultdict(int)
@@ -48,7 +49,7 @@ def parse_files(files: Mapping[str, Path], *, model_label: str) -> Parsed:
                 "output_tokens": found["generation"].get(model),
             }
         )
-    parts = (Rows("metered_usage", usage.to_arrow()), Rows("gpu_utilization", _utilization(files, day, unknown)))
+    parts = (Rows("metered_usage", usage.to_arrow()), Rows("gpu_utilization", _utilization(files, day, asked, unknown)))
     return Parsed(parts=parts, notes=tuple(unknown.notes()))
 
 
@@ -58,8 +59,9 @@ def increase(samples: list[Decimal]) -> Decimal:
     return sum((after - before if after >= before else after for before, after in pairs), Decimal(0))
 
 
-def _utilization(files: Mapping[str, Path], day: date, unknown: UnknownFields) -> pa.Table:
+def _utilization(files: Mapping[str, Path], day: date, asked: Mapping[str, Any], unknown: UnknownFields) -> pa.Table:
     """The mean of each GPU's samples. The engine's activity counts where it is exported, else the older gauge."""
+    step_seconds = asked.get("step_seconds")  # deliveries of older versions do not say it
     sums: dict[str, dict[tuple[str | None, str, str | None], list[Decimal]]] = {}
     for name, unit in GAUGES.items():
         sums[name] = defaultdict(list)
@@ -81,6 +83,7 @@ def _utilization(files: Mapping[str, Path], day: date, unknown: UnknownFields) -
                     "gpu": gpu,
                     "gpu_model": gpu_model,
                     "samples": len(values),
+                    "step_seconds": step_seconds,
                     "utilization": mean,
                 }
             )

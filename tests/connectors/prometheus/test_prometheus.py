@@ -90,9 +90,9 @@ def test_the_engines_activity_goes_before_the_older_gauge(tmp_path: Path) -> Non
         }
     )
     rows = read(tmp_path, api)["gpu_utilization"]
-    assert [(row["gpu"], row["utilization"], row["samples"]) for row in rows] == [
-        ("GPU-0", Decimal("0.250000"), 24),
-        ("GPU-1", Decimal("0.500000"), 24),
+    assert [(row["gpu"], row["utilization"], row["samples"], row["step_seconds"]) for row in rows] == [
+        ("GPU-0", Decimal("0.250000"), 24, HOUR),
+        ("GPU-1", Decimal("0.500000"), 24, HOUR),
     ]
 
 
@@ -116,9 +116,9 @@ def test_it_is_loaded_as_our_own_servers_and_replaced(tmp_path: Path) -> None:
         assert wh.con.execute("SELECT provider, output_tokens FROM core.metered_usage").fetchall() == [
             ("self_hosted", 70)
         ]
-        assert wh.con.execute("SELECT gpu, utilization, samples FROM core.gpu_utilization").fetchall() == [
-            ("GPU-0", Decimal("0.400000"), 2)
-        ]
+        assert wh.con.execute(
+            "SELECT gpu, utilization, samples, step_seconds FROM core.gpu_utilization"
+        ).fetchall() == [("GPU-0", Decimal("0.400000"), 2, HOUR)]
 
 
 @pytest.mark.parametrize("seconds", [7, 50_000, 1000])

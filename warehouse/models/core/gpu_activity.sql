@@ -5,7 +5,8 @@
 -- Units: utilization from 0 to 1: the mean of the devices' samples, 6 decimals.
 -- Matching: a machine by its host's name, which is its resource id or the last part of it; the other machines of a GPU
 --   type by the mean of the type's devices that belong to none of these. Either only if nine tenths of the billed hours
---   were seen: a device's samples tell its hours beside those of the source's device that was seen most that day.
+--   were seen: a device's samples tell its hours by how far apart they were asked for; where that was not kept, beside the
+--   most that a device of the source was seen in a day of the 28 before and after.
 -- Columns:
 --   gpus: devices that were measured.
 --   matched_by: 'host' or 'gpu_type'.
@@ -17,9 +18,17 @@ WITH devices AS (
         u.gpu,
         u.samples,
         u.utilization,
-        -- No source asks for samples more than an hour apart.
-        (24 * u.samples / greatest(24, max(u.samples) OVER (PARTITION BY u.source_name, u.usage_date)))::DECIMAL(18, 9)
-            AS seen_hours
+        least(
+            24,
+            24 * u.samples / coalesce(
+                86400 / nullif(u.step_seconds, 0),
+                -- No source asks for samples more than an hour apart.
+                greatest(24, max(u.samples) OVER (
+                    PARTITION BY u.source_name
+                    ORDER BY u.usage_date RANGE BETWEEN INTERVAL 28 DAY PRECEDING AND INTERVAL 28 DAY FOLLOWING
+                ))
+            )
+        )::DECIMAL(18, 9) AS seen_hours
     FROM core.gpu_utilization AS u
     LEFT JOIN gpu_model_types AS n ON n.gpu_model = u.gpu_model
 ),

@@ -5,5 +5,6 @@ SELECT
     {{ c.text(name) }} AS {{ name }},
     {% endfor %}
     {{ c.cast("samples", "BIGINT") }} AS samples,
+    {{ c.cast("step_seconds", "BIGINT") }} AS step_seconds,
     {{ c.cast("utilization", "DECIMAL(9, 6)") }} AS utilization
 FROM {{ relation }}
