@@ -411,6 +411,7 @@ def load_settings(path: Path) -> Settings:
     except ValidationError as error:
         raise SettingsError(explain(str(path), _problems(error), Settings)) from None
     _check_sources(path, settings)
+    _check_money(path, settings)
     _refuse_literal_secrets(path, settings)
     base = path.resolve().parent
     home = _absolute(settings.home, base, f"{path}: home")
@@ -508,6 +509,26 @@ def _check_sources(path: Path, settings: Settings) -> None:
                 f"— valid types: {', '.join(sorted(CONNECTORS))}"
             )
         _check_options(path, source, f"sources[{index}] ({source.name})")
+
+
+def _check_money(path: Path, settings: Settings) -> None:
+    seen: dict[tuple[str, date], Decimal] = {}
+    for index, rate in enumerate(settings.currency_rates):
+        where = f"{path}: currency_rates[{index}] ({rate.currency})"
+        if rate.currency == "USD" and rate.usd_per_unit != 1:
+            raise SettingsError(f"{where}: a US dollar is one US dollar — leave it out")
+        earlier = seen.setdefault((rate.currency, rate.valid_from), rate.usd_per_unit)
+        if earlier != rate.usd_per_unit:
+            raise SettingsError(
+                f"{where}: {rate.usd_per_unit} and {earlier} are both valid from {rate.valid_from} — keep one of them"
+            )
+    names = [source.name for source in settings.sources]
+    for index, one in enumerate(settings.commitments):
+        where = f"{path}: commitments[{index}] ({one.name})"
+        if one.source not in names:
+            raise SettingsError(f"{where}: no source is named {one.source!r}{nearest(one.source, names)}")
+        if one.valid_to is not None and one.valid_to < one.valid_from:
+            raise SettingsError(f"{where}: valid_to {one.valid_to} is before valid_from {one.valid_from}")
 
 
 DEMO_SECRET = "demo-"  # so begins what opens nothing but the demo's own stand-ins

@@ -103,6 +103,19 @@ def test_a_secret_is_never_in_a_repr(tmp_path: Path) -> None:
             "currency_rates: [{currency: eur, valid_from: 2026-01-01, usd_per_unit: 1}]\n",
             r"currency_rates\[0\]\.currency: must be three capital letters",
         ),
+        (
+            "currency_rates: [{currency: EUR, valid_from: 2026-01-01, usd_per_unit: 1.08},"
+            " {currency: EUR, valid_from: 2026-01-01, usd_per_unit: 1.09}]\n",
+            r"currency_rates\[1\] \(EUR\): 1.09 and 1.08 are both valid from 2026-01-01 — keep one",
+        ),
+        (
+            "currency_rates: [{currency: USD, valid_from: 2026-01-01, usd_per_unit: 2}]\n",
+            r"currency_rates\[0\] \(USD\): a US dollar is one US dollar",
+        ),
+        (
+            "commitments: [{name: c, source: opnai, kind: prepaid_credits, granted_usd: 5, valid_from: 2026-01-01}]\n",
+            r"commitments\[0\] \(c\): no source is named 'opnai'",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_with_its_cure(tmp_path: Path, text: str, expected: str) -> None:
