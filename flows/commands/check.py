@@ -69,7 +69,7 @@ def _try_newest(settings: Settings, source: SourceSettings, connector: Connector
     rates = [(rate.currency, rate.valid_from, rate.usd_per_unit) for rate in settings.currency_rates]
     refs = list(connector.discover(Window(now.date() - timedelta(days=1), now.date())))[-TRIED_FILES:]
     with TemporaryDirectory(prefix="trendbreak-check-") as folder, open_warehouse(Path(folder) / "home") as warehouse:
-        for ref in reversed(refs):
+        for ref in refs:  # in the order of a run, so that both name the same of two that overlap
             try:
                 landed = Landing(Path(folder) / "landing").store(
                     ref, _bounded(connector, ref), source_type=connector.type, fetched_at=now
