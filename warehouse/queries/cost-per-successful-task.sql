@@ -1,4 +1,4 @@
--- What one successful task of each feature costs: the last 30 settled days against the 30 before.
+-- What a successful task of each feature costs: 30 days to last_day, by when outcomes are in, against the 30 before.
 WITH newest AS (
     SELECT max(usage_date) AS usage_date
     FROM marts.feature_unit_economics_daily
@@ -8,6 +8,7 @@ periods AS (
     SELECT
         e.feature,
         e.usage_date > n.usage_date - 30 AS is_recent,
+        max(e.usage_date) AS last_day,
         sum(e.effective_cost_before_credits_usd) AS cost_usd,
         sum(e.tasks) AS tasks,
         sum(e.tasks_with_outcome) AS tasks_with_outcome,
@@ -21,6 +22,7 @@ periods AS (
 )
 SELECT
     r.feature,
+    r.last_day,
     r.cost_usd::DECIMAL(38, 2) AS cost_usd,
     r.tasks::BIGINT AS tasks,
     r.successful_tasks::BIGINT AS successful_tasks,
