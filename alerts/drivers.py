@@ -12,6 +12,10 @@ it belongs to the factors that were zero; a factor that cannot be said in a peri
 model nobody called) counts as unchanged (Ang and Liu, Energy Policy 35, 2007).
 
 Periods may differ in length: everything is per day.
+
+What a success costs is the same sum divided by the successes. Per task it is the sum without its first factor; and
+
+    cost per success = cost per task × 1 / (share of tasks whose outcome is known) × 1 / (success rate of these)
 """
 
 from __future__ import annotations
@@ -33,6 +37,8 @@ DRIVER_LABELS: Mapping[str, str] = {
     "idle": "idle",
 }
 DRIVERS = tuple(DRIVER_LABELS)
+# Of the cost per success: it has no number of tasks in it, and what became of them instead.
+SUCCESS_DRIVERS = ("success_rate", "known_outcomes", *(driver for driver in DRIVERS if driver != "tasks"))
 INPUT_KINDS = ("input", "cache_read", "cache_write")
 KINDS = (*INPUT_KINDS, "output")
 PLACES = Decimal(1).scaleb(-12)
@@ -77,8 +83,18 @@ class Period:
 
 
 @dataclass(frozen=True)
+class Outcomes:
+    """What became of a period's tasks, from 0 to 1: the share of them whose outcome is known, and of these the share
+    that succeeded. Both are above 0: where nothing succeeds there is no cost per success."""
+
+    known_share: Decimal
+    success_rate: Decimal
+
+
+@dataclass(frozen=True)
 class Drivers:
-    """`parts`: driver → US dollars a day of the change, every driver of DRIVERS; they add up to `change_usd`."""
+    """`parts`: driver → US dollars a day of the change, every driver of DRIVERS; or dollars per successful task, every
+    driver of SUCCESS_DRIVERS. They add up to `change_usd`."""
 
     before_usd: Decimal
     after_usd: Decimal
@@ -98,7 +114,7 @@ class Drivers:
     def ranked(self) -> list[tuple[str, Decimal]]:
         """(driver, dollars a day), those that explain most of the change first, those against it last."""
         sign = 1 if self.change_usd >= 0 else -1
-        return sorted(self.parts.items(), key=lambda part: (-part[1] * sign, DRIVERS.index(part[0])))
+        return sorted(self.parts.items(), key=lambda part: -part[1] * sign)
 
     @property
     def label(self) -> str:
@@ -108,22 +124,27 @@ class Drivers:
         return max(labels, key=lambda name: labels[name] * sign)
 
 
-def explain_change(before: Period, after: Period) -> Drivers:
+def explain_change(before: Period, after: Period, *, outcomes: tuple[Outcomes, Outcomes] | None = None) -> Drivers:
     """The change of cost per day from `before` to `after`, by driver, exact to the twelfth decimal.
 
+    `outcomes` of both periods: the change of the cost per successful task instead; then both name their tasks.
     Raises ValueError for a period without days.
     """
     if before.days < 1 or after.days < 1:
         raise ValueError(f"a period has at least one day, not {min(before.days, after.days)}")
-    parts = dict.fromkeys(DRIVERS, _ZERO)
+    parts = dict.fromkeys(DRIVERS if outcomes is None else SUCCESS_DRIVERS, _ZERO)
+    told = outcomes or (None, None)
     with localcontext(_DIGITS):
         names_tasks = before.tasks is not None and after.tasks is not None
-        sides = _Side(before, names_tasks), _Side(after, names_tasks)
-        parts["idle"] = sides[1].idle - sides[0].idle
+        sides = _Side(before, names_tasks, told[0]), _Side(after, names_tasks, told[1])
+        _divide(sides[0].idle, sides[1].idle, _idle_factors(sides), parts, rest="idle")
         for key in sorted({*sides[0].models, *sides[1].models}, key=repr):
             for term in KINDS if _has_tokens(key, sides) else ("call",):
                 _divide(sides[0].value(key, term), sides[1].value(key, term), _factors(key, term, sides), parts)
-    return Drivers(before.cost_usd_per_day, after.cost_usd_per_day, _rounded(parts, before, after))
+        totals = before.cost_usd_per_day, after.cost_usd_per_day
+        if outcomes is not None:
+            totals = _per_success(before, sides[0]), _per_success(after, sides[1])
+    return Drivers(*totals, _rounded(parts, *totals))
 
 
 _Key = tuple[str | None, str | None]
@@ -131,9 +152,9 @@ _Factors = dict[str, Decimal | None]
 
 
 class _Side:
-    """One period, per day. Factors that cannot be said are None."""
+    """One period, per day or per success. Factors that cannot be said are None."""
 
-    def __init__(self, period: Period, names_tasks: bool) -> None:
+    def __init__(self, period: Period, names_tasks: bool, outcomes: Outcomes | None) -> None:
         days = Decimal(period.days)
         self.models: dict[_Key, ModelTraffic] = {}
         for traffic in period.models:
@@ -142,7 +163,6 @@ class _Side:
                 raise ValueError(f"{traffic.provider} {traffic.model} stands twice in a period")
             self.models[key] = traffic
         self.days = days
-        self.idle = period.idle_usd / days
         self.calls = Decimal(sum(traffic.calls for traffic in period.models))
         self.first_calls = self.calls - sum(traffic.retries for traffic in period.models)
         self.tasks = Decimal(period.tasks or 0) if names_tasks else self.first_calls
@@ -151,6 +171,16 @@ class _Side:
             self.first_calls = _ONE
         if self.calls > 0 and self.tasks <= 0:
             self.tasks = self.first_calls
+        self.outcomes = outcomes
+        # What dollars are divided by: days, or successes.
+        self.per = days if outcomes is None else self.tasks * outcomes.known_share * outcomes.success_rate
+        self.idle = period.idle_usd / self.per
+
+    def work(self) -> _Factors:
+        """The factors before those of the calls."""
+        if self.outcomes is None:
+            return {"tasks": self.tasks / self.days}
+        return {"success_rate": 1 / self.outcomes.success_rate, "known_outcomes": 1 / self.outcomes.known_share}
 
     def weight(self, key: _Key) -> Decimal:
         """Σ tokens × weight of a model."""
@@ -158,22 +188,22 @@ class _Side:
         return sum((traffic.weights[kind] * traffic.tokens.get(kind, 0) for kind in KINDS), _ZERO)
 
     def value(self, key: _Key, term: str) -> Decimal:
-        """Dollars a day of one model and one kind of token."""
+        """Dollars of one model and one kind of token."""
         traffic = self.models.get(key)
         if traffic is None:
             return _ZERO
         if term == "call":
-            return traffic.cost_usd / self.days
+            return traffic.cost_usd / self.per
         weight = self.weight(key)
         if not weight:
             # Dollars without a token to carry them: they stand with the uncached input, at its price.
-            return traffic.cost_usd / self.days if term == "input" else _ZERO
-        return traffic.cost_usd * traffic.weights[term] * traffic.tokens.get(term, 0) / weight / self.days
+            return traffic.cost_usd / self.per if term == "input" else _ZERO
+        return traffic.cost_usd * traffic.weights[term] * traffic.tokens.get(term, 0) / weight / self.per
 
     def factors(self, key: _Key, term: str) -> _Factors:
         """The factors whose product `value` is, by driver."""
         found: _Factors = {
-            "tasks": self.tasks / self.days,
+            **self.work(),
             "calls_per_task": _ratio(self.first_calls, self.tasks),
             "retries": _ratio(self.calls, self.first_calls),
         }
@@ -193,7 +223,7 @@ class _Side:
         else:
             found["input_tokens_per_call"] = whole_input / calls
             found["cache_rate"] = _ratio(tokens, whole_input)
-        found["price"] = _ratio(self.value(key, term) * self.days, tokens)
+        found["price"] = _ratio(self.value(key, term) * self.per, tokens)
         return found
 
 
@@ -205,9 +235,21 @@ def _has_tokens(key: _Key, sides: tuple[_Side, _Side]) -> bool:
 
 def _factors(key: _Key, term: str, sides: tuple[_Side, _Side]) -> Iterator[tuple[str, Decimal | None, Decimal | None]]:
     before, after = (side.factors(key, term) for side in sides)
-    for driver in DRIVERS:
-        if driver in before or driver in after:
-            yield driver, before.get(driver), after.get(driver)
+    for driver in before | after:
+        yield driver, before.get(driver), after.get(driver)
+
+
+def _idle_factors(sides: tuple[_Side, _Side]) -> Iterator[tuple[str, Decimal | None, Decimal | None]]:
+    """Of what no call caused: idle dollars do not grow with the work, but a success carries more of them when fewer
+    tasks succeed."""
+    if sides[0].outcomes is not None:
+        before, after = (side.work() for side in sides)
+        for driver in before:
+            yield driver, before[driver], after[driver]
+
+
+def _per_success(period: Period, side: _Side) -> Decimal:
+    return (period.cost_usd / side.per).quantize(PLACES, ROUND_HALF_EVEN)
 
 
 def _divide(
@@ -215,29 +257,32 @@ def _divide(
     after: Decimal,
     factors: Iterator[tuple[str, Decimal | None, Decimal | None]],
     parts: dict[str, Decimal],
+    *,
+    rest: str = "price",
 ) -> None:
-    """Add the parts of one term's change to `parts`."""
+    """Add the parts of one term's change to `parts`; `rest` takes what no factor explains."""
     if before == after == 0:
         return
     said = [(driver, x0, x1) for driver, x0, x1 in factors if x0 is not None and x1 is not None]
     if before > 0 and after > 0:
         if any(x0 <= 0 or x1 <= 0 for _, x0, x1 in said):
-            parts["price"] += after - before
+            parts[rest] += after - before
             return
-        mean = before if before == after else (after - before) / (after / before).ln()
+        ratio = (after / before).ln()  # 0 also where they differ in the last digit only
+        mean = (after - before) / ratio if ratio else before
         given = _ZERO
         for driver, x0, x1 in said:
             part = mean * (x1 / x0).ln()
             parts[driver] += part
             given += part
         # A factor that only one period can say is unchanged; the others then multiply to less than the term.
-        parts["price"] += after - before - given
+        parts[rest] += after - before - given
         return
     if before < 0 or after < 0:
-        parts["price"] += after - before  # a refund has no logarithm: it is a matter of what was paid
+        parts[rest] += after - before  # a refund has no logarithm: it is a matter of what was paid
         return
     began = [driver for driver, x0, x1 in said if (x0 == 0) != (x1 == 0)]
-    for driver in began or ["price"]:
+    for driver in began or [rest]:
         parts[driver] += (after - before) / (len(began) or 1)
 
 
@@ -245,9 +290,9 @@ def _ratio(part: Decimal, whole: Decimal) -> Decimal | None:
     return part / whole if whole else None
 
 
-def _rounded(parts: Mapping[str, Decimal], before: Period, after: Period) -> dict[str, Decimal]:
+def _rounded(parts: Mapping[str, Decimal], before: Decimal, after: Decimal) -> dict[str, Decimal]:
     """To twelve decimals; the largest part takes what rounding leaves, so that the sum is the change."""
     rounded = {driver: usd.quantize(PLACES, ROUND_HALF_EVEN) for driver, usd in parts.items()}
-    largest = max(DRIVERS, key=lambda driver: abs(rounded[driver]))
-    rounded[largest] += after.cost_usd_per_day - before.cost_usd_per_day - sum(rounded.values())
+    largest = max(rounded, key=lambda driver: abs(rounded[driver]))
+    rounded[largest] += after - before - sum(rounded.values())
     return rounded

@@ -25,6 +25,9 @@ MOVERS = 3  # of a dimension
 MOST_FEATURES = 10
 HISTORY_DAYS = 400
 LEAST_HISTORY_DAYS = 28
+EVERY_WEEKDAY = tuple(range(7))
+WEEKEND = (5, 6)
+MOVED_UNIT_PERCENT = Decimal(10)  # a success that moved by so much, where the cost did not, is what is explained
 UNSEEN = "days that telemetry does not cover"
 # What a person asks for first; what the bill has beside it follows.
 DIMENSIONS = ("feature", "provider", "model", "api_key_id", "resource_id", "service_name", "sku_meter", "token_type")
@@ -34,14 +37,26 @@ _ROUNDING = Decimal("1e-6")
 
 @dataclass(frozen=True)
 class Days:
-    """Days from `first` to `last`, both included."""
+    """Days from `first` to `last`, both included; with `weekdays` (0 is Monday) only these."""
 
     first: date
     last: date
+    weekdays: tuple[int, ...] = EVERY_WEEKDAY
 
     @property
     def count(self) -> int:
+        return sum(self.holds(self.first + timedelta(days=n)) for n in range(self.span))
+
+    @property
+    def span(self) -> int:
+        """Days from the first to the last, whatever their weekday."""
         return (self.last - self.first).days + 1
+
+    def holds(self, day: date) -> bool:
+        return self.first <= day <= self.last and day.weekday() in self.weekdays
+
+    def on(self, weekdays: tuple[int, ...]) -> Days:
+        return Days(self.first, self.last, weekdays)
 
 
 @dataclass(frozen=True)
@@ -79,12 +94,14 @@ class UnitCost:
     unit: str
     cost_per_success_usd: Decimal
     success_share: Decimal
+    known_share: Decimal  # of the tasks, 0 to 1: those with an outcome
 
 
 @dataclass(frozen=True)
 class Explanation:
     """US dollars, effective cost before promotional credits. `parts`: (driver, dollars a day); they add up to
     `change_usd_per_day` to the last digit, and are empty where telemetry does not know the feature in both periods.
+    With `is_of_success` they are dollars per successful task, and add up to `change_usd_per_success`.
     """
 
     feature: str
@@ -108,6 +125,18 @@ class Explanation:
     incident_id: str
     has_incident_days: bool  # the days after are those of the incident
     sql: str
+    is_of_success: bool = False  # what a success costs has moved, rather than the cost
+
+    @property
+    def change_usd_per_success(self) -> Decimal:
+        assert self.unit_before is not None
+        assert self.unit_after is not None
+        return self.unit_after.cost_per_success_usd - self.unit_before.cost_per_success_usd
+
+    @property
+    def explained_usd(self) -> Decimal:
+        """What the parts add up to."""
+        return self.change_usd_per_success if self.is_of_success else self.change_usd_per_day
 
     @property
     def change_usd_per_day(self) -> Decimal:
@@ -193,10 +222,18 @@ def _list_features(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _days_of(incident: Incident) -> Days | None:
-    """The days of a break; a condition (a budget, coverage) has none of its own."""
+    """The days of a break; a condition (a budget, coverage) has none of its own. Of one that only weekends have they
+    are these: set against weeks, a weekend says nothing."""
+    from alerts.incidents import break_from_json
     from alerts.model import CONDITION_KINDS
 
-    return None if incident.kind in CONDITION_KINDS else Days(incident.onset, incident.last_day)
+    if incident.kind in CONDITION_KINDS:
+        return None
+    days = Days(incident.onset, incident.last_day)
+    if "break" not in incident.details or not break_from_json(incident.details["break"]).is_weekend_only:
+        return days
+    weekend = tuple(day for day in WEEKEND if days.on((day,)).count)
+    return days.on(weekend) if weekend else days
 
 
 def _choose_days(
@@ -209,25 +246,26 @@ def _choose_days(
     """(before, after)."""
     settled = known["settled_through"] or known["newest_day"]
     first, last = after
+    weekdays = EVERY_WEEKDAY
     if incident is not None and first is None and last is None and (own := _days_of(incident)):
-        first, last = own.first, own.last
+        first, last, weekdays = own.first, own.last, own.weekdays
     last = last or (max(settled, first) if first else settled)
     first = first or last - timedelta(days=RECENT_DAYS - 1)
     base_last = before[1] or (before[0] + timedelta(days=BASELINE_DAYS - 1) if before[0] else first - timedelta(days=1))
     base_last = min(base_last, first - timedelta(days=1)) if before[1] is None else base_last
     base_first = before[0] or base_last - timedelta(days=BASELINE_DAYS - 1)
     for days, what in ((Days(first, last), "the days to explain"), (Days(base_first, base_last), "the days before")):
-        if days.count < 1:
+        if days.span < 1:
             raise FlowError(f"{what} end on {days.last} before they begin on {days.first}")
-        if days.count > MOST_DAYS:
-            raise FlowError(f"{what} are {days.count:,} — at most {MOST_DAYS} can be compared")
+        if days.span > MOST_DAYS:
+            raise FlowError(f"{what} are {days.span:,} — at most {MOST_DAYS} can be compared")
     if base_first <= last and first <= base_last:
         raise FlowError(f"the two periods overlap: {base_first} to {base_last}, and {first} to {last}")
     if first > known["newest_day"] or last < known["first_day"]:
         raise FlowError(
             f"{name} has no cost from {first} to {last}: it has {known['first_day']} to {known['newest_day']}"
         )
-    return Days(base_first, base_last), Days(first, last)
+    return Days(base_first, base_last, weekdays), Days(first, last, weekdays)
 
 
 def _explain(
@@ -241,7 +279,8 @@ def _explain(
 ) -> Explanation:
     from warehouse.reads import read_explained_cost, read_explained_members, read_explained_units
 
-    periods = {"since": after.first, "until": after.last, "base_since": before.first, "base_until": before.last}
+    periods: dict[str, Any] = {"since": after.first, "until": after.last, "base_since": before.first}
+    periods |= {"base_until": before.last, "weekdays": _bits(after.weekdays)}
     rows = read_explained_cost(con, feature=name, **periods)
     unknown = [row["charge_date"] for row in rows if row["cost_usd"] is None]
     if unknown:
@@ -252,6 +291,7 @@ def _explain(
     own, base = [row for row in rows if row["is_after"]], [row for row in rows if not row["is_after"]]
     usd_before, usd_after = _per_day(base), _per_day(own)
     units = {row["is_after"]: _unit_cost(row) for row in read_explained_units(con, feature=name, **periods)}
+    is_of_success = _is_of_success(incident, units, usd_before, usd_after)
     movers = _find_movers(
         read_explained_members(con, feature=name, **periods), after, days_before=len(base), days_after=len(own)
     )
@@ -266,7 +306,7 @@ def _explain(
         after_usd=sum((row["cost_usd"] for row in own), Decimal(0)),
         unit_before=units.get(False),
         unit_after=units.get(True),
-        parts=_find_parts(con, name, before, after, usd_after - usd_before),
+        parts=_find_parts(con, name, before, after, usd_after - usd_before, units if is_of_success else None),
         movers=tuple(movers),
         news=tuple(_find_news(state, incident, movers)),
         expected=_find_expected(con, name, incident, after, own),
@@ -277,14 +317,34 @@ def _explain(
         incident_id="" if incident is None else incident.id,
         has_incident_days=incident is not None and after == _days_of(incident),
         sql=make_sql(name, before, after),
+        is_of_success=is_of_success,
     )
+
+
+def _bits(weekdays: tuple[int, ...]) -> int:
+    return sum(1 << day for day in weekdays)
+
+
+def _is_of_success(
+    incident: Incident | None, units: Mapping[bool, UnitCost | None], usd_before: Decimal, usd_after: Decimal
+) -> bool:
+    """Whether it is the cost of a success that moved: an incident says so, or it did and the cost did not."""
+    before, after = units.get(False), units.get(True)
+    if before is None or after is None or before.cost_per_success_usd <= 0:
+        return False
+    if incident is not None:
+        return incident.kind == "unit_cost"
+    moved = abs(after.cost_per_success_usd / before.cost_per_success_usd - 1) * 100
+    cost_moved = abs(usd_after / usd_before - 1) * 100 if usd_before > 0 else moved
+    return moved >= MOVED_UNIT_PERCENT > cost_moved
 
 
 def _unit_cost(row: Mapping[str, Any]) -> UnitCost | None:
     if row["cost_per_success_usd"] is None or not row["tasks_with_outcome"]:
         return None
     share = Decimal(row["successful_tasks"]) / Decimal(row["tasks_with_outcome"])
-    return UnitCost(row["unit"], row["cost_per_success_usd"], share)
+    known = Decimal(row["tasks_with_outcome"]) / Decimal(row["tasks"])
+    return UnitCost(row["unit"], row["cost_per_success_usd"], share, known)
 
 
 def _per_day(rows: Sequence[Mapping[str, Any]]) -> Decimal:
@@ -293,13 +353,37 @@ def _per_day(rows: Sequence[Mapping[str, Any]]) -> Decimal:
 
 
 def _find_parts(
-    con: duckdb.DuckDBPyConnection, name: str, before: Days, after: Days, change_usd: Decimal
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    before: Days,
+    after: Days,
+    change_usd: Decimal,
+    units: Mapping[bool, UnitCost | None] | None,
 ) -> tuple[tuple[str, Decimal], ...]:
-    """The LMDI parts, those that carry most of the change first. What days without telemetry carry has a line of its
-    own; of the rounding to twelve digits the largest part takes what is left."""
+    """The LMDI parts, those that carry most of the change first; with `units` of the change of the cost per success.
+    What days without telemetry carry has a line of its own; of the rounding to twelve digits the largest part takes
+    what is left."""
+    from alerts.drivers import Outcomes
     from flows.steps.drivers import drivers_between
 
-    drivers = drivers_between(con, name, *((days.first, days.last + timedelta(days=1)) for days in (before, after)))
+    outcomes = None
+    if units is not None:
+        unit_before, unit_after = units[False], units[True]
+        assert unit_before is not None
+        assert unit_after is not None
+        outcomes = (
+            Outcomes(unit_before.known_share, unit_before.success_share),
+            Outcomes(unit_after.known_share, unit_after.success_share),
+        )
+        change_usd = unit_after.cost_per_success_usd - unit_before.cost_per_success_usd
+    drivers = drivers_between(
+        con,
+        name,
+        (before.first, before.last + timedelta(days=1)),
+        (after.first, after.last + timedelta(days=1)),
+        weekdays=_bits(after.weekdays),
+        outcomes=outcomes,
+    )
     if drivers is None:
         return ()
     parts = [(driver, usd) for driver, usd in drivers.ranked() if usd]
@@ -389,16 +473,17 @@ def _find_expected(
     for row in past:
         if row["cost_usd"] is not None:
             series[0, (row["charge_date"] - start).days] = float(row["cost_usd"])
-    forecast = forecast_panel(series, start=start, horizon=after.count)
+    forecast = forecast_panel(series, start=start, horizon=after.span)
     mean, low, high = forecast.mean[0], forecast.lower[0.95][0], forecast.upper[0.95][0]
+    counted = [place for place in range(after.span) if after.holds(after.first + timedelta(days=place))]
     if not np.isfinite(mean).all():
         return None
     outside = sum(
         not low[place] <= float(row["cost_usd"]) <= high[place]
         for row in own
-        if 0 <= (place := (row["charge_date"] - after.first).days) < after.count
+        if 0 <= (place := (row["charge_date"] - after.first).days) < after.span
     )
-    usual, least, most = (Decimal(f"{float(np.mean(figures)):.6f}") for figures in (mean, low, high))
+    usual, least, most = (Decimal(f"{float(np.mean(figures[counted])):.6f}") for figures in (mean, low, high))
     return Expectation(usual, least, most, "forecast from the days before", outside)
 
 
@@ -410,13 +495,16 @@ def make_sql(name: str, before: Days, after: Days) -> str:
     where = "NOT starts_with(feature, 'shared: ')" if name == ALL_FEATURES else f"feature = {sql_text(name)}"
     own = f"charge_date BETWEEN DATE '{after.first}' AND DATE '{after.last}'"
     base = f"charge_date BETWEEN DATE '{before.first}' AND DATE '{before.last}'"
+    on = ""
+    if after.weekdays != EVERY_WEEKDAY:
+        on = f"  AND isodow(charge_date) IN ({', '.join(str(day + 1) for day in after.weekdays)})\n"
     return (
         f"SELECT CASE WHEN {own} THEN 'after' ELSE 'before' END AS period,\n"
         f"       count(DISTINCT charge_date) AS days,\n"
         f"       sum(effective_cost_before_credits_usd) AS cost_usd,\n"
         f"       sum(effective_cost_before_credits_usd) / count(DISTINCT charge_date) AS cost_usd_per_day\n"
         f"FROM marts.feature_cost_daily\n"
-        f"WHERE {where}\n"
+        f"WHERE {where}\n{on}"
         f"  AND ({own}\n"
         f"    OR {base})\n"
         f"GROUP BY period ORDER BY period DESC"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from warehouse.features import POOL_PREFIX, UNALLOCATED
+from warehouse.reads import EVERY_WEEKDAY
 from warehouse.statements import render
 
 if TYPE_CHECKING:
@@ -38,15 +39,18 @@ def recent_periods(
     return found
 
 
-def read_period(con: duckdb.DuckDBPyConnection, feature: str, days: Days) -> dict[str, Any] | None:
-    """A feature's traffic and cost over `days`, of the days on which telemetry saw anybody call.
+def read_period(
+    con: duckdb.DuckDBPyConnection, feature: str, days: Days, *, weekdays: int = EVERY_WEEKDAY
+) -> dict[str, Any] | None:
+    """A feature's traffic and cost over `days`, of the days on which telemetry saw anybody call; `weekdays`: only of
+    these.
 
     Keys: `days`, `tasks` (None where telemetry names none), `idle_usd` (dollars that no call caused), `models`
     (dicts of provider, model, calls, retries, tokens by kind, weights by kind, cost_usd). None: telemetry does not
     know the feature, or a day's cost has no US dollars.
     """
     rows = con.execute(
-        render("drivers/period.sql"), {"feature": feature, "since": days[0], "until": days[1]}
+        render("drivers/period.sql"), {"feature": feature, "since": days[0], "until": days[1], "weekdays": weekdays}
     ).fetchall()
     names = ("provider", "model", "calls", "retries", "tasks", "cost_usd", "unknown_costs", "seen_days")
     kinds = ("input", "cache_read", "cache_write", "output")

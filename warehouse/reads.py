@@ -19,6 +19,8 @@ import duckdb
 from warehouse.query import QueryError
 from warehouse.statements import render
 
+EVERY_WEEKDAY = 0b1111111  # a bit for each, Monday the lowest
+
 
 @contextmanager
 def open_snapshot(published: Path) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -137,29 +139,51 @@ def read_coverage_days(con: duckdb.DuckDBPyConnection, *, days: int) -> list[dic
 
 
 def read_explained_cost(
-    con: duckdb.DuckDBPyConnection, *, feature: str, since: date, until: date, base_since: date, base_until: date
+    con: duckdb.DuckDBPyConnection,
+    *,
+    feature: str,
+    since: date,
+    until: date,
+    base_since: date,
+    base_until: date,
+    weekdays: int = EVERY_WEEKDAY,
 ) -> list[dict[str, Any]]:
     """A feature's days (of 'all features': the sum without shared pools) from `since` to `until`, and of the period
     that they are compared with: charge_date, is_after, cost_usd (None where a part of it is unknown), is_settled,
-    is_estimated."""
-    periods = {"since": since, "until": until, "base_since": base_since, "base_until": base_until}
+    is_estimated. `weekdays`: only these count, a bit for each, Monday the lowest."""
+    periods = {"since": since, "until": until, "base_since": base_since, "base_until": base_until, "weekdays": weekdays}
     return _rows(con, "explained_cost", feature=feature, **periods)
 
 
 def read_explained_members(
-    con: duckdb.DuckDBPyConnection, *, feature: str, since: date, until: date, base_since: date, base_until: date
+    con: duckdb.DuckDBPyConnection,
+    *,
+    feature: str,
+    since: date,
+    until: date,
+    base_since: date,
+    base_until: date,
+    weekdays: int = EVERY_WEEKDAY,
 ) -> list[dict[str, Any]]:
     """What a feature's cost is made of: dimension, member, before_usd and after_usd (sums of the two periods),
     first_seen; of 'all features' the features."""
-    periods = {"since": since, "until": until, "base_since": base_since, "base_until": base_until}
+    periods = {"since": since, "until": until, "base_since": base_since, "base_until": base_until, "weekdays": weekdays}
     return _rows(con, "explained_members", feature=feature, **periods)
 
 
 def read_explained_units(
-    con: duckdb.DuckDBPyConnection, *, feature: str, since: date, until: date, base_since: date, base_until: date
+    con: duckdb.DuckDBPyConnection,
+    *,
+    feature: str,
+    since: date,
+    until: date,
+    base_since: date,
+    base_until: date,
+    weekdays: int = EVERY_WEEKDAY,
 ) -> list[dict[str, Any]]:
-    """At most a row for each period: is_after, unit, tasks_with_outcome, successful_tasks, cost_per_success_usd."""
-    periods = {"since": since, "until": until, "base_since": base_since, "base_until": base_until}
+    """At most a row for each period: is_after, unit, tasks, tasks_with_outcome, successful_tasks,
+    cost_per_success_usd."""
+    periods = {"since": since, "until": until, "base_since": base_since, "base_until": base_until, "weekdays": weekdays}
     return _rows(con, "explained_units", feature=feature, **periods)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import json
 from collections.abc import Iterable
 from datetime import date
@@ -26,11 +27,13 @@ from alerts.message.sentences import DIMENSIONS, name_node
 from alerts.model import ALL_FEATURES
 from flows.commands.terminal import Unbroken, clean
 from flows.errors import FlowError
-from flows.explain import Days, Explanation
+from flows.explain import EVERY_WEEKDAY, Days, Explanation
 
 FORMATS = ("table", "json")
 _CENT = Decimal("0.01")
 _PARTS = {
+    "success_rate": "share of them that succeed",
+    "known_outcomes": "share of tasks whose outcome is known",
     "tasks": "more or fewer tasks",
     "calls_per_task": "calls per task",
     "retries": "retries",
@@ -58,7 +61,8 @@ def show_explanation(found: Explanation, console: Console, *, fmt: str) -> None:
         days = "The days are its own" if found.has_incident_days else "The days compared are not its own"
         _say(console, f"About {found.incident_id}. {days}.", "dim")
     if found.parts:
-        _title(console, "Why", "dollars a day; the parts add up to the change")
+        per = f"dollars per successful {_unit(found)}" if found.is_of_success else "dollars a day"
+        _title(console, "Why", f"{per}; the parts add up to the change")
         console.print(_parts(found))
     else:
         _title(console, "Why")
@@ -87,9 +91,18 @@ def _title(console: Console, title: str, note: str = "") -> None:
     console.print(Text.assemble((f"\n{title}", "bold"), (f"  {note}" if note else "", "dim")))
 
 
+def _unit(found: Explanation) -> str:
+    return found.unit_after.unit if found.unit_after is not None else "task"
+
+
 def _headline(found: Explanation) -> str:
-    percent = found.change_percent
-    share = "new" if percent is None else format_signed_percent(Decimal(round(percent)))
+    if found.is_of_success:
+        assert found.unit_before is not None
+        percent = Decimal(round(found.change_usd_per_success / found.unit_before.cost_per_success_usd * 100))
+        usd = format_signed_usd(found.change_usd_per_success)
+        return f"{usd} per successful {_unit(found)} ({format_signed_percent(percent)})"
+    change = found.change_percent
+    share = "new" if change is None else format_signed_percent(Decimal(round(change)))
     return f"{format_signed_usd(_cents(found.change_usd_per_day))}/day ({share})"
 
 
@@ -120,6 +133,9 @@ def _without_parts(found: Explanation) -> str:
 
 def _span(days: Days) -> str:
     first, last = _day(days.first, days.last), format_short_day(days.last)
+    if days.weekdays != EVERY_WEEKDAY and days.span > 1:
+        names = " and ".join(f"{calendar.day_name[day]}s" for day in days.weekdays)
+        return f"On the {names} from {first} to {last}"
     return f"On {last}" if days.first == days.last else f"From {first} to {last}"
 
 
@@ -135,11 +151,13 @@ def _cents(usd: Decimal) -> Decimal:
     return usd.quantize(_CENT)
 
 
-def round_to_cents(parts: Iterable[tuple[str, Decimal]], total: Decimal) -> list[tuple[str, Decimal]]:
-    """Each to the cent; the largest takes what that leaves, so that what is read adds up too."""
-    rounded = [(name, _cents(usd)) for name, usd in parts]
+def round_to_cents(
+    parts: Iterable[tuple[str, Decimal]], total: Decimal, *, place: Decimal = _CENT
+) -> list[tuple[str, Decimal]]:
+    """Each to the cent (or to `place`); the largest takes what that leaves, so that what is read adds up too."""
+    rounded = [(name, usd.quantize(place)) for name, usd in parts]
     largest = max(range(len(rounded)), key=lambda n: abs(rounded[n][1]))
-    rest = _cents(total) - sum((usd for _, usd in rounded), Decimal(0))
+    rest = total.quantize(place) - sum((usd for _, usd in rounded), Decimal(0))
     return [(name, usd + rest if n == largest else usd) for n, (name, usd) in enumerate(rounded)]
 
 
@@ -148,12 +166,14 @@ def _parts(found: Explanation) -> Table:
     table.add_column()
     table.add_column(justify="right", no_wrap=True)
     table.add_column(justify="right", style="dim", no_wrap=True)
-    change, has_shares = found.change_usd_per_day, _has_shares(found)
-    for name, usd in round_to_cents(found.parts, change):
+    change, has_shares = found.explained_usd, _has_shares(found)
+    # A success may cost a fraction of a cent.
+    place = min(_CENT, Decimal(1).scaleb(change.adjusted() - 2)) if found.is_of_success and change else _CENT
+    for name, usd in round_to_cents(found.parts, change, place=place):
         if usd:
             table.add_row(f"  {_PARTS.get(name, name)}", _signed(usd), _share(usd, change) if has_shares else "")
     table.add_section()
-    table.add_row("  change", _signed(_cents(change)), "100%" if has_shares else "", style="bold")
+    table.add_row("  change", _signed(change.quantize(place)), "100%" if has_shares else "", style="bold")
     return table
 
 
@@ -163,11 +183,11 @@ def _share(usd: Decimal, change: Decimal) -> str:
 
 def _has_shares(found: Explanation) -> bool:
     """Not where large parts cancel out: 900% of next to nothing says nothing."""
-    return max(abs(usd) for _, usd in found.parts) <= 4 * abs(found.change_usd_per_day)
+    return max(abs(usd) for _, usd in found.parts) <= 4 * abs(found.explained_usd)
 
 
 def _signed(usd: Decimal) -> str:
-    return f"{'-' if usd < 0 else '+'}${abs(usd):,.2f}"
+    return f"{'-' if usd < 0 else '+'}${abs(usd):,.{max(2, -int(usd.as_tuple().exponent))}f}"
 
 
 def _movers(found: Explanation) -> Table:
@@ -230,6 +250,8 @@ def to_plain(found: Explanation) -> dict[str, Any]:
         "before": _period(found.before, found.before_days, found.before_usd_per_day),
         "after": {**_period(found.after, found.after_days, found.after_usd_per_day), "cost_usd": str(found.after_usd)},
         "change_usd_per_day": str(found.change_usd_per_day),
+        "change_usd_per_success": str(found.change_usd_per_success) if found.is_of_success else None,
+        "weekdays": [calendar.day_name[day] for day in found.after.weekdays],
         "change_percent": None if found.change_percent is None else str(round(found.change_percent, 4)),
         "cost_per_success": {
             name: None
@@ -241,7 +263,10 @@ def to_plain(found: Explanation) -> dict[str, Any]:
             }
             for name, unit in (("before", found.unit_before), ("after", found.unit_after))
         },
-        "parts": [{"driver": name, "change_usd_per_day": str(usd)} for name, usd in found.parts],
+        "parts": [
+            {"driver": name, "change_usd_per_success" if found.is_of_success else "change_usd_per_day": str(usd)}
+            for name, usd in found.parts
+        ],
         "movers": [
             {
                 "dimension": mover.dimension,

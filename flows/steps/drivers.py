@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
-from alerts.drivers import DRIVER_LABELS, Drivers, ModelTraffic, Period, explain_change
+from alerts.drivers import DRIVER_LABELS, Drivers, ModelTraffic, Outcomes, Period, explain_change
 from alerts.model import Break, Label, Part
 
 if TYPE_CHECKING:
@@ -20,18 +20,31 @@ BASELINE_DAYS = 28
 MOST_OF_IT = Decimal("0.6")
 
 
-def drivers_between(con: duckdb.DuckDBPyConnection, feature: str, before: Days, after: Days) -> Drivers | None:
+def drivers_between(
+    con: duckdb.DuckDBPyConnection,
+    feature: str,
+    before: Days,
+    after: Days,
+    *,
+    weekdays: int | None = None,
+    outcomes: tuple[Outcomes, Outcomes] | None = None,
+) -> Drivers | None:
     """Why `feature` costs more or less a day in `after` than in `before` (first day, day after the last).
 
     `con` may be the warehouse or the published snapshot. None where telemetry does not know the feature in
-    both periods, or a day's cost has no US dollars.
+    both periods, or a day's cost has no US dollars. `weekdays`: only these count, a bit for each, Monday the lowest.
+    `outcomes` of both periods: why a successful task costs more or less, instead of a day.
     """
     from warehouse.driver_periods import read_period
+    from warehouse.reads import EVERY_WEEKDAY
 
-    periods = [read_period(con, feature, days) for days in (before, after)]
+    wanted = EVERY_WEEKDAY if weekdays is None else weekdays
+    periods = [read_period(con, feature, days, weekdays=wanted) for days in (before, after)]
     if periods[0] is None or periods[1] is None:
         return None
-    return explain_change(_period(periods[0]), _period(periods[1]))
+    if outcomes is not None and not (periods[0]["tasks"] and periods[1]["tasks"]):
+        return None
+    return explain_change(_period(periods[0]), _period(periods[1]), outcomes=outcomes)
 
 
 def add_parts(con: duckdb.DuckDBPyConnection, found: Break) -> Break:

@@ -7,14 +7,20 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 from typer.testing import CliRunner, Result
 
+from alerts.incidents import break_to_json
+from alerts.model import Break
 from flows.cli import app
 from flows.commands.explain import round_to_cents
-from tests.warehouse.published import FIRST, HOSTILE, LAST, make_home, published_path
+from flows.explain import UnitCost, _is_of_success
+from tests.alerts.stories import make_break
+from tests.warehouse.ledger import NOW
+from tests.warehouse.published import FIRST, HOSTILE, LAST, make_home, published_path, state_of
 
 Command = Callable[..., Result]
 
@@ -27,11 +33,32 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
     config.write_text("home: ./data\nsources: []\nfeatures: features.yml\n")
     make_home(folder / "data", settled=LAST - timedelta(days=1))
 
+    state = state_of(folder / "data")
+    for name, kind, days, is_weekend_only in (
+        ("inc-weekend", "cost", (LAST - timedelta(days=8), LAST), True),
+        ("inc-success", "unit_cost", (LAST - timedelta(days=5), LAST - timedelta(days=3)), False),
+    ):
+        found = make_break(
+            node="chat", kind=kind, onset=days[0], last_day=days[1], data_through=LAST, is_weekend_only=is_weekend_only
+        )
+        state.save_incident(incident_of(name, found))
+
     def run(*words: str) -> Result:
         return CliRunner().invoke(app, ["explain", *words, "--config", str(config)], env={"COLUMNS": "200"})
 
     run.home = folder / "data"  # type: ignore[attr-defined]
     return run
+
+
+def incident_of(name: str, found: Break) -> dict[str, Any]:
+    """A row of the state store, of an incident that is over."""
+    return {
+        "id": name, "node": found.node, "direction": "up", "episode": 1, "kind": found.kind, "label": "growth",
+        "severity": "high", "status": "resolved", "onset": found.onset, "last_day": found.last_day, "opened_at": NOW,
+        "updated_at": NOW, "excess_usd_per_day": found.excess_usd_per_day, "excess_usd_total": found.excess_usd_total,
+        "excess_percent": found.excess_percent, "channel": "#ai", "owner": "",
+        "details": {"break": break_to_json(found)},
+    }  # fmt: skip
 
 
 def home_of(command: Command) -> Path:
@@ -98,6 +125,49 @@ def test_an_open_incident_gives_the_days_and_a_new_key_is_named_as_text(command:
     assert by_id["feature"] == "unallocated"
     assert any(mover["member"] == HOSTILE and mover["is_new"] for mover in by_id["movers"])
     assert by_id["new"]
+
+
+def test_weekends_are_set_against_weekends(command: Command) -> None:
+    found = json.loads(command("--incident", "inc-weekend", "--format", "json").stdout)
+    # Chat costs $20 on a Monday and a dollar more on each day to Sunday: against whole weeks it were $2.50 a day more.
+    assert found["weekdays"] == ["Saturday", "Sunday"]
+    assert (found["after"]["days"], found["before"]["days"]) == (4, 8)
+    assert Decimal(found["before"]["cost_usd_per_day"]) == Decimal("25.5")
+    assert Decimal(found["change_usd_per_day"]) == 0
+    assert Decimal(found["expected"]["usd_per_day"]) == Decimal("370.02")  # as the incident was judged
+    with duckdb.connect(str(published_path(home_of(command))), read_only=True) as con:
+        rows = {row[0]: row[1:] for row in con.execute(found["sql"]).fetchall()}
+    assert (rows["after"][0], rows["before"][0]) == (4, 8)
+    text = command("--incident", "inc-weekend").stdout
+    assert "On the Saturdays and Sundays from 23 May to 31 May it cost $26 a day" in text
+    assert "on the Saturdays and Sundays from 25 Apr to 22 May $26 a day" in text
+    assert "Saturdays" not in command("--incident", "inc-weekend", "--since", str(LAST)).stdout
+
+
+def test_a_dearer_success_is_explained_by_what_a_success_is_made_of(command: Command) -> None:
+    found = json.loads(command("--incident", "inc-success", "--format", "json").stdout)
+    change = Decimal(found["change_usd_per_success"])
+    told = found["cost_per_success"]
+    assert change == Decimal(told["after"]["cost_per_success_usd"]) - Decimal(told["before"]["cost_per_success_usd"])
+    assert sum(Decimal(part["change_usd_per_success"]) for part in found["parts"]) == change
+    assert change != 0
+    text = command("--incident", "inc-success").stdout
+    assert "per successful answer (" in text.splitlines()[0]
+    assert "dollars per successful answer; the parts add up to the change" in text
+
+
+@pytest.mark.parametrize(
+    ("usd_before", "usd_after", "success_before", "success_after", "told"),
+    [("45", "42.3", "0.83", "0.50", True), ("45", "90", "0.83", "0.50", False), ("45", "45", "0.83", "0.80", False)],
+)
+def test_without_an_incident_a_success_is_explained_where_it_moved_and_the_cost_did_not(
+    usd_before: str, usd_after: str, success_before: str, success_after: str, told: bool
+) -> None:
+    units: dict[bool, UnitCost | None] = {
+        is_after: UnitCost("answer", Decimal(usd) / 40 / Decimal(share), Decimal(share), Decimal(1))
+        for is_after, usd, share in ((False, usd_before, success_before), (True, usd_after, success_after))
+    }
+    assert _is_of_success(None, units, Decimal(usd_before), Decimal(usd_after)) == told
 
 
 def test_all_features_are_explained_by_the_features(command: Command) -> None:

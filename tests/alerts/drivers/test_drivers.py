@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerts.drivers import DRIVERS, KINDS, ModelTraffic, Period, explain_change
+from alerts.drivers import DRIVERS, KINDS, SUCCESS_DRIVERS, ModelTraffic, Outcomes, Period, explain_change
 
 PRICES = {  # US dollars per million tokens
     "large": {"input": Decimal(3), "cache_read": Decimal("0.3"), "cache_write": Decimal("3.75"), "output": Decimal(15)},
@@ -59,6 +59,7 @@ class World:
 
 
 BEFORE = World()
+shares = st.decimals("0.01", 1, places=4)
 
 
 # Driver → the field of World that it is, and what it becomes: little and much, less and more, to nothing and from it.
@@ -190,3 +191,31 @@ def test_parts_add_up_whatever_the_periods(before: Period, after: Period) -> Non
     back = explain_change(after, before)
     for driver in DRIVERS:
         assert abs(told.parts[driver] + back.parts[driver]) <= Decimal("1e-9")
+
+
+def test_fewer_successes_make_a_success_dearer_at_the_same_cost() -> None:
+    half, most = Outcomes(Decimal(1), Decimal("0.5")), Outcomes(Decimal(1), Decimal("0.83"))
+    told = explain_change(BEFORE.period(), BEFORE.period(), outcomes=(most, half))
+    assert told.after_usd / told.before_usd == pytest.approx(Decimal("1.66"))
+    assert told.parts["success_rate"] == told.change_usd > 0
+    assert {name for name, usd in told.parts.items() if usd} == {"success_rate"}
+    # More work at the same cost of each, outcomes that come for fewer tasks, and longer prompts: nothing is left over.
+    longer = replace(
+        BEFORE, tasks=140_000, idle_usd=Decimal(1260), input_tokens={"large": 9000, "small": 3000}, days=14
+    )
+    both = explain_change(BEFORE.period(), longer.period(), outcomes=(most, Outcomes(Decimal("0.6"), Decimal("0.83"))))
+    assert set(both.parts) == set(SUCCESS_DRIVERS)
+    assert sum(both.parts.values()) == both.change_usd
+    assert both.parts["success_rate"] == 0
+    assert both.ranked()[0][0] == "known_outcomes"
+    assert both.parts["input_tokens_per_call"] > 0
+    assert abs(both.parts["idle"]) < both.change_usd / 1000
+
+
+@given(st.tuples(shares, shares, shares, shares), st.integers(0, 5), st.integers(1, 900_000))
+@settings(max_examples=40, deadline=None)
+def test_parts_of_a_success_add_up(of: tuple[Decimal, ...], retries: int, tasks: int) -> None:
+    outcomes = Outcomes(of[0], of[1]), Outcomes(of[2], of[3])
+    after = replace(BEFORE, tasks=tasks, retries=Decimal(retries) / 10, idle_usd=Decimal(retries) * -7)
+    told = explain_change(BEFORE.period(), after.period(), outcomes=outcomes)
+    assert sum(told.parts.values()) == told.change_usd

@@ -1,4 +1,5 @@
 -- What a feature (or, for 'all features', everything but shared pools) cost on each day of two periods.
+-- weekdays: which ones count, as bits; the lowest is Monday.
 SELECT
     charge_date,
     charge_date BETWEEN $since AND $until AS is_after,
@@ -10,6 +11,7 @@ SELECT
     bool_or(basis = 'estimated') AS is_estimated
 FROM marts.feature_cost_daily
 WHERE CASE WHEN $feature = 'all features' THEN NOT starts_with(feature, 'shared: ') ELSE feature = $feature END
+    AND ($weekdays >> (isodow(charge_date) - 1)::INTEGER) & 1 = 1
     AND (charge_date BETWEEN $since AND $until OR charge_date BETWEEN $base_since AND $base_until)
 GROUP BY charge_date
 ORDER BY charge_date

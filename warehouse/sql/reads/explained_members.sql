@@ -11,11 +11,13 @@ WITH members AS (
 SELECT
     dimension,
     member,
-    coalesce(sum(cost_usd) FILTER (WHERE charge_date BETWEEN $base_since AND $base_until), 0)::DECIMAL(38, 12)
+    coalesce(sum(cost_usd) FILTER (WHERE is_counted AND charge_date BETWEEN $base_since AND $base_until), 0)::DECIMAL(38, 12)
         AS before_usd,
-    coalesce(sum(cost_usd) FILTER (WHERE charge_date BETWEEN $since AND $until), 0)::DECIMAL(38, 12) AS after_usd,
+    coalesce(sum(cost_usd) FILTER (WHERE is_counted AND charge_date BETWEEN $since AND $until), 0)::DECIMAL(38, 12) AS after_usd,
     min(charge_date) FILTER (WHERE cost_usd > 0) AS first_seen
-FROM members
+FROM (
+    SELECT *, ($weekdays >> (isodow(charge_date) - 1)::INTEGER) & 1 = 1 AS is_counted FROM members
+)
 GROUP BY dimension, member
 HAVING before_usd <> 0 OR after_usd <> 0
 ORDER BY dimension, member
