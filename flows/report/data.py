@@ -97,6 +97,7 @@ class IncidentRow:
     excess_usd_per_day: Decimal | None = None
     excess_percent: Decimal | None = None  # of expected: 42 means 42% more
     excess_usd_total: Decimal | None = None
+    weekends_usd_per_day: Decimal | None = None  # of an excess on weekends only: spread over all days of the week
     drivers: tuple[str, ...] = ()
     owner: str = ""
     channel: str = ""

@@ -47,6 +47,7 @@ _DRIVERS = {
     "provider": "provider",
 }
 _TELLING = {"model", "gpu_type", "sku_meter", "api_key_id", "token_type"}
+SATURDAY = 5  # of date.weekday()
 LATE_DAYS = 2  # a source is late when so many days that are due are not in
 _TITLES = {
     "idle": "machines ran without work",
@@ -249,11 +250,21 @@ def _incident(
         excess_usd_per_day=found.excess_usd_per_day,
         excess_percent=found.excess_percent,
         excess_usd_total=found.excess_usd_total,
+        weekends_usd_per_day=_spread_weekends(found),
         drivers=_drivers(found.drivers),
         owner=incident.owner,
         channel=incident.channel,
         chart=_chart(chart, found) if chart is not None else _actual_chart(daily.get(found.node, {}), found, through),
     )
+
+
+def _spread_weekends(found: Break) -> Decimal | None:
+    """What an excess that only weekends have adds to an average day; None for any other."""
+    if not found.is_weekend_only:
+        return None
+    days = (found.onset + timedelta(days=n) for n in range((found.last_day - found.onset).days + 1))
+    weekend_days = sum(day.weekday() >= SATURDAY for day in days)
+    return (found.excess_usd_total / max(weekend_days, 1) * 2 / 7).quantize(Decimal("0.01"))
 
 
 def list_watches(incidents: Iterable[Incident]) -> tuple[WatchRow, ...]:

@@ -167,9 +167,7 @@ def _context(data: ReportData) -> dict[str, Any]:
         "data": data,
         "headline": _headline(data),
         # A dearer success with the same spend is not over trend in dollars.
-        "over_trend_usd": sum(
-            (row.excess_usd_per_day or Decimal(0) for row in data.incidents if row.kind == "cost"), Decimal(0)
-        ),
+        "over_trend_usd": sum((_over_trend(row) for row in data.incidents if row.kind == "cost"), Decimal(0)),
         "high": [*(row.severity for row in data.incidents), *(row.severity for row in data.watches)].count("high"),
         "watches": [(heading, _common_cure(rows), rows) for heading, rows in group_watches(data.watches)],
         "watched": ", ".join(_count_watches(data)),
@@ -186,6 +184,12 @@ def _context(data: ReportData) -> dict[str, Any]:
         "coverage": _coverage(data),
         "is_fresh": all(source.state == "fresh" for source in data.sources),
     }
+
+
+def _over_trend(row: IncidentRow) -> Decimal:
+    """What it adds to an average day: two weekend days are no week."""
+    daily = row.excess_usd_per_day if row.weekends_usd_per_day is None else row.weekends_usd_per_day
+    return daily or Decimal(0)
 
 
 def _common_cure(rows: Sequence[WatchRow]) -> str:
@@ -307,6 +311,8 @@ def _incident(row: IncidentRow, index: int) -> IncidentView:
     elif row.excess_usd_per_day is not None:
         figure = f"{figures.signed_usd(row.excess_usd_per_day)} a day"
         note = "over trend" if row.excess_usd_per_day >= 0 else "under trend"
+        if row.weekends_usd_per_day is not None:
+            note += " on weekends"
         if row.excess_percent is not None:
             note += f", {figures.signed_percent(row.excess_percent / 100)}"
     else:

@@ -86,6 +86,14 @@ def test_it_says_the_month_the_budget_and_the_incidents(html: str) -> None:
     assert "$2,821" in text  # features and unallocated, without the shared pool
 
 
+def test_two_weekend_days_are_no_week() -> None:
+    report = sample_report()
+    rows = [replace(row, weekends_usd_per_day=Decimal("16.81")) if row.id == "one" else row for row in report.incidents]
+    text = Page(render_report(replace(report, incidents=tuple(rows)))).text
+    assert "2 breaks: +$17 a day over trend" in text
+    assert "+$59 a day over trend on weekends, +104%" in text
+
+
 def test_it_ranks_by_cost_and_by_cost_per_success(html: str) -> None:
     ranked = html[html.index('id="features-title"') : html.index('id="waste-title"')]
     rows = [re.sub(r"<[^>]+>|\s+", " ", row) for row in re.findall(r"<tr.*?</tr>", ranked, re.DOTALL)]
