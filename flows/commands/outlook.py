@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,12 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from alerts.figures import format_likely, format_short_day
 from flows.errors import FlowError
 from flows.settings import Settings
 
 PERIODS = {"month": "this month", "next_month": "next month", "90_days": "next 90 days"}
 FORMATS = ("table", "json")
 ALL_FEATURES = "all features"
+_FEATURE_WIDTH = 16  # a longer name is folded before figures are stacked
 
 
 def show_forecast(settings: Settings, console: Console, *, feature: str | None, fmt: str) -> None:
@@ -41,21 +43,42 @@ def show_forecast(settings: Settings, console: Console, *, feature: str | None, 
     for row in rows:
         by_feature.setdefault(row["feature"], {})[row["period"]] = row
     first = rows[0]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("feature")
-    for title in ("so far", *PERIODS.values()):
-        table.add_column(title, justify="right")
     last = sorted(by_feature, key=lambda name: (name == ALL_FEATURES, -by_feature[name]["month"]["mean_usd"], name))
-    for name in last:
-        if name == ALL_FEATURES and len(by_feature) > 1:
-            table.add_section()
-        own = by_feature[name]
-        cells = [Text(name), Text(_usd(own["month"]["actual_usd"]))]
-        table.add_row(*cells, *(Text(_total(own[period])) for period in PERIODS))
-    console.print(table)
+    rows_of = {
+        name: [
+            _usd(by_feature[name]["month"]["actual_usd"]),
+            *(_totals(by_feature[name][period]) for period in PERIODS),
+        ]
+        for name in last
+    }
+    console.print(_forecast_table(rows_of, console.width))
     console.print(
         Text(f"issued {first['issued_at']:%Y-%m-%d %H:%M} UTC; in brackets: where the total ends in 4 of 5 cases")
     )
+
+
+def _forecast_table(rows: Mapping[str, Sequence[str | tuple[str, str, str]]], width: int) -> Table:
+    """A row per feature. A total stands beside its interval, or above it where the terminal is too narrow: what bounds
+    it is never cut."""
+    titles = ("so far", *PERIODS.values())
+    for layout in ("{} ({}–{})", "{}\n({}–{})", "{}\n({}\n–{})"):
+        shown = {
+            name: [cell if isinstance(cell, str) else layout.format(*cell) for cell in cells]
+            for name, cells in rows.items()
+        }
+        columns = [[title, *cells] for title, *cells in zip(titles, *shown.values(), strict=True)]
+        needed = sum(max(len(line) for cell in column for line in cell.split("\n")) + 2 for column in columns)
+        if needed + min(_FEATURE_WIDTH, max(map(len, rows))) <= width:
+            break
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("feature", overflow="fold")
+    for title in titles:
+        table.add_column(title, justify="right", no_wrap=True)
+    for name, cells in shown.items():
+        if name == ALL_FEATURES and len(shown) > 1:
+            table.add_section()
+        table.add_row(Text(name), *(Text(cell) for cell in cells))
+    return table
 
 
 def show_budgets(settings: Settings, console: Console, *, fmt: str, threshold: float) -> bool:
@@ -74,9 +97,9 @@ def show_budgets(settings: Settings, console: Console, *, fmt: str, threshold: f
         console.print_json(json.dumps([_plain(row) for row in rows]), highlight=False)
     else:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        table.add_column("feature")
+        table.add_column("feature", overflow="fold")
         for title in ("budget", "spent", "pace", "expected", "over budget", "about"):
-            table.add_column(title, justify="right")
+            table.add_column(title, justify="right", no_wrap=True)
         for row in rows:
             over = row["breach_probability"] > threshold
             table.add_row(
@@ -85,8 +108,8 @@ def show_budgets(settings: Settings, console: Console, *, fmt: str, threshold: f
                 _usd(row["month_to_date_usd"]),
                 f"{row['pace']:.0%}",
                 _usd(row["mean_usd"]),
-                Text(f"{row['breach_probability']:.0%}", style="bold red" if over else ""),
-                f"{row['breach_date']:%b %-d}" if row["breach_date"] else "–",
+                Text(format_likely(row["breach_probability"]), style="bold red" if over else ""),
+                format_short_day(row["breach_date"]) if row["breach_date"] else "–",
             )
         console.print(table)
         console.print(Text("pace: spent, of the budget's even share of the days so far"))
@@ -138,8 +161,8 @@ def _check_format(fmt: str) -> None:
         raise FlowError(f"unknown format {fmt!r} — one of: {', '.join(FORMATS)}")
 
 
-def _total(row: dict[str, Any]) -> str:
-    return f"{_usd(row['mean_usd'])} ({_usd(row['lower_80_usd'])}–{_usd(row['upper_80_usd'])})"
+def _totals(row: dict[str, Any]) -> tuple[str, str, str]:
+    return _usd(row["mean_usd"]), _usd(row["lower_80_usd"]), _usd(row["upper_80_usd"])
 
 
 def _usd(amount: Decimal) -> str:

@@ -5,11 +5,14 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from flows.backtest import backtest_and_keep, read_engines
+from flows.commands.outlook import _forecast_table
 from flows.settings import load_settings
 from tests.flows.command import trendbreak, typed
 from tests.flows.daily_home import DailyHome, Line, daily_lines
@@ -87,6 +90,21 @@ def test_as_a_table_and_of_one_feature(config: Path, capsys: pytest.CaptureFixtu
     assert typed("forecast", "--config", config, "--format", "xml") == 2
 
 
+@pytest.mark.parametrize("width", [200, 100, 80, 60])
+def test_no_figure_is_cut_however_narrow_the_terminal(width: int) -> None:
+    rows: dict[str, list[str | tuple[str, str, str]]] = {
+        "a_feature_of_a_rather_long_name": ["$123,456", *[("$234,567", "$200,001", "$280,009")] * 3],
+        "all features": ["$123,457", *[("$234,568", "$200,002", "$280,008")] * 3],
+    }
+    console = Console(width=width, file=StringIO())
+    console.print(_forecast_table(rows, width))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in text
+    for figure in ("$234,567", "$200,001", "$280,009", "$234,568", "$200,002", "$280,008"):
+        assert text.count(figure) == 3
+    assert ("$234,567 ($200,001–$280,009)" in text) == (width == 200)
+
+
 def test_how_past_forecasts_have_held(home: DailyHome, config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, text = said(capsys, "forecast", "--config", config, "--coverage", "--format", "json")
     assert code == 0
@@ -106,7 +124,9 @@ def test_a_budget_that_breaks_is_an_exit_code(config: Path, capsys: pytest.Captu
     assert rows["search"]["breach_date"] is None
     assert "all features" in rows
     assert typed("budget", "--config", config, "--threshold", "1") == 0
-    assert "chat" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "over 99%" in table
+    assert f"{date.fromisoformat(rows['chat']['breach_date']).day} Jun" in table
 
 
 @pytest.mark.parametrize(("loose_usd", "budget"), [(5, Decimal(2500)), (400, None)])
