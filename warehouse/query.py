@@ -181,12 +181,25 @@ def _csv(table: pa.Table) -> str:
 
 
 def _json(table: pa.Table) -> str:
-    names = [json.dumps(name, ensure_ascii=False) for name in table.column_names]
+    names = [json.dumps(name, ensure_ascii=False) for name in _unique(table.column_names)]
     lines = [
         "{" + ", ".join(f"{name}: {_json_of(value)}" for name, value in zip(names, row, strict=True)) + "}"
         for row in _rows(table)
     ]
     return "[" + ",\n ".join(lines) + "]\n"
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """`x`, `x`, `x` as `x`, `x_1`, `x_2`: of two keys of one name a reader keeps one."""
+    found: list[str] = []
+    taken = set(names)
+    for name in names:
+        unique, number = name, 0
+        while unique in found or (number and unique in taken):
+            number += 1
+            unique = f"{name}_{number}"
+        found.append(unique)
+    return found
 
 
 def _json_of(value: Any) -> str:

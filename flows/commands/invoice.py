@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +15,8 @@ from flows.errors import FlowError
 from flows.run import Home, open_run
 from flows.settings import Settings
 
+_LARGEST = Decimal(10) ** 15
+_DECIMALS = 12
 _PARTS = ("tax", "credits", "late", "rounding", "unexplained")
 
 
@@ -72,12 +74,13 @@ def _read(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _read_amount(text: str) -> Decimal:
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or abs(amount) >= Decimal(10) ** 15 or amount != round(amount, 6):
+    if not re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)", text, re.ASCII):
         raise FlowError(f"{text!r} is no amount — write it as 1234.56, without separators or sign of currency")
+    amount = Decimal(text)
+    if abs(amount) >= _LARGEST:
+        raise FlowError(f"{text!r} is too large for an invoice — at most 15 digits before the point")
+    if len(text.partition(".")[2].rstrip("0")) > _DECIMALS:
+        raise FlowError(f"{text!r} has more than {_DECIMALS} decimals — round it to {_DECIMALS}")
     return amount
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.commands.invoice import _read_amount
 from tests.flows.command import trendbreak
 from tests.flows.small_bill import bill_lines, first_day, write_small_home
 
@@ -29,6 +30,11 @@ def test_an_invoice_is_compared_with_the_charges_of_its_month(tmp_path: Path) ->
     assert "unexplained +" in listed
 
 
+def test_an_amount_has_as_many_decimals_as_a_charge() -> None:
+    assert _read_amount("5033.995571679860") == Decimal("5033.995571679860")
+    assert _read_amount("-12.50") == Decimal("-12.5")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -36,6 +42,9 @@ def test_an_invoice_is_compared_with_the_charges_of_its_month(tmp_path: Path) ->
         (("drop", "January", "1", "USD"), "'January' is no month"),
         (("drop", "2026-01", "1,234.50", "USD"), "'1,234.50' is no amount"),
         (("drop", "2026-01", "nan", "USD"), "'nan' is no amount"),
+        (("drop", "2026-01", "1_000", "USD"), "'1_000' is no amount"),
+        (("drop", "2026-01", "0.1234567890123", "USD"), "more than 12 decimals"),
+        (("drop", "2026-01", "1234567890123456", "USD"), "at most 15 digits before the point"),
         (("drop", "2026-01", "1", "dollars"), "'dollars' is no currency"),
     ],
 )

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.warehouse.ledger import add_charges, build_marts, charge, new_warehouse
-from tests.warehouse.published import HOSTILE, features, make_home, published_path
+from tests.warehouse.published import HOSTILE, LAST, features, make_home, published_path
 from warehouse.query import QueryError, canned, format_table, is_truncated, run_query
 from warehouse.reads import open_snapshot
 from warehouse.store import open_warehouse
@@ -186,6 +187,7 @@ def test_canned_answers_are_right(answers: dict[str, pa.Table]) -> None:
     success = answer("cost-per-successful-task")
     # One of four tasks a day fails; 29 days of them until the day that every feature has settled.
     assert [row["feature"] for row in success] == ["chat"]
+    assert success[0]["last_day"] == LAST - timedelta(days=1)
     assert success[0]["success_percent"] == 75
     assert (success[0]["tasks"], success[0]["successful_tasks"]) == (116, 87)
     gpu = answer("gpu-cost")
@@ -238,6 +240,11 @@ def test_csv_loses_nothing(every_type: pa.Table) -> None:
     )
     assert row["text"] == 'a|b "c", ü\n\x1b'
     assert (row["list"], row["struct"]) == ("[1.50]", '{"k": "v"}')
+
+
+def test_json_names_columns_of_one_name_apart() -> None:
+    table = pa.Table.from_arrays([pa.array([n]) for n in range(4)], names=["x", "x", "x_1", "x"])
+    assert json.loads(str(format_table(table, "json"))) == [{"x": 0, "x_2": 1, "x_1": 2, "x_3": 3}]
 
 
 def test_json_numbers_keep_every_digit(every_type: pa.Table) -> None:
