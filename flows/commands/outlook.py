@@ -44,7 +44,7 @@ def show_forecast(settings: Settings, console: Console, *, feature: str | None, 
         by_feature.setdefault(row["feature"], {})[row["period"]] = row
     first = rows[0]
     last = sorted(by_feature, key=lambda name: (name == ALL_FEATURES, -by_feature[name]["month"]["mean_usd"], name))
-    rows_of = {
+    rows_of: dict[str, list[str | tuple[str, str, str]]] = {
         name: [
             _usd(by_feature[name]["month"]["actual_usd"]),
             *(_totals(by_feature[name][period]) for period in PERIODS),
