@@ -58,6 +58,25 @@ def test_an_outcome_for_an_unknown_task_waits_for_it_and_is_counted(home: Home, 
     assert rows_of(wh, ISSUES) == []
 
 
+def test_calls_that_only_name_a_trace_belong_to_the_task_of_its_other_calls(home: Home, wh: Warehouse) -> None:
+    """A call of tr1 names t1, an embedding names nothing: its task is the trace, as connectors write it."""
+    chat = {"task_id": "t1", "trace_id": "tr1", "response_id": "r1"}
+    embedding = {"task_id": "tr1", "response_id": "r2", "called_at": at(1, 13), "attempt": 2}
+    load(home, wh, call_rows(chat, embedding), outcome_rows({"task_id": "tr1"}))
+    assert tasks(wh) == [("t1", "resolved")]
+    assert rows_of(wh, "SELECT sum(calls), sum(tasks), sum(successful_tasks) FROM core.usage") == [(2, 1, 1)]
+    assert one(wh, "SELECT calls FROM staging.tasks") == 2
+    assert rows_of(wh, ISSUES) == []
+    # Two tasks in the trace: nobody can tell whose the embedding is, nor of which the outcome speaks.
+    load(home, wh, call_rows({"task_id": "t2", "trace_id": "tr1", "response_id": "r3"}), scope="second")
+    assert tasks(wh) == [("t1", None), ("t2", None), ("tr1", "resolved")]
+    load(home, wh, call_rows({"task_id": "t3"}), scope="second")  # corrected: the trace has one task again
+    assert tasks(wh) == [("t1", "resolved"), ("t3", None)]
+    # A task that calls with a trace of their own name is no trace, whoever calls a trace so.
+    load(home, wh, call_rows({"task_id": "t0", "trace_id": "t1", "response_id": "r4"}), scope="third")
+    assert tasks(wh) == [("t0", None), ("t1", "resolved"), ("t3", None)]
+
+
 def test_what_lies_in_the_future_is_left_out_and_counted(home: Home, wh: Warehouse) -> None:
     ahead = {"called_at": NOW + timedelta(days=5), "task_id": "t2"}
     skewed = {"called_at": NOW + timedelta(minutes=40), "task_id": "t3"}

@@ -52,19 +52,25 @@ usual_tasks AS MATERIALIZED (
     FROM staging.tasks
     GROUP BY feature
 ),
+-- Tasks by every id that their calls name: their own, or that of a trace whose calls are theirs.
+tasks AS (
+    SELECT task_id AS named_id, * FROM staging.tasks
+    UNION ALL
+    SELECT r.trace_id, t.* FROM staging.traces AS r JOIN staging.tasks AS t ON t.task_id = r.task_id WHERE r.is_task
+),
 usual_inputs AS (
     SELECT
         c.kind_of_call,
         2 * coalesce(
-            quantile_disc(c.whole_input_tokens, 0.9) FILTER (WHERE s.task_id IS NOT NULL),
+            quantile_disc(c.whole_input_tokens, 0.9) FILTER (WHERE s.named_id IS NOT NULL),
             quantile_disc(c.whole_input_tokens, 0.9)
         ) AS most_input_tokens
     FROM calls AS c
     LEFT JOIN (
-        SELECT t.task_id
-        FROM staging.tasks AS t
+        SELECT t.named_id
+        FROM tasks AS t
         JOIN core.feature_success AS f ON f.feature = t.feature AND f.outcome = t.outcome
-    ) AS s ON s.task_id = c.task_id
+    ) AS s ON s.named_id = c.task_id
     GROUP BY c.kind_of_call
 ),
 -- Prompts of one day, whatever the kind of task.
@@ -89,11 +95,11 @@ numbered AS (
         t.calls > l.loop_calls AND row_number() OVER calls_of_task > l.usual_calls AS is_loop,
         lead(c.attempt) OVER calls_of_task = coalesce(c.attempt, 1) + 1 AS is_asked_again
     FROM placed_calls AS c
-    JOIN staging.tasks AS t ON t.task_id = c.task_id
+    JOIN tasks AS t ON t.named_id = c.task_id
     JOIN limits AS l ON l.usage_id = c.usage_id
     WHERE t.calls > 1 AND (t.retries > 0 OR t.calls > 10)
     WINDOW calls_of_task AS (
-        PARTITION BY c.task_id
+        PARTITION BY t.task_id
         ORDER BY
             c.called_at, coalesce(c.attempt, 1), coalesce(c.response_id, ''), c.usage_id,
             c.input_tokens, c.cache_read_tokens, c.cache_write_tokens, c.output_tokens, c.reasoning_tokens,
