@@ -69,7 +69,9 @@ def fetch_source(
         offered.add(ref.scope)
         if wants is not None and not wants(ref):
             continue
-        if is_first and due is not None and ref.window.start == due.start:
+        # A folder offers all its files, whatever the days that were asked for.
+        is_folder = isinstance(connector, DropFolder) or (ref.replaces == "scope" and ref.window == due)
+        if is_first and not is_folder and due is not None and ref.window.start == due.start:
             run.notes.append(f"{source.name}: read from {due.start} on; raise backfill_days to have older days")
             is_first = False
         if ref.identity is not None and (ref.scope, ref.identity) in loaded:

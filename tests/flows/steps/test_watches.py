@@ -84,8 +84,9 @@ def test_lost_telemetry_is_one_incident_and_mutes_what_it_would_fake(tmp_path: P
     bill = [Line(line.day, line.cost, tags="{}") for line in daily_lines("chat", FIRST, 61, usd=400)]
     home.bill("drop", bill)
     write_calls(tmp_path, AS_OF - timedelta(days=1))
-    home.run(AS_OF)
+    first = home.run(AS_OF)
     assert messages(tmp_path) == []
+    assert not any("backfill_days" in note for note in first.notes)  # a folder is read whole
     write_calls(tmp_path, AS_OF - timedelta(days=7))  # chat says nothing for six days
     run = home.run(AS_OF, hour=12)
     [told] = messages(tmp_path)
