@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 
 RULE_MEMORY_DAYS = 42  # what moved within the detector's memory: DetectionSettings.remember_days
+LATE_DAYS = 2  # a source is late when so many days that are due are not in
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def summarise(run: Run) -> RunSummary:
         failures=dict(run.failures),
         notes=tuple(dict.fromkeys(run.notes)),
         notices=tuple(dict.fromkeys(run.notices)),
-        features=len(run.panel.features) if run.panel else 0,
+        features=len(run.features.features.keys() & set(run.panel.features)) if run.panel else 0,
         breaks=len(run.breaks),
         told=tuple(told),
         undelivered=list_undelivered(run),

@@ -27,6 +27,7 @@ from flows.report.data import (
     WasteRow,
     WatchRow,
 )
+from flows.run import LATE_DAYS
 
 COST_DAYS = 30
 UNIT_DAYS = 7
@@ -48,7 +49,6 @@ _DRIVERS = {
 }
 _TELLING = {"model", "gpu_type", "sku_meter", "api_key_id", "token_type"}
 SATURDAY = 5  # of date.weekday()
-LATE_DAYS = 2  # a source is late when so many days that are due are not in
 _TITLES = {
     "idle": "machines ran without work",
     "growth": "more work than usual",

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from connectors.registry import connector_class
-from flows.run import RULE_MEMORY_DAYS, Run
+from flows.run import LATE_DAYS, RULE_MEMORY_DAYS, Run
 from flows.steps.drivers import write_drivers
 from flows.steps.ingest import is_partitioned
 
@@ -117,13 +117,13 @@ def _tell_late_sources(
     notices = []
     for source, day in sorted(settled_through.items()):
         waiting = [row["feature"] for row in settled if source in (row["waits_for"] or "").split(", ")]
-        if not waiting:
-            continue
         late_days = (due[source] - day).days
+        if not waiting or late_days < LATE_DAYS:
+            continue
         names = ", ".join(waiting[:MOST_NAMED]) + (", …" if len(waiting) > MOST_NAMED else "")
         others = f"; other features are judged up to {newest}" if newest is not None and newest > day else ""
         notices.append(
-            f"{source} is {late_days} day{'s' if late_days != 1 else ''} late: its charges end on {day}, and what it "
+            f"{source} is {late_days} days late: its charges end on {day}, and what it "
             f"bills waits there ({names}){others} — `trendbreak check` tests the source; if it has ended, take it out "
             f"of trendbreak.yml"
         )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from flows.run import Run
+from flows.steps.build import _tell_late_sources
 from tests.flows.daily_home import DailyHome, Line, daily_lines
 from warehouse.store import Warehouse, open_warehouse
 from warehouse.watermarks import spoken_through
@@ -55,6 +56,16 @@ def test_the_late_source_is_named_with_what_waits(run: Run) -> None:
     assert "chat" not in notice
     assert run.feature_through["search"] == SETTLED - timedelta(days=9)
     assert "other: 1 charge of days to come, the last of 2026-06-21: they count when their day is there" in run.notices
+
+
+def test_one_day_is_not_late_yet_as_in_status() -> None:
+    waits = [{"feature": "chat", "settled_through": SETTLED - timedelta(days=1), "waits_for": "drop"}]
+
+    def told(days: int) -> list[str]:
+        return _tell_late_sources(waits, {"drop": SETTLED - timedelta(days=days)}, {"drop": SETTLED})
+
+    assert told(1) == []
+    assert "drop is 2 days late" in told(2)[0]
 
 
 def test_days_that_the_late_source_has_not_brought_are_unknown_not_zero(run: Run) -> None:
