@@ -198,4 +198,4 @@ def check_location(
             CheckResult(name="location", ok=False, detail=f"{options.location} holds no such file", cure=cure)
         ], None
     newest = max(files, key=lambda file: (file.modified, file.name))
-    return [CheckResult(name="location", ok=True, detail=f"{len(files)} files")], newest
+    return [CheckResult(name="location", ok=True, detail=f"{len(files)} file{'s' if len(files) != 1 else ''}")], newest
