@@ -159,9 +159,10 @@ def _name_rounded(con: duckdb.DuckDBPyConnection, scan: Scan) -> list[str]:
             ).fetchone()
             if row is not None and row[0]:
                 rows, changed = row
+                what, them = ("amount has", "it") if rows == 1 else ("amounts have", "them")
                 notes.append(
-                    f"{group.shown(name)}: {rows} amounts have more than 12 decimals; "
-                    f"rounding them changes the sum by {changed.normalize():f}"
+                    f"{group.shown(name)}: {rows} {what} more than 12 decimals; "
+                    f"rounding {them} changes the sum by {changed.normalize():f}"
                 )
     return notes
 
@@ -312,8 +313,11 @@ def _canonical_tags(con: duckdb.DuckDBPyConnection, prefix: str) -> list[str]:
         "UPDATE canonical_tags SET tags = odd_tags.tags FROM odd_tags WHERE odd_tags.raw_tags = canonical_tags.raw_tags"
     )
     con.execute(render("load/drop_temporary.sql", table="odd_tags"))
-    unread = sum(1 for text in read if text is not None and text.startswith(f'{{"{UNREAD}":'))
-    return [f"{unread} tag texts are no JSON object: kept unread under {UNREAD!r}"] if unread else []
+    rows = count(con, render("load/unread_tags.sql", unread=f'{{"{UNREAD}":'))
+    if not rows:
+        return []
+    told = "the tags of 1 row are" if rows == 1 else f"the tags of {rows:,} rows are"
+    return [f"{told} no JSON object: kept unread under {UNREAD!r}"]
 
 
 def _name_exploding_tag(con: duckdb.DuckDBPyConnection) -> list[str]:

@@ -11,6 +11,7 @@ from flows.errors import FlowError
 from flows.report import figures
 from flows.run import open_run
 from flows.settings import Settings
+from warehouse.features import POOL_PREFIX, UNALLOCATED
 
 
 def read_month(text: str) -> date:
@@ -37,10 +38,12 @@ def close_month(settings: Settings, month: date, console: Console, *, force: boo
         build.build_warehouse(run)
         build.publish_snapshot(run)
     total_usd = sum((row["effective_cost_usd"] for row in costs), start=type(costs[0]["effective_cost_usd"])(0))
-    names = {row["feature"] for row in costs}
+    pools = {row["feature"] for row in costs if row["feature"].startswith(POOL_PREFIX)}
+    names = {row["feature"] for row in costs} - pools - {UNALLOCATED}
+    whose = [figures.plural(len(names), "feature"), *([figures.plural(len(pools), "shared pool")] if pools else [])]
     console.print(
         Text(
-            f"closed {month:%Y-%m}: {figures.plural(len(names), 'feature and pool')}, {total_usd:,.2f} US dollars "
+            f"closed {month:%Y-%m}: {' and '.join(whose)}, {total_usd:,.2f} US dollars "
             "effective cost; later changes are booked in the open month: `trendbreak query corrections`"
         )
     )

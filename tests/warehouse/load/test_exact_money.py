@@ -171,7 +171,7 @@ def test_decimals_of_a_parquet_file_are_looked_at_too(home: Home, wh: Warehouse)
     fine = {"BilledCost": pa.decimal128(38, 14), "EffectiveCost": pa.decimal128(30, 9), "ListCost": pa.float64()}
     notes = home.load_focus(wh, [focus_row(1, "0.12345678901244", EffectiveCost="1")], "a.parquet", types=fine).notes
     assert [note for note in notes if "decimals" in note] == [
-        "BilledCost: 1 amounts have more than 12 decimals; rounding them changes the sum by -0.00000000000044"
+        "BilledCost: 1 amount has more than 12 decimals; rounding it changes the sum by -0.00000000000044"
     ]
 
 

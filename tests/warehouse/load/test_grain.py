@@ -166,6 +166,17 @@ def test_tags_in_one_form(home: Home, wh: Warehouse, tags: object, kind: pa.Data
     assert any("no JSON object" in note for note in result.notes) == (tags == "not json")
 
 
+def test_rows_without_readable_tags_are_counted_and_not_their_texts(home: Home, wh: Warehouse) -> None:
+    def told(*tags: str) -> list[str]:
+        rows = [focus_row(day, "1", Tags=text) for day, text in enumerate(tags, start=1)]
+        return [note for note in home.load_focus(wh, rows, "a.csv").notes if "tags" in note]
+
+    assert told("feature=chat", "feature=chat", '{"a": "1"}') == [
+        "the tags of 2 rows are no JSON object: kept unread under '_unread'"
+    ]
+    assert told('{"a": "1"}', "feature=chat") == ["the tags of 1 row are no JSON object: kept unread under '_unread'"]
+
+
 @pytest.mark.parametrize(
     "raw", ['{"b": "2", "a": "1"}', '{"user:x": "ü \\" \\\\ \\n"}', '{"n": 1.50, "l": [1, {"a": null}]}', "{}"]
 )

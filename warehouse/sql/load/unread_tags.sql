@@ -1,0 +1,5 @@
+-- Rows of the delivery whose tags are no JSON object.
+SELECT coalesce(sum(s.source_rows), 0)::BIGINT
+FROM staged_charges AS s
+JOIN canonical_tags AS t ON t.raw_tags = s.raw_tags
+WHERE starts_with(t.tags, {{ unread | literal }})
