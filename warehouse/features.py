@@ -29,10 +29,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from warehouse.errors import WarehouseError
-from warehouse.patterns import PatternError, compile_pattern
+from warehouse.patterns import PatternError, compile_pattern, has_open_set
 
 if TYPE_CHECKING:
     import duckdb
@@ -199,6 +199,7 @@ class TelemetrySplit(_Strict):
 
 
 Split = Annotated[FixedSplit | EvenSplit | ProportionalSplit | TelemetrySplit, Field(discriminator="method")]
+_SPLIT: TypeAdapter[Split] = TypeAdapter(Split)
 
 
 class Features(_Strict):
@@ -386,8 +387,10 @@ class _Reader:
         except ValidationError as error:
             for problem in error.errors(include_url=False, include_context=False):
                 self._complain_of(problem, raw)
+            for loc, text in _problems_of_sound_parts(raw):
+                self.complain(loc, text)
             return None
-        for loc, text in _semantic_problems(features):
+        for loc, text in _semantic_problems(features, enumerate(features.rules), features.splits):
             self.complain(loc, text)
         return None if self.problems else features
 
@@ -456,21 +459,66 @@ def _kind_of(given: Any) -> str:
     return "nothing" if given is None else repr(given)
 
 
-def _semantic_problems(features: Features) -> Iterator[tuple[Loc, str]]:
+def _semantic_problems(
+    features: Features, rules: Iterable[tuple[int, Rule]], splits: Mapping[str, Split]
+) -> Iterator[tuple[Loc, str]]:
+    """What is wrong though it has its shape. `rules` and `splits`: those to look at; `features` holds every name."""
     for name in features.features:
         problem = _feature_name_problem(name)
         if problem:
             yield ("features", name), problem
     seen: dict[str, int] = {}
-    for index, rule in enumerate(features.rules):
+    for index, rule in rules:
         loc: Loc = ("rules", index)
         yield from _rule_problems(features, rule, loc)
         name = rule.name or f"rule {index + 1}"
         if name in seen:
             yield (*loc, "name"), f"rules[{seen[name]}] has this name already; names must differ"
         seen[name] = index
-    for name, split in features.splits.items():
+    for name, split in splits.items():
         yield from _split_problems(features, split, ("splits", name))
+
+
+def _problems_of_sound_parts(raw: Mapping[str, Any]) -> Iterator[tuple[Loc, str]]:
+    """The same of a file that has wrong shapes too, so that one look at it tells all: of the parts that are sound."""
+    names, rules, splits = raw.get("features", {}), raw.get("rules", []), raw.get("splits", {})
+    if not (isinstance(names, dict) and isinstance(rules, list) and isinstance(splits, dict)):
+        return
+    known = Features.model_construct(version="1", features=dict.fromkeys(names, Feature()), splits=splits)
+    sound = [(index, rule) for index, plain in enumerate(rules) if (rule := _sound_rule(plain)) is not None]
+    yield from _semantic_problems(known, sound, dict(_sound_splits(splits)))
+
+
+def _sound_rule(raw: Any) -> Rule | None:
+    """The rule without what has a wrong shape; what its absence would make wrong is filled in."""
+    if not isinstance(raw, dict):
+        return None
+    plain = dict(raw)
+    try:
+        return Rule.model_validate(plain)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_context=False):
+            key, *inner = problem["loc"]
+            if key == "when" and inner and isinstance(plain.get("when"), dict):
+                plain["when"] = {name: value for name, value in plain["when"].items() if name != inner[0]}
+            elif key == "when":
+                plain["when"] = {}
+            else:
+                plain.pop(str(key), None)
+    if "feature" not in plain and "split" not in plain:  # perhaps under a key that is misspelt
+        plain["feature"] = UNALLOCATED
+    try:
+        return Rule.model_validate(plain)
+    except ValidationError:
+        return None
+
+
+def _sound_splits(raw: Mapping[str, Any]) -> Iterator[tuple[str, Split]]:
+    for name, plain in raw.items():
+        try:
+            yield name, _SPLIT.validate_python(plain)
+        except ValidationError:
+            continue
 
 
 def _feature_name_problem(name: str) -> str | None:
@@ -545,6 +593,8 @@ def pattern_problem(operator: str, operand: Any) -> str | None:
         compile_pattern(operator, str(operand))
     except PatternError as error:
         return str(error)
+    if operator == "glob" and has_open_set(str(operand)):
+        return "has a [ that no ] closes; write [[] for the character itself"
     return None
 
 

@@ -36,7 +36,7 @@ def glob_to_regex(glob: str) -> str:
             out.append(".*")
         elif character == "?":
             out.append(".")
-        elif character == "[" and (end := glob.find("]", place + (2 if glob[place : place + 1] == "!" else 1))) > 0:
+        elif character == "[" and (end := _find_set_end(glob, place)) > 0:
             members = glob[place:end]
             negated = members.startswith("!")
             # Only - keeps a meaning inside a set; every other special character is itself.
@@ -46,6 +46,22 @@ def glob_to_regex(glob: str) -> str:
         else:
             out.append(escape(character))
     return f"(?s)^(?:{''.join(out)})$"
+
+
+def has_open_set(glob: str) -> bool:
+    """Whether a `[` is never closed: it stands for itself then, which nobody means who writes it."""
+    place = glob.find("[")
+    while place >= 0:
+        end = _find_set_end(glob, place + 1)
+        if end < 0:
+            return True
+        place = glob.find("[", end + 1)
+    return False
+
+
+def _find_set_end(glob: str, place: int) -> int:
+    """Where the set whose members begin at `place` is closed; -1 where it is not. A first `]` is a member."""
+    return glob.find("]", place + (2 if glob[place : place + 1] == "!" else 1))
 
 
 def escape(text: str) -> str:

@@ -151,6 +151,11 @@ WRONG = [
         [(4, "rules[0].when.model.regex: is not a usable regex")],
     ),
     (
+        "open set",
+        "version: 1\nfeatures: {a: {}}\nrules: [{when: {model: {glob: '['}}, feature: a}]",
+        [(3, "rules[0].when.model.glob: has a [ that no ] closes; write [[]")],
+    ),
+    (
         "regex RE2 has not",
         "version: 1\nfeatures: {a: {}}\nrules: [{when: {model: {regex: '(?=x)'}}, feature: a}]",
         [(3, "is not a usable regex (RE2 syntax)")],
@@ -242,6 +247,45 @@ def test_every_problem_is_told_at_once_and_none_twice() -> None:
     told = str(raised.value).splitlines()
     assert [line.split(": ")[0] for line in told] == ["features.yml:2"] * 2 + ["features.yml:4"] * 3
     assert len(set(told)) == 5
+
+
+def test_what_makes_no_sense_is_told_beside_what_has_no_shape() -> None:
+    text = "\n".join(
+        [
+            "version: 1",
+            "features: {a: {ownr: x}}",
+            "splits:",
+            "  s: {method: fixed, weights: {a: 0.5, b: 0.4}}",
+            "  t: {method: evn}",
+            "rules:",
+            "  - {name: x, when: {}, feature: a, prio: 1}",
+            "  - {name: x, when: {}, feature: aa}",
+            "  - {when: {model: {regex: '('}, provider: [x]}, split: u}",
+            "  - {when: {model: {glob: '['}}, split: t, feature: a}",
+            "  - {when: {}, feature: a, valid_from: 2026-02-01, valid_to: 2026-01-01, priority: high}",
+            "  - {when: {}, featur: a}",
+        ]
+    )
+    with pytest.raises(FeaturesError) as raised:
+        parse_features(text)
+    told = str(raised.value).splitlines()
+    assert [line.removeprefix("features.yml:").split(": ")[:2] for line in told] == [
+        ["2", "features.a.ownr"],
+        ["4", "splits.s.weights.b"],
+        ["4", "splits.s.weights"],
+        ["5", "splits.t.method"],
+        ["7", "rules[0].prio"],
+        ["8", "rules[1].feature"],
+        ["8", "rules[1].name"],
+        ["9", "rules[2].split"],
+        ["9", "rules[2].when.model.regex"],
+        ["9", "rules[2].when.provider"],
+        ["10", "rules[3].when.model.glob"],
+        ["10", "rules[3]"],
+        ["11", "rules[4].priority"],
+        ["11", "rules[4].valid_to"],
+        ["12", "rules[5].featur"],
+    ]
 
 
 def test_a_file_with_a_byte_order_mark_is_read_and_a_missing_one_is_told(tmp_path: Path) -> None:
