@@ -170,8 +170,12 @@ def show_summary(summary: RunSummary, console: Console) -> None:
         if line.failure:
             continue
         plural = "y" if line.deliveries == 1 else "ies"
-        news = f"{line.deliveries} new deliver{plural}, {line.source_rows:,} rows" if line.deliveries else "nothing new"
-        restated = f", {line.restated_days} past days restated" if line.restated_days else ""
+        news = (
+            f"{line.deliveries} new deliver{plural}, {line.source_rows:,} row{'s' if line.source_rows != 1 else ''}"
+            if line.deliveries
+            else "nothing new"
+        )
+        restated = f", {figures.plural(line.restated_days, 'past day')} restated" if line.restated_days else ""
         console.print(Text(f"{line.name}: {news}{restated}"), soft_wrap=True)
     for note in summary.notes:
         console.print(Text(f"  {clean(note)}", style="dim"), soft_wrap=True)

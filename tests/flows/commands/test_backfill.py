@@ -132,7 +132,7 @@ def test_a_restated_past_is_recorded_and_told_in_the_progress(tmp_path: Path, pr
     provider.restate(date(2026, 2, 10), Decimal("1.5"))
     done = trendbreak(*arguments, "--reason", "corrected", "--source", "api", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "1 past days restated" in done.stdout
+    assert "1 past day restated" in done.stdout
     assert len(state_of(tmp_path).list_backfills()) == 2
 
 
