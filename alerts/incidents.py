@@ -34,6 +34,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from alerts.expectations import AcceptedLevel, name_metric
@@ -65,6 +66,7 @@ _CALLED_OFF_ON = "called_false_alarm_on"  # in details: the day; it stays when t
 DIGEST_ONLY = "digest_only"  # in details: too small for a thread of its own
 BY_RULES = ": no change of its cost"  # how the reason of such a skip ends
 _ACCEPTED_DAYS = 180
+_MOST_ROUNDS = 3  # of deciding what a decision leads to
 _ESTIMATE_PATIENCE = timedelta(days=2)
 _SEVERITY_ORDER: Mapping[Severity, int] = {"high": 0, "medium": 1, "low": 2}
 
@@ -137,12 +139,48 @@ def decide(
     telemetry would fake: they are not opened. Incidents of conditions in the ledger are left alone.
     Returns one action per live incident and per break, the gravest first. Saving the incidents
     and deciding again on the same breaks gives nothing but skips.
+
+    What is decided of one incident can change what holds of another: one that ends no longer speaks for the break of a
+    sum. That is decided in the same run, as long as nothing is told twice of one incident.
     """
     policy = policy or IncidentPolicy()
+    decide_once = partial(
+        _decide_once, breaks, now=now, as_of=as_of, routing=routing, policy=policy, data_through=data_through,
+        node_through=node_through or {}, moves=rule_moves or {}, mutes=mutes or {},
+    )  # fmt: skip
+    actions = decide_once([incident for incident in ledger if incident.kind not in CONDITION_KINDS])
+    for _ in range(_MOST_ROUNDS):
+        known = {incident.id: incident for incident in ledger if incident.kind not in CONDITION_KINDS}
+        known |= {action.incident.id: action.incident for action in actions if action.incident.episode > 0}
+        told = {action.incident.id for action in actions if action.kind != "skip"}
+        more = [one for one in decide_once(list(known.values())) if one.kind != "skip" and one.incident.id not in told]
+        if not more:
+            break
+        actions = [action for action in actions if not any(_is_overtaken(action, one) for one in more)] + more
+    return sorted(actions, key=_rank)
+
+
+def _is_overtaken(action: Action, later: Action) -> bool:
+    """Whether it let the same break or incident pass that there is something to tell of after all."""
+    is_same_break = action.found is not None and later.found is not None and key_of(action.found) == key_of(later.found)
+    return action.kind == "skip" and (action.incident.id == later.incident.id or is_same_break)
+
+
+def _decide_once(
+    breaks: Sequence[Break],
+    ledger: Sequence[Incident],
+    *,
+    now: datetime,
+    as_of: date,
+    routing: Routing,
+    policy: IncidentPolicy,
+    data_through: date | None,
+    node_through: Mapping[str, date],
+    moves: Mapping[str, RuleMoves],
+    mutes: Mapping[str, Mute],
+) -> list[Action]:
+    """`decide` by the ledger as it stands."""
     newest_day = data_through or max((found.data_through for found in breaks), default=as_of)
-    newest_of = node_through or {}
-    moves = rule_moves or {}
-    ledger = [incident for incident in ledger if incident.kind not in CONDITION_KINDS]
     incidents: dict[tuple[str, Direction], list[Incident]] = {}
     for incident in sorted(ledger, key=lambda incident: incident.episode):
         incidents.setdefault((incident.node, incident.direction), []).append(incident)
@@ -171,10 +209,10 @@ def decide(
                 actions.append(_continue(incident, main, policy, routing, now, as_of, moves.get(key[0])))
         episode = max((incident.episode for incident in known), default=0)
         for episode_breaks in fresh:
-            mute = (mutes or {}).get(key[0])
+            mute = mutes.get(key[0])
             heard = [found for found in episode_breaks if mute is None or not mute.covers(found)]
             main = _pick(heard or episode_breaks, None)
-            if (newest_of.get(main.node, newest_day) - main.last_day).days > policy.sight_days:
+            if (node_through.get(main.node, newest_day) - main.last_day).days > policy.sight_days:
                 actions.append(_skip_old(main, routing, policy, now))
                 continue
             if (teller := cover.breaks.get(key_of(main))) is not None:
@@ -203,7 +241,7 @@ def decide(
                 actions.append(_follow(incident, others, policy, now, as_of))
     told_nodes = {action.incident.node for action in actions if action.incident.episode > 0}
     for incident in ledger:
-        newest = newest_of.get(incident.node, newest_day)
+        newest = node_through.get(incident.node, newest_day)
         told_at = sorted({found.node for found in cover.news.get(incident.id, ())} & told_nodes)
         if incident.id not in seen and told_at and (not is_estimated(incident) or is_due(incident, newest)):
             if incident.status in LIVE:
@@ -221,7 +259,7 @@ def decide(
             actions.append(_withdraw(incident, now, as_of, moves.get(incident.node)))
         elif incident.status in LIVE:
             actions.append(_resolve_unseen(incident, now))
-    return sorted(actions, key=_rank)
+    return actions
 
 
 def _group_breaks(breaks: Iterable[Break], policy: IncidentPolicy) -> dict[tuple[str, Direction], list[list[Break]]]:
