@@ -206,7 +206,7 @@ def test_a_loss_mutes_what_it_would_fake_and_no_more(
     breaks = [
         make_break(
             node="chat", direction=direction, kind=kind, onset=lost.since, last_day=newest, data_through=newest,
-            excess_usd_per_day=(-200 if direction == "down" else 200) + n, excess_usd_total=Decimal(1000 - n),
+            excess_usd_per_day=Decimal((-200 if direction == "down" else 200) + n), excess_usd_total=Decimal(1000 - n),
         )
         for n, kind in enumerate(kinds)
     ]  # fmt: skip
