@@ -22,6 +22,7 @@ from connectors.base import FetchPrice, Priced, Window
 from connectors.errors import ConnectorError
 from connectors.registry import connector_class
 from flows.errors import BackfillFailed, FlowError, SettingsError
+from flows.report.figures import plural
 from flows.run import Run, open_run
 from flows.settings import Settings, SourceSettings, connect_source
 from flows.steps import ingest
@@ -119,7 +120,8 @@ def run_backfill(
     waiting = [row for row in windows if row["status"] != "loaded"]
     again = f", taken up again: {len(windows) - len(waiting)} of {len(windows)} are in" if backfill.is_resumed else ""
     days = f"{window.start} to {window.end - timedelta(days=1)}"
-    say(f"backfill {backfill.backfill_id}: {days}, {len(sources)} sources, {len(windows)} windows{again}")
+    what = f"{plural(len(sources), 'source')}, {plural(len(windows), 'window')}"
+    say(f"backfill {backfill.backfill_id}: {days}, {what}{again}")
     started = time.monotonic()
     by_name = {one.name: one for one in sources}
     for done, row in enumerate(waiting, 1):
@@ -223,8 +225,9 @@ def _outcome(run: Run, name: str) -> dict[str, Any]:
 
 def _progress_line(row: dict[str, Any], outcome: dict[str, Any], done: int, of: int, seconds: float) -> str:
     left = seconds / done * (of - done)
-    what = outcome["error"] or f"{outcome['deliveries']} deliveries, {outcome['source_rows']:,} rows" + (
-        f", {outcome['restated_days']} past days restated" if outcome["restated_days"] else ""
+    loads = "1 delivery" if outcome["deliveries"] == 1 else f"{outcome['deliveries']} deliveries"
+    what = outcome["error"] or f"{loads}, {outcome['source_rows']:,} rows" + (
+        f", {plural(outcome['restated_days'], 'past day')} restated" if outcome["restated_days"] else ""
     )
     remaining = f", about {_duration(left)} left" if done < of else ""
     return f"{row['window_start']:%Y-%m} {row['source_name']}: {what} ({done} of {of}{remaining})"
