@@ -67,18 +67,19 @@ class BriefServer:
             ) from error
 
     def stop(self) -> None:
-        """End it, in peace where it can be."""
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_TIMEOUT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end(self._process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a server, in peace where it can be."""
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def start(home: Path) -> BriefServer | None:
     """Start one over the database of the Prefect home `home`; None where the person has a home or server of theirs."""
-    if os.environ.get("PREFECT_HOME") or os.environ.get("PREFECT_API_URL"):
-        return None
-    prefect_home.prepare(home)
-    return BriefServer(home)
+    return BriefServer(home) if prefect_home.prepare(home) else None

@@ -54,13 +54,13 @@ def quiet_environment(prefect_home: Path) -> dict[str, str]:
     }
 
 
-def prepare(prefect_home: Path) -> None:
+def prepare(prefect_home: Path) -> bool:
     """Point this process at `prefect_home`, and give it the migrated database if it has none.
 
-    Must run before Prefect is imported. A home or server that the person has configured is left alone.
+    Must run before Prefect is imported. A home or server that the person has configured is left alone: then False.
     """
     if os.environ.get("PREFECT_HOME") or os.environ.get("PREFECT_API_URL"):
-        return
+        return False
     prefect_home.mkdir(parents=True, exist_ok=True)
     database = prefect_home / "prefect.db"
     template = template_path()
@@ -69,6 +69,7 @@ def prepare(prefect_home: Path) -> None:
         shutil.copyfile(template, partial)
         os.replace(partial, database)
     os.environ.update(quiet_environment(prefect_home))
+    return True
 
 
 if __name__ == "__main__":

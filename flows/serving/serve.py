@@ -24,15 +24,13 @@ from connectors.errors import ConnectorError
 from flows.commands.incidents import listen, open_state
 from flows.errors import FlowError, SettingsError
 from flows.run import Home
-from flows.serving import prefect_home
+from flows.serving import brief_server, prefect_home
+from flows.serving.brief_server import HEALTH_TIMEOUT_SECONDS
 from flows.serving.catch_up import catch_up
 from flows.serving.deployments import DEPLOYMENTS, Deployment
 from flows.serving.liveness import sweep_dead_runs
 from flows.serving.metrics_server import start_metrics_server
 from flows.settings import Settings, app_token, connect_source, slack_token
-
-HEALTH_TIMEOUT_SECONDS = 120
-STOP_TIMEOUT_SECONDS = 10
 
 
 @contextmanager
@@ -70,12 +68,7 @@ def prefect_server(home: Path) -> Iterator[str]:
             yield url
         finally:
             os.environ.pop("PREFECT_API_URL", None)
-            process.terminate()
-            try:
-                process.wait(STOP_TIMEOUT_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            brief_server.end(process)
 
 
 def serve(config: Path, settings: Settings, *, say: Callable[[str], None]) -> None:
