@@ -148,10 +148,10 @@ def decide(
         _decide_once, breaks, now=now, as_of=as_of, routing=routing, policy=policy, data_through=data_through,
         node_through=node_through or {}, moves=rule_moves or {}, mutes=mutes or {},
     )  # fmt: skip
-    actions = decide_once([incident for incident in ledger if incident.kind not in CONDITION_KINDS])
+    before = {incident.id: incident for incident in ledger if incident.kind not in CONDITION_KINDS}
+    actions = decide_once(list(before.values()))
     for _ in range(_MOST_ROUNDS):
-        known = {incident.id: incident for incident in ledger if incident.kind not in CONDITION_KINDS}
-        known |= {action.incident.id: action.incident for action in actions if action.incident.episode > 0}
+        known = before | {action.incident.id: action.incident for action in actions if action.incident.episode > 0}
         told = {action.incident.id for action in actions if action.kind != "skip"}
         more = [one for one in decide_once(list(known.values())) if one.kind != "skip" and one.incident.id not in told]
         if not more:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from connectors.registry import connector_class
+from flows.report.figures import plural
 from flows.run import LATE_DAYS, RULE_MEMORY_DAYS, Run
 from flows.steps.drivers import write_drivers
 from flows.steps.ingest import is_partitioned
@@ -30,8 +31,7 @@ def build_warehouse(run: Run) -> None:
     spoken = spoken_through(run.warehouse, as_of=run.as_of)
     for name, rows, day in charges_to_come(run.warehouse, after=max(run.as_of, run.now.date())):
         run.notices.append(
-            f"{name}: {rows} charge{'s' if rows != 1 else ''} of days to come, the last of {day}: "
-            f"they count when their day is there"
+            f"{name}: {plural(rows, 'charge')} of days to come, the last of {day}: they count when their day is there"
         )
     due: dict[str, date] = {}
     settles = settle_days(run)

@@ -28,7 +28,7 @@ SELECT
     max(p.charge_date),
     count(*)::INTEGER,
     (max(p.charge_date) - min(p.charge_date) + 1)::INTEGER,
-    coalesce(list_reverse_sort(list(p.pause_days) FILTER (WHERE p.pause_days IS NOT NULL))[2], 0)::INTEGER
+    coalesce(max(p.pause_days, 2)[2], 0)::INTEGER
 FROM paused AS p
 LEFT JOIN windows AS w ON w.source_name = p.source_name
 GROUP BY p.source_name
