@@ -1,12 +1,14 @@
 """trendbreak.yml: strict, with errors that name the key and the nearest valid name."""
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from flows.errors import SettingsError
+from flows.serving.catch_up import first_due
 from flows.settings import connect_source, load_settings, slack_token
 from flows.settings.cron import check_cron
 from flows.starter import write_starter
@@ -88,6 +90,7 @@ def test_a_secret_is_never_in_a_repr(tmp_path: Path) -> None:
         ('alerts: {min_usd_per_day: "1e999999999"}\n', "min_usd_per_day: "),
         ("schedule: {cron: 30 9 * *}\n", r"schedule\.cron: .*has 4 fields; cron has five"),
         ("schedule: {cron: 30 25 * * *}\n", r"schedule\.cron: hour 25 is not between 0 and 23"),
+        ('schedule: {digest: "0 9 31 2 *"}\n', r"schedule\.digest: '0 9 31 2 \*' never comes: month 2 has no day 31"),
         ("schedule: {timezone: Europe/Berln}\n", r"schedule\.timezone: .*did you mean 'Europe/Berlin'"),
         ("schedule: {timezone: ../../etc/passwd}\n", r"schedule\.timezone: .*no time zone"),
         ("home: ${HOME\n", r"home: `\$\{` is not closed"),
@@ -283,9 +286,12 @@ def test_a_file_that_is_no_utf8_and_a_folder_are_refused(tmp_path: Path) -> None
 
 CRONS = (
     "* * * * *", "*/5 * * * *", "0 9 * * mon-fri", "0,30 8-18/2 1,15 jan-mar,dec sun", "59 23 31 12 7", "0 0 1-7 * 1",
-    "1-59/2 * * * *",
+    "1-59/2 * * * *", "0 9 29 2 *", "0 9 31 */2 *", "5/10 5/2 28-31 feb,apr 5/1",
 )  # fmt: skip
-NO_CRONS = ("", "* * * *", "60 * * * *", "* * 0 * *", "* * * foo *", "5-1 * * * *", "*/0 * * * *", "*-5 * * * *", "@x")
+NO_CRONS = (
+    "", "* * * *", "60 * * * *", "* * 0 * *", "* * * foo *", "5-1 * * * *", "*/0 * * * *", "*-5 * * * *", "@x",
+    "0 9 31 2 *", "0 9 30-31 feb mon", "0 9 31 4,6,9,11 *", "0 9-9 * * *", "0 9 * * 6/1", "0 9 31/2 * *",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("expression", CRONS)
@@ -294,6 +300,7 @@ def test_what_is_taken_as_cron_prefect_takes_too(expression: str) -> None:
 
     assert check_cron(expression) == expression
     assert CronSchedule(cron=expression).cron == expression
+    assert first_due(expression, "UTC", datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("expression", NO_CRONS)
