@@ -6,14 +6,14 @@ lists of names are `{"data": [{"id": …, "name": …}], "has_more": bool, "last
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from connectors.base import CheckResult, Window
 from connectors.documents import UnknownFields, read_day, read_document, read_hour, read_list, read_text
-from connectors.errors import ConnectorError, PayloadError
+from connectors.errors import ConnectorError, PayloadError, UnreachableError
 from connectors.http_api import HttpApi, NotFoundError, Page, Query, RequestRefusedError, Session, has_more_cursor
 
 Start = TypeVar("Start")
@@ -110,13 +110,19 @@ def _read_results(
                 yield f"{where}.results[{position}]", start, result
 
 
-def check_requests(api: HttpApi, asked: Iterable[tuple[str, str, Query, bool]]) -> list[CheckResult]:
-    """One line for each (name, path, query, is_needed); what is not needed may be absent or refused."""
+def check_requests(api: HttpApi, asked: Sequence[tuple[str, str, Query, bool]]) -> list[CheckResult]:
+    """One line for each (name, path, query, is_needed); what is not needed may be absent or refused.
+
+    Where nobody answers, the rest is not asked: the one line names it too.
+    """
     results: list[CheckResult] = []
     with api.session() as session:
-        for name, path, query, is_needed in asked:
+        for index, (name, path, query, is_needed) in enumerate(asked):
             try:
                 session.get(path, query)
+            except UnreachableError as error:
+                unanswered = ", ".join(one[0] for one in asked[index:])
+                return [*results, CheckResult(name=unanswered, ok=False, detail=error.what, cure=error.cure)]
             except ConnectorError as error:
                 is_fine = not is_needed and isinstance(error, (RequestRefusedError, NotFoundError))
                 results.append(

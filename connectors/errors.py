@@ -2,6 +2,7 @@
 
     ConnectorError
     ├── TransientError        it can pass: retry with backoff (429, 5xx, timeout, reset)
+    │   └── UnreachableError  nobody answers at the address, whatever is asked there
     ├── ConfigError           the person must change the configuration
     │   ├── CredentialError   the credential is missing, expired or refused
     │   └── PermissionDenied  the credential works, but may not do this
@@ -30,6 +31,10 @@ class TransientError(ConnectorError):
     def __init__(self, what: str, *, where: str = "", cure: str = "", retry_after_seconds: float | None = None) -> None:
         super().__init__(what, where=where, cure=cure)
         self.retry_after_seconds = retry_after_seconds
+
+
+class UnreachableError(TransientError):
+    """No connection came about: it is the address or the network, and the same for all that is asked there."""
 
 
 class ConfigError(ConnectorError):

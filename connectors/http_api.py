@@ -32,6 +32,7 @@ from connectors.errors import (
     PayloadError,
     PermissionDenied,
     TransientError,
+    UnreachableError,
 )
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ class Session:
         try:
             return retrying(self._get_once, path, query, where)
         except TransientError as error:
-            raise TransientError(
+            raise type(error)(
                 f"{error.what} ({policy.attempts} attempts)" if can_pass(error) else error.what,
                 where=error.where,
                 cure=error.cure,
@@ -240,7 +241,9 @@ class Session:
         try:
             response = self._client.get(f"{self._base_url}{path}", params=list(query), headers=self._credentials())
         except httpx.ConnectError as error:
-            self._lost(f"cannot connect ({self._hide_secrets(str(error))})", where)
+            self._lost(f"cannot connect ({self._hide_secrets(str(error))})", where, UnreachableError)
+        except httpx.ConnectTimeout:
+            self._lost("cannot connect (no answer in time)", where, UnreachableError)
         except httpx.TimeoutException:
             self._lost("no answer in time", where)
         except (httpx.TransportError, httpx.DecodingError) as error:
@@ -263,9 +266,9 @@ class Session:
                 text = text.replace(secret.get_secret_value(), "***")
         return text
 
-    def _lost(self, what: str, where: str) -> NoReturn:
+    def _lost(self, what: str, where: str, kind: type[TransientError] = TransientError) -> NoReturn:
         # No `from`: the library's error carries the request, and the request carries the credential.
-        raise TransientError(
+        raise kind(
             what, where=where, cure="it is tried again at the next run; if it stays, check base_url and the network"
         ) from None
 

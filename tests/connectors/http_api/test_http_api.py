@@ -16,6 +16,7 @@ from connectors.errors import (
     PayloadError,
     PermissionDenied,
     TransientError,
+    UnreachableError,
 )
 from connectors.http_api import (
     ApiKey,
@@ -111,7 +112,8 @@ def test_a_lost_connection_is_tried_again_a_bounded_number_of_times(stub: Pages,
 
 
 def test_nobody_listens() -> None:
-    with client("http://127.0.0.1:9").session() as session, pytest.raises(TransientError, match="cannot connect"):
+    nobody = pytest.raises(UnreachableError, match=r"cannot connect .*\(3 attempts\)")
+    with client("http://127.0.0.1:9").session() as session, nobody:
         session.get("/things")
 
 

@@ -131,6 +131,16 @@ def test_usage_that_may_not_be_read_is_an_error(stub: OpenAIStub, tmp_path: Path
         Ledger(tmp_path).run(connect(stub), Window(DAY, DAY + timedelta(days=1)))
 
 
+def test_check_tells_once_that_nobody_answers_and_each_refusal_for_itself(stub: OpenAIStub) -> None:
+    stub.fault_for_ever = Fault(status=503)
+    endpoints = [result.name for result in connect(stub).check()]
+    assert endpoints[:2] == ["costs", "usage of completions"]
+    (nobody,) = connect(stub, base_url="http://127.0.0.1:9/v1").check()
+    assert (nobody.ok, nobody.name) == (False, ", ".join(endpoints))
+    assert "cannot connect" in nobody.detail
+    assert "base_url" in nobody.cure
+
+
 def test_every_kind_of_usage_is_metered(stub: OpenAIStub, tmp_path: Path) -> None:
     stub.usage = [
         Usage(DAY, "gpt-5", "proj_a", None, 100, 40, 10, 7, 3),
