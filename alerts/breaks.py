@@ -166,7 +166,7 @@ class _Scored:
 
 def _score(panel: FeaturePanel, settings: DetectionSettings) -> _Scored:
     cost = _fill_unallocated(panel)
-    units = measure_unit_costs(panel, cost)
+    units = measure_unit_costs(panel)
     total = _add_up(cost)
     scores = _stack(
         score_panel(cost, start=panel.start, unit_floor=float(_COST_FLOOR_USD)),
@@ -190,7 +190,7 @@ def _find_in_row(row: int, panel: FeaturePanel, scored: _Scored, settings: Detec
     taught = _list_taught(name, panel.start, settings)
     for metric in _list_metrics(row, cost, scored.units, scored.alarms, scored.scores, taught):
         found += _read_back(metric, panel.start, settings)
-    found += _find_zero_success(cost, scored.units, row, settings)
+    found += _find_zero_success(scored.units, row, settings)
     found += _find_gross_breaks(cost, settings)
     return found
 
@@ -276,7 +276,7 @@ def _list_metrics(
     at = len(units.units) + row
 
     def excess_of_unit(expected: Floats) -> Floats:
-        return np.asarray(cost - units.done[row] * expected)
+        return np.asarray(units.serving_usd[row] - units.done[row] * expected)
 
     out = [_make_cost_metric(cost, alarms[row], scores, row, taught.get("cost", ()))]
     if np.isfinite(units.usd[row]).any():
@@ -433,16 +433,16 @@ def passes_gates(found: Found, settings: DetectionSettings) -> bool:
     return has_sign and is_dear and abs(found.percent) >= float(settings.min_percent)
 
 
-def _find_zero_success(cost: Floats, units: UnitCosts, row: int, settings: DetectionSettings) -> list[Found]:
-    """Days on which work was paid and nothing succeeded: all of their cost is excess."""
+def _find_zero_success(units: UnitCosts, row: int, settings: DetectionSettings) -> list[Found]:
+    """Days on which work was paid and nothing succeeded: all that it cost is excess."""
     newest = _find_newest(units.done[row])
     out: list[Found] = []
     for run in find_episodes(units.is_zero[row], gap_days=_GAP_DAYS):
         onset, last = int(run[0]), int(run[-1])
         usual = units.usd[row, max(0, onset - 28) : onset]
         usual = usual[np.isfinite(usual)]
-        flat = np.full(len(cost), float(np.median(usual)) if usual.size else 0.0)
-        excess = np.where(units.is_zero[row], cost, np.nan)
+        flat = np.full(units.usd.shape[1], float(np.median(usual)) if usual.size else 0.0)
+        excess = np.where(units.is_zero[row], units.serving_usd[row], np.nan)
         found = Found("zero_success", 1, onset, last, newest, 2.0, excess, flat, flat, flat, MOST_PERCENT, alarm=onset)
         if newest - last <= settings.recent_days and passes_gates(found, settings):
             out.append(found)

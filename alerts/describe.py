@@ -235,7 +235,7 @@ def _gather_evidence(
     """The metrics that testify, spend first; what is unknown or has not settled is left out."""
     actual, usual, low, high = (_cents(figure) for figure in spend)
     rows = [Evidence("cost", "usd_per_day", actual, usual, low, high)]
-    unit = _measure_unit(group, cost, units, row, onset, last)
+    unit = _measure_unit(group, units, row, onset, last)
     if unit is not None:
         rows.append(unit)
     for metric, series, name in (
@@ -252,15 +252,13 @@ def _gather_evidence(
     return tuple(rows)
 
 
-def _measure_unit(
-    group: Sequence[Found], cost: Floats, units: UnitCosts, row: int, onset: int, last: int
-) -> Evidence | None:
+def _measure_unit(group: Sequence[Found], units: UnitCosts, row: int, onset: int, last: int) -> Evidence | None:
     """Cost per unit over the break, on days that have both, against what was expected."""
     name = units.units[row]
     if not name:
         return None
     done = units.done[row]
-    paid = np.where(np.isfinite(done), cost, np.nan)
+    paid = np.where(np.isfinite(done), units.serving_usd[row], np.nan)
     money, work = compare_days(paid, onset=onset, last=last), compare_days(done, onset=onset, last=last)
     if not (work.after > 0 and work.before > 0 and money.before > 0):
         return None

@@ -66,12 +66,14 @@ class ModelTraffic:
 @dataclass(frozen=True)
 class Period:
     """A feature's traffic and cost over `days` days. `idle_usd`: dollars that no call caused: idle GPU
-    hours, and charges without traffic. `tasks`: None where telemetry names none; then a first call is one."""
+    hours, and charges without traffic. `training_usd`: of these, training, fine-tuning and evaluation, which are no
+    part of what a success costs. `tasks`: None where telemetry names none; then a first call is one."""
 
     days: int
     tasks: int | None
     models: Sequence[ModelTraffic]
     idle_usd: Decimal = _ZERO
+    training_usd: Decimal = _ZERO
 
     @property
     def cost_usd(self) -> Decimal:
@@ -174,7 +176,7 @@ class _Side:
         self.outcomes = outcomes
         # What dollars are divided by: days, or successes.
         self.per = days if outcomes is None else self.tasks * outcomes.known_share * outcomes.success_rate
-        self.idle = period.idle_usd / self.per
+        self.idle = (period.idle_usd if outcomes is None else period.idle_usd - period.training_usd) / self.per
 
     def work(self) -> _Factors:
         """The factors before those of the calls."""
@@ -249,7 +251,7 @@ def _idle_factors(sides: tuple[_Side, _Side]) -> Iterator[tuple[str, Decimal | N
 
 
 def _per_success(period: Period, side: _Side) -> Decimal:
-    return (period.cost_usd / side.per).quantize(PLACES, ROUND_HALF_EVEN)
+    return ((period.cost_usd - period.training_usd) / side.per).quantize(PLACES, ROUND_HALF_EVEN)
 
 
 def _divide(

@@ -37,6 +37,7 @@ class FeaturePanel:
 
     `cost_usd[n, T]`: effective cost before promotional credits; NaN before the feature's first day, and after the
     last day that its own sources have settled (features may end on different days; NaN is unknown, not zero).
+    `serving_cost_usd[n, T]`: of it, all but training, fine-tuning and evaluation: what unit costs divide.
     `calls`, `retries`, `failed_calls`, `tasks`, `successful_tasks`, `tasks_with_outcome` [n, T]: NaN where there is
     no telemetry; the last two also on days whose outcomes have not settled.
     """
@@ -44,6 +45,7 @@ class FeaturePanel:
     features: tuple[str, ...]
     start: date
     cost_usd: Floats
+    serving_cost_usd: Floats
     calls: Floats
     retries: Floats
     failed_calls: Floats

@@ -39,13 +39,15 @@ _COVERAGE_SIGMA = 3.0
 class UnitCosts:
     """Cost per unit of work, all arrays [n, T], NaN where it cannot be said.
 
-    `usd`: per unit, after pooling. `tasks`: tasks behind each figure. `done`: units of the day itself,
-    successful ones where outcomes are known (estimated, see above). `precision`: weight of a day's figure, 1 for
-    the usual number of tasks or more. `is_zero`: work was paid, its outcomes are settled, and none succeeded though
-    some nearly certainly would have. `units` [n]: "successful_task", "task", "call", or "" without telemetry.
+    `usd`: per unit, after pooling. `serving_usd`: what is divided, per day: the cost without training. `tasks`: tasks
+    behind each figure. `done`: units of the day itself, successful ones where outcomes are known (estimated, see
+    above). `precision`: weight of a day's figure, 1 for the usual number of tasks or more. `is_zero`: work was paid,
+    its outcomes are settled, and none succeeded though some nearly certainly would have. `units` [n]:
+    "successful_task", "task", "call", or "" without telemetry.
     """
 
     usd: Floats
+    serving_usd: Floats
     tasks: Floats
     done: Floats
     precision: Floats
@@ -53,12 +55,13 @@ class UnitCosts:
     units: tuple[str, ...]
 
 
-def measure_unit_costs(panel: FeaturePanel, cost: Floats) -> UnitCosts:
+def measure_unit_costs(panel: FeaturePanel) -> UnitCosts:
     """Cost per successful task where outcomes are known for 28 days, else per task, else per call.
 
-    `cost` [n, T]: the panel's, as scored. Days with fewer than 30 tasks are pooled with those before them,
+    Days with fewer than 30 tasks are pooled with those before them,
     up to a week; then they are unknown. Days without settled outcomes are unknown.
     """
+    cost = panel.serving_cost_usd
     n, days = cost.shape
     usd, tasks, done = (np.full((n, days), np.nan) for _ in range(3))
     is_zero = np.zeros((n, days), np.bool_)
@@ -87,7 +90,7 @@ def measure_unit_costs(panel: FeaturePanel, cost: Floats) -> UnitCosts:
         done[row, known] = single[1][known] * single[2][known] / single[3][known] * usual
         if name == "successful_task":
             is_zero[row] = known & (paid > 0) & (finished == 0) & _is_unlikely(answered, single[3], single[2])
-    return UnitCosts(usd, tasks, done, _weigh_days(tasks), is_zero, tuple(names))
+    return UnitCosts(usd, cost, tasks, done, _weigh_days(tasks), is_zero, tuple(names))
 
 
 def steady_unit_costs(units: UnitCosts, start: date) -> Floats:

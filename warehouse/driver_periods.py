@@ -45,24 +45,26 @@ def read_period(
     """A feature's traffic and cost over `days`, of the days on which telemetry saw anybody call; `weekdays`: only of
     these.
 
-    Keys: `days`, `tasks` (None where telemetry names none), `idle_usd` (dollars that no call caused), `models`
-    (dicts of provider, model, calls, retries, tokens by kind, weights by kind, cost_usd). None: telemetry does not
-    know the feature, or a day's cost has no US dollars.
+    Keys: `days`, `tasks` (None where telemetry names none), `idle_usd` (dollars that no call caused),
+    `training_usd` (of these, training, fine-tuning and evaluation), `models` (dicts of provider, model, calls, retries,
+    tokens by kind, weights by kind, cost_usd). None: telemetry does not know the feature, or a day's cost has no US
+    dollars.
     """
     rows = con.execute(
         render("drivers/period.sql"), {"feature": feature, "since": days[0], "until": days[1], "weekdays": weekdays}
     ).fetchall()
-    names = ("provider", "model", "calls", "retries", "tasks", "cost_usd", "unknown_costs", "seen_days")
+    names = ("provider", "model", "calls", "retries", "tasks", "cost_usd", "training_usd", "unknown_costs", "seen_days")
     kinds = ("input", "cache_read", "cache_write", "output")
-    if not rows or any(row[6] for row in rows):
+    if not rows or any(row[7] for row in rows):
         return None
-    found: dict[str, Any] = {"days": rows[0][7], "tasks": 0, "idle_usd": 0, "models": []}
+    found: dict[str, Any] = {"days": rows[0][8], "tasks": 0, "idle_usd": 0, "training_usd": 0, "models": []}
     for row in rows:
         plain = dict(zip(names, row, strict=False))
         if not plain["calls"]:
             found["idle_usd"] += plain["cost_usd"]
+            found["training_usd"] += plain["training_usd"]
             continue
-        tokens, weights = row[8:12], row[12:16]
+        tokens, weights = row[9:13], row[13:17]
         found["tasks"] += plain["tasks"]
         found["models"].append(
             {

@@ -162,9 +162,10 @@ def draw_company(seed: int, *, days: int = 120, end: date = date(2026, 10, 18)) 
     planted.append(Planted("untagged key", UNALLOCATED, "up", day(onset), ("cost",)))
     for member, series in (("key_strays", strays), ("key_new", new)):
         members.append(MemberSeries(UNALLOCATED, "api_key_id", member, series))
+    told = np.where(np.isfinite(arrays["good"]), arrays["tasks"], np.nan)
     panel = FeaturePanel(
-        (*names, UNALLOCATED), start, arrays["cost"], arrays["calls"], arrays["retries"], arrays["failed"],
-        arrays["tasks"], arrays["good"], np.where(np.isfinite(arrays["good"]), arrays["tasks"], np.nan),
+        (*names, UNALLOCATED), start, arrays["cost"], arrays["cost"], arrays["calls"], arrays["retries"],
+        arrays["failed"], arrays["tasks"], arrays["good"], told,
     )  # fmt: skip
     return Company(panel, members, planted, ("clean_a", "clean_b"))
 
@@ -242,7 +243,8 @@ def _with_telemetry(cost: Floats, rng: np.random.Generator, start: date) -> Feat
     calls = np.round(tasks * rng.uniform(1, 3, (n, 1)))
     names = tuple(f"feature_{i:03d}" for i in range(n))
     told = np.where(np.isfinite(good), tasks, np.nan)
-    return FeaturePanel(names, start, cost, calls, np.round(calls * 0.03), np.round(calls * 0.01), tasks, good, told)
+    retries, failed = np.round(calls * 0.03), np.round(calls * 0.01)
+    return FeaturePanel(names, start, cost, cost, calls, retries, failed, tasks, good, told)
 
 
 def cut_panel(panel: FeaturePanel, through: int) -> FeaturePanel:
@@ -252,6 +254,7 @@ def cut_panel(panel: FeaturePanel, through: int) -> FeaturePanel:
     return replace(
         panel,
         cost_usd=panel.cost_usd[:, :through],
+        serving_cost_usd=panel.serving_cost_usd[:, :through],
         calls=panel.calls[:, :through],
         retries=panel.retries[:, :through],
         failed_calls=panel.failed_calls[:, :through],

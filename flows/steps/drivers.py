@@ -99,4 +99,5 @@ def _period(plain: dict[str, Any]) -> Period:
         tasks=plain["tasks"],
         models=[ModelTraffic(**model) for model in plain["models"]],
         idle_usd=plain["idle_usd"],
+        training_usd=plain["training_usd"],
     )

@@ -9,7 +9,7 @@ periods AS (
         e.feature,
         e.usage_date > n.usage_date - 30 AS is_recent,
         max(e.usage_date) AS last_day,
-        sum(e.effective_cost_before_credits_usd) AS cost_usd,
+        sum(e.serving_cost_usd) AS cost_usd,
         sum(e.tasks) AS tasks,
         sum(e.tasks_with_outcome) AS tasks_with_outcome,
         sum(e.successful_tasks) AS successful_tasks
@@ -17,7 +17,7 @@ periods AS (
     CROSS JOIN newest AS n
     WHERE e.usage_date BETWEEN n.usage_date - 59 AND n.usage_date
       AND e.is_settled AND e.is_outcome_settled
-      AND e.successful_tasks IS NOT NULL AND e.effective_cost_before_credits_usd IS NOT NULL
+      AND e.successful_tasks IS NOT NULL AND e.serving_cost_usd IS NOT NULL
     GROUP BY ALL
 )
 SELECT

@@ -17,7 +17,7 @@ DAYS = 60
 
 def measure(cost: Floats, **telemetry: Floats) -> UnitCosts:
     panel = make_panel({"chat": cost}, **{name: {"chat": series} for name, series in telemetry.items()})
-    return measure_unit_costs(panel, panel.cost_usd)
+    return measure_unit_costs(panel)
 
 
 def test_the_best_known_unit() -> None:
@@ -32,6 +32,17 @@ def test_the_best_known_unit() -> None:
     assert (by_success.units, by_success.usd[0, 0]) == (("successful_task",), 0.5)
     few_outcomes = np.where(np.arange(DAYS) < 40, np.nan, good)
     assert measure(cost, tasks=many, successful_tasks=few_outcomes).units == ("task",)
+
+
+def test_fine_tuning_costs_no_task_anything() -> None:
+    cost, tasks = draw_cost(90), {"chat": np.full(90, 300.0)}
+    tuned = cost + np.where(np.arange(90) >= 84, 400.0, 0.0)
+    serving = with_neighbours(cost)
+    panel = make_panel(with_neighbours(tuned), serving_cost_usd=serving, tasks=tasks)
+    assert measure_unit_costs(panel).usd[0, 85] == pytest.approx(cost[85] / 300)
+    (found,) = find_breaks(panel, [])
+    assert (found.node, found.kind) == ("chat", "cost")
+    assert next(told for told in found.evidence if told.unit == "usd_per_task").actual < 2
 
 
 def test_days_with_few_tasks_are_pooled_with_those_before() -> None:
@@ -102,7 +113,7 @@ class TestOutcomesThatAreNotReported:
         share[-5:] = 0.45
         panel = self.panel(share)
         assert find_breaks(panel, []) == []
-        units = measure_unit_costs(panel, panel.cost_usd)
+        units = measure_unit_costs(panel)
         assert np.isnan(units.usd[0, -5:]).all()
         assert np.isfinite(units.usd[0, 30:-5]).all()
         coverage = measure_outcome_coverage(panel)
@@ -115,7 +126,7 @@ class TestOutcomesThatAreNotReported:
         share[-60:] = 0.5
         panel = self.panel(share)
         assert find_breaks(panel, []) == []
-        units = measure_unit_costs(panel, panel.cost_usd)
+        units = measure_unit_costs(panel)
         assert np.isfinite(units.usd[0, -5:]).all()  # the new level is the usual one by now
         before, after = np.nanmean(units.usd[0, 40:100]), np.nanmean(units.usd[0, -20:])
         assert after / before == pytest.approx(1.1, abs=0.1)  # what the costs themselves have grown
@@ -136,4 +147,4 @@ class TestOutcomesThatAreNotReported:
         success = np.full(90, 0.8)
         success[-3:] = 0.0
         panel = self.panel(share, success=success)
-        assert not measure_unit_costs(panel, panel.cost_usd).is_zero.any()
+        assert not measure_unit_costs(panel).is_zero.any()

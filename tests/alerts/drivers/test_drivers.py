@@ -199,6 +199,12 @@ def test_fewer_successes_make_a_success_dearer_at_the_same_cost() -> None:
     assert told.after_usd / told.before_usd == pytest.approx(Decimal("1.66"))
     assert told.parts["success_rate"] == told.change_usd > 0
     assert {name for name, usd in told.parts.items() if usd} == {"success_rate"}
+    # Fine-tuning costs a day more, and a success nothing.
+    plain = BEFORE.period()
+    tuned = replace(plain, idle_usd=plain.idle_usd + 5000, training_usd=Decimal(5000))
+    by_day = explain_change(plain, tuned)
+    assert by_day.parts["idle"] == by_day.change_usd > 0
+    assert explain_change(plain, tuned, outcomes=(most, most)).change_usd == 0
     # More work at the same cost of each, outcomes that come for fewer tasks, and longer prompts: nothing is left over.
     longer = replace(
         BEFORE, tasks=140_000, idle_usd=Decimal(1260), input_tokens={"large": 9000, "small": 3000}, days=14

@@ -38,6 +38,7 @@ def wh() -> Warehouse:
             charge(-4, charge_date=day(0), model="m1", charge_category="Credit"),
             charge(12, charge_date=day(3), model="m1", api_key_id="k2"),
             charge(14, charge_date=day(5), model="m1", api_key_id="k1"),
+            charge(7, charge_date=day(3), model="m1", workload="fine_tuning"),
             charge(5, charge_date=day(2), model="m2"),
             charge(3, charge_date=day(1)),
             charge(9, charge_date=day(1), charge_category="Tax"),
@@ -65,7 +66,8 @@ def test_the_panel_is_the_one_that_alerts_expect(wh: Warehouse) -> None:
     assert panel.features == ("chat", "search", "unallocated")  # no shared pool
     assert panel.start == DAY
     # Before credits; zero on days without a charge.
-    same(panel.cost_usd[0], [10, 0, 0, 12, 0, 14])
+    same(panel.cost_usd[0], [10, 0, 0, 19, 0, 14])
+    same(panel.serving_cost_usd[0], [10, 0, 0, 12, 0, 14])
     # Unknown before its first day, and where one of its sources has not settled.
     same(panel.cost_usd[1], [None, None, 5, 0, None, None])
     same(panel.cost_usd[2], [None, 3, 0, 0, 0, 0])
@@ -92,7 +94,7 @@ def test_the_panel_ends_where_it_is_told_and_is_at_most_so_long(wh: Warehouse) -
     assert (earlier.features, earlier.start) == (("chat",), DAY)
     same(earlier.cost_usd[0], [10])
     later = FeaturePanel(**read_feature_panel(wh.con, through=day(9)))  # beyond the calendar: unknown
-    same(later.cost_usd[0], [10, 0, 0, 12, 0, 14, None, None, None, None])
+    same(later.cost_usd[0], [10, 0, 0, 19, 0, 14, None, None, None, None])
 
 
 def test_nothing_yet_is_an_empty_panel() -> None:

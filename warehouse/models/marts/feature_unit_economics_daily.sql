@@ -3,7 +3,7 @@
 -- Grain: one row per feature and usage_date, for features with telemetry or with a cost.
 -- Calendar: complete from the feature's first day in bill or telemetry to the last day of either. A day
 --   without telemetry is unknown (null), not zero: no call seen is not the same as no call made.
--- Units: counts; US dollars. Unit costs divide effective_cost_before_credits_usd and are rounded to 9 decimals.
+-- Units: counts; US dollars. Unit costs divide serving_cost_usd and are rounded to 9 decimals.
 --   The five token kinds are disjoint. A task belongs to the UTC day of its first call.
 -- Success: a task counts when its outcome is in the feature's success list; no outcome is unknown, never a
 --   failure. successful_tasks is null where no outcome is known or the feature has no success rule.
@@ -20,16 +20,18 @@
 --   input_tokens: uncached input.
 --   estimated_cost_usd: tokens × dated price; null until priced.
 --   effective_cost_usd: amortised, credits included.
---   effective_cost_before_credits_usd: amortised, credits left out; the numerator of the unit costs.
+--   effective_cost_before_credits_usd: amortised, credits left out.
+--   serving_cost_usd: of it, all but training, fine-tuning and evaluation, which no call causes; the numerator of the unit
+--     costs.
 --   cost_per_call_usd: per call.
 --   cost_per_task_usd: per task.
---   cost_per_successful_task_usd: per successful task; all of the day's cost is in it, failures included.
+--   cost_per_successful_task_usd: per successful task; all of the day's serving cost is in it, failures included.
 --   active_users: different users of the day's calls; null where no call names one.
 --   cost_per_active_user_usd: per active user.
 --   revenue_usd: revenue per unit × successful tasks, and the day's part of revenue per month, as features.yml has them;
 --     null where it has neither (revenue per user: marts.user_cost_monthly).
 --   margin_usd: revenue minus effective_cost_before_credits_usd.
---   is_zero_success: outcomes are known, none is a success, and the day cost something.
+--   is_zero_success: outcomes are known, none is a success, and serving them cost something.
 --   is_outcome_settled: no more outcomes are to be expected for the day's tasks.
 --   is_settled: the day's cost is final as far as the feature's sources promise.
 WITH usage AS (
@@ -60,6 +62,14 @@ users AS (
     WHERE d.user_id IS NOT NULL
     GROUP BY r.feature, r.usage_date
 ),
+training AS (
+    SELECT
+        feature,
+        usage_date,
+        CASE WHEN count(*) = count(training_cost_usd) THEN sum(training_cost_usd) END AS training_cost_usd
+    FROM marts.unit_economics_daily
+    GROUP BY feature, usage_date
+),
 telemetry_end AS (
     SELECT max(usage_date) AS usage_date FROM core.usage
 ),
@@ -85,6 +95,8 @@ joined AS (
         f.revenue_per_month_usd / day(last_day(d.usage_date)) AS month_revenue_usd,
         c.effective_cost_usd,
         c.effective_cost_before_credits_usd,
+        c.effective_cost_before_credits_usd - CASE WHEN r.feature IS NULL THEN 0 ELSE r.training_cost_usd END
+            AS serving_cost_usd,
         coalesce(c.basis, 'reported') AS basis,
         coalesce(d.usage_date + f.outcome_settles_days <= t.usage_date, FALSE) AS is_outcome_settled,
         coalesce(c.is_settled, FALSE) AS is_settled
@@ -92,6 +104,7 @@ joined AS (
     LEFT JOIN usage AS u ON u.feature = d.feature AND u.usage_date = d.usage_date
     LEFT JOIN users AS a ON a.feature = d.feature AND a.usage_date = d.usage_date
     LEFT JOIN marts.feature_cost_daily AS c ON c.feature = d.feature AND c.charge_date = d.usage_date
+    LEFT JOIN training AS r ON r.feature = d.feature AND r.usage_date = d.usage_date
     LEFT JOIN core.features AS f ON f.feature = d.feature
     CROSS JOIN telemetry_end AS t
 )
@@ -114,12 +127,13 @@ SELECT
     estimated_cost_usd::DECIMAL(38, 12) AS estimated_cost_usd,
     effective_cost_usd,
     effective_cost_before_credits_usd,
-    (effective_cost_before_credits_usd / nullif(calls, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_call_usd,
-    (effective_cost_before_credits_usd / nullif(tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_task_usd,
-    (effective_cost_before_credits_usd / nullif(successful_tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12)
+    serving_cost_usd::DECIMAL(38, 12) AS serving_cost_usd,
+    (serving_cost_usd / nullif(calls, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_call_usd,
+    (serving_cost_usd / nullif(tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_task_usd,
+    (serving_cost_usd / nullif(successful_tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12)
         AS cost_per_successful_task_usd,
     active_users::BIGINT AS active_users,
-    (effective_cost_before_credits_usd / nullif(active_users, 0))::DECIMAL(38, 9)::DECIMAL(38, 12)
+    (serving_cost_usd / nullif(active_users, 0))::DECIMAL(38, 9)::DECIMAL(38, 12)
         AS cost_per_active_user_usd,
     CASE WHEN coalesce(unit_revenue_usd, month_revenue_usd) IS NOT NULL
         THEN coalesce(unit_revenue_usd, 0) + coalesce(month_revenue_usd::DECIMAL(38, 12), 0)
@@ -128,7 +142,7 @@ SELECT
         THEN coalesce(unit_revenue_usd, 0) + coalesce(month_revenue_usd::DECIMAL(38, 12), 0)
             - effective_cost_before_credits_usd
     END::DECIMAL(38, 12) AS margin_usd,
-    coalesce(successful_tasks = 0 AND tasks_with_outcome > 0 AND effective_cost_before_credits_usd > 0, FALSE)
+    coalesce(successful_tasks = 0 AND tasks_with_outcome > 0 AND serving_cost_usd > 0, FALSE)
         AS is_zero_success,
     basis,
     is_outcome_settled,

@@ -9,8 +9,8 @@
 --   that name none to all calls of their provider, in proportion to the estimates (to tokens where a call has no known
 --   price). A GPU machine goes to the calls it served by their GPU seconds; hours in which it was idle, by its own
 --   counters (core.gpu_activity) or else by these seconds, stay idle.
---   Training, fine-tuning and evaluation are no call's, nor are the other charges of machines that did nothing else. Per feature and day the rows add up to marts.feature_cost_daily to
---   the last digit.
+--   Training, fine-tuning and evaluation are no call's, nor are the other charges of machines that did nothing else. Per
+--   feature and day the rows add up to marts.feature_cost_daily to the last digit.
 -- Columns:
 --   usage_date: UTC day.
 --   provider: the telemetry's; the bill's in rows without calls.
@@ -19,6 +19,7 @@
 --   tasks: tasks whose first call is in this row.
 --   successful_tasks: of these, tasks whose outcome is in the feature's success list; null where none is known.
 --   active_users: different users of the row's calls. Rows cannot be added up.
+--   training_cost_usd: of effective_cost_before_credits_usd, training, fine-tuning and evaluation; 0 in rows with calls.
 --   cache_rate: cached part of the input: cache reads ÷ (uncached + read + written), 6 decimals.
 --   estimated_cost_usd: tokens × dated price; null where any call has no known price.
 --   estimate_scale: what an estimated dollar came to on the bill, 9 decimals; where the provider's bill of the day is not
@@ -61,7 +62,7 @@ charges AS (
         a.provider,
         a.model,
         CASE
-            WHEN m.is_training OR coalesce(a.workload, 'unknown') NOT IN ('inference', 'unknown') THEN 'other'
+            WHEN m.is_training OR coalesce(a.workload, 'unknown') NOT IN ('inference', 'unknown') THEN 'training'
             WHEN a.ai_kind = 'gpu' OR m.resource_id IS NOT NULL THEN 'gpu'
             WHEN a.ai_kind IN ('llm_api', 'ai_platform') AND a.model IS NOT NULL THEN 'model'
             WHEN a.ai_kind IN ('llm_api', 'ai_platform') THEN 'provider'
@@ -230,6 +231,9 @@ cost AS (
         CASE WHEN count(*) = count(g.effective_cost_usd) THEN sum(g.effective_cost_usd) END AS effective_cost_usd,
         CASE WHEN count(*) = count(g.effective_cost_before_credits_usd) THEN sum(g.effective_cost_before_credits_usd) END
             AS effective_cost_before_credits_usd,
+        CASE WHEN NOT bool_or(p.pool_kind = 'training' AND g.effective_cost_before_credits_usd IS NULL)
+            THEN coalesce(sum(g.effective_cost_before_credits_usd) FILTER (WHERE p.pool_kind = 'training'), 0)
+        END AS training_cost_usd,
         bool_or(p.has_estimates) AS has_estimates
     FROM given AS g
     JOIN pools AS p USING (pool_id)
@@ -252,13 +256,16 @@ joined AS (
         CASE WHEN c.feature IS NULL THEN 0 ELSE c.effective_cost_usd END AS effective_cost_usd,
         CASE WHEN c.feature IS NULL THEN 0 ELSE c.effective_cost_before_credits_usd END
             AS effective_cost_before_credits_usd,
+        CASE WHEN c.feature IS NULL THEN 0 ELSE c.training_cost_usd END AS training_cost_usd,
         c.has_estimates,
         c.feature IS NOT NULL AS has_charge
     FROM usage AS u
     FULL JOIN cost AS c ON c.usage_id = u.usage_id
 ),
 billed_days AS (
-    SELECT DISTINCT charge_date AS usage_date, provider FROM core.charges WHERE ai_kind IN ('llm_api', 'ai_platform')
+    SELECT DISTINCT charge_date AS usage_date, provider
+    FROM core.charges
+    WHERE ai_kind IN ('llm_api', 'ai_platform') AND coalesce(workload, 'unknown') IN ('inference', 'unknown')
 ),
 billed_models AS (
     SELECT
@@ -319,6 +326,7 @@ SELECT
     j.billed_cost_usd::DECIMAL(38, 12) AS billed_cost_usd,
     j.effective_cost_usd::DECIMAL(38, 12) AS effective_cost_usd,
     j.effective_cost_before_credits_usd::DECIMAL(38, 12) AS effective_cost_before_credits_usd,
+    j.training_cost_usd::DECIMAL(38, 12) AS training_cost_usd,
     j.unpriced_calls::BIGINT AS unpriced_calls,
     j.estimated_cost_usd::DECIMAL(38, 12) AS estimated_cost_usd,
     CASE

@@ -19,6 +19,7 @@ SELECT
     coalesce(sum(u.retries), 0)::BIGINT AS retries,
     coalesce(sum(u.tasks), 0)::BIGINT AS tasks,
     coalesce(sum(u.effective_cost_before_credits_usd), 0)::DECIMAL(38, 12) AS cost_usd,
+    coalesce(sum(u.training_cost_usd), 0)::DECIMAL(38, 12) AS training_cost_usd,
     count(*) - count(u.effective_cost_before_credits_usd) AS unknown_costs,
     (SELECT count(*) FROM seen) AS seen_days,
     coalesce(sum(u.input_tokens), 0)::BIGINT AS input_tokens,

@@ -5,13 +5,12 @@ SELECT
     sum(u.tasks)::BIGINT AS tasks,
     sum(u.tasks_with_outcome)::BIGINT AS tasks_with_outcome,
     sum(u.successful_tasks)::BIGINT AS successful_tasks,
-    (sum(u.effective_cost_before_credits_usd) / nullif(sum(u.successful_tasks), 0))::DECIMAL(38, 9)::DECIMAL(38, 12)
-        AS cost_per_success_usd
+    (sum(u.serving_cost_usd) / nullif(sum(u.successful_tasks), 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_success_usd
 FROM marts.feature_unit_economics_daily AS u
 LEFT JOIN core.features AS f ON f.feature = u.feature
 WHERE u.feature = $feature
     AND ($weekdays >> (isodow(usage_date) - 1)::INTEGER) & 1 = 1
     AND (usage_date BETWEEN $since AND $until OR usage_date BETWEEN $base_since AND $base_until)
     AND u.is_outcome_settled AND u.is_settled AND u.successful_tasks IS NOT NULL
-    AND u.effective_cost_before_credits_usd IS NOT NULL
+    AND u.serving_cost_usd IS NOT NULL
 GROUP BY is_after

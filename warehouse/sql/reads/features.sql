@@ -18,21 +18,21 @@ month_to_date AS (
 unit_days AS (
     SELECT
         feature,
-        effective_cost_before_credits_usd,
+        serving_cost_usd,
         tasks_with_outcome,
         successful_tasks,
         row_number() OVER (PARTITION BY feature ORDER BY usage_date DESC) AS age
     FROM marts.feature_unit_economics_daily
     WHERE usage_date <= $through::DATE AND is_outcome_settled AND is_settled
-      AND successful_tasks IS NOT NULL AND effective_cost_before_credits_usd IS NOT NULL
+      AND successful_tasks IS NOT NULL AND serving_cost_usd IS NOT NULL
 ),
 unit AS (
     SELECT
         feature,
-        sum(effective_cost_before_credits_usd) FILTER (WHERE age <= $unit_days) AS unit_cost_usd,
+        sum(serving_cost_usd) FILTER (WHERE age <= $unit_days) AS unit_cost_usd,
         sum(successful_tasks) FILTER (WHERE age <= $unit_days)::BIGINT AS successful_tasks,
         sum(tasks_with_outcome) FILTER (WHERE age <= $unit_days)::BIGINT AS tasks_with_outcome,
-        sum(effective_cost_before_credits_usd) FILTER (WHERE age > $unit_days) AS previous_unit_cost_usd,
+        sum(serving_cost_usd) FILTER (WHERE age > $unit_days) AS previous_unit_cost_usd,
         sum(successful_tasks) FILTER (WHERE age > $unit_days)::BIGINT AS previous_successful_tasks,
         sum(tasks_with_outcome) FILTER (WHERE age > $unit_days)::BIGINT AS previous_tasks_with_outcome
     FROM unit_days
