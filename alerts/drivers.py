@@ -20,7 +20,7 @@ What a success costs is the same sum divided by the successes. Per task it is th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 
@@ -37,6 +37,7 @@ DRIVER_LABELS: Mapping[str, str] = {
     "idle": "idle",
 }
 DRIVERS = tuple(DRIVER_LABELS)
+_LABELS = {**DRIVER_LABELS, "success_rate": "efficiency"}  # known_outcomes is a matter of reporting: no label
 # Of the cost per success: it has no number of tasks in it, and what became of them instead.
 SUCCESS_DRIVERS = ("success_rate", "known_outcomes", *(driver for driver in DRIVERS if driver != "tasks"))
 INPUT_KINDS = ("input", "cache_read", "cache_write")
@@ -108,10 +109,7 @@ class Drivers:
 
     def by_label(self) -> dict[str, Decimal]:
         """The parts per label of a break: growth, efficiency, mix, price, idle."""
-        labels = dict.fromkeys(DRIVER_LABELS.values(), _ZERO)
-        for driver, usd in self.parts.items():
-            labels[DRIVER_LABELS[driver]] += usd
-        return labels
+        return add_up_by_label(self.parts.items())
 
     def ranked(self) -> list[tuple[str, Decimal]]:
         """(driver, dollars a day), those that explain most of the change first, those against it last."""
@@ -121,9 +119,24 @@ class Drivers:
     @property
     def label(self) -> str:
         """The label that explains most of the change."""
-        sign = 1 if self.change_usd >= 0 else -1
-        labels = self.by_label()
-        return max(labels, key=lambda name: labels[name] * sign)
+        return find_label(self.parts.items())
+
+
+def add_up_by_label(parts: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
+    """(driver, dollars) per label of a break; what is no driver has none."""
+    labels = dict.fromkeys(DRIVER_LABELS.values(), _ZERO)
+    for driver, usd in parts:
+        if driver in _LABELS:
+            labels[_LABELS[driver]] += usd
+    return labels
+
+
+def find_label(parts: Iterable[tuple[str, Decimal]]) -> str:
+    """The label that explains most of what the parts add up to."""
+    told = list(parts)
+    labels = add_up_by_label(told)
+    sign = 1 if sum((usd for _, usd in told), _ZERO) >= 0 else -1
+    return max(labels, key=lambda name: labels[name] * sign)
 
 
 def explain_change(before: Period, after: Period, *, outcomes: tuple[Outcomes, Outcomes] | None = None) -> Drivers:

@@ -673,7 +673,8 @@ def break_from_json(plain: Mapping[str, Any], chart: ChartSeries | None = None) 
         if name.endswith(("_per_day", "_total", "_percent")):
             figures[name] = Decimal(figure)
     figures["parts"] = tuple(
-        Part(row["driver"], Decimal(row["change_usd_per_day"])) for row in figures.get("parts", ())
+        Part(row["driver"], Decimal(row["change_usd" if "change_usd" in row else "change_usd_per_day"]))
+        for row in figures.get("parts", ())
     )
     figures["evidence"] = tuple(
         Evidence(

@@ -92,10 +92,11 @@ class Driver:
 
 @dataclass(frozen=True)
 class Part:
-    """What a driver of `alerts.drivers` carries of the change of cost a day; all parts add up to the change."""
+    """What a driver of `alerts.drivers` carries of a change; all parts of a break add up to it. US dollars a day, or
+    per success where the break says so."""
 
     driver: str
-    change_usd_per_day: Decimal
+    change_usd: Decimal
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ class Break:
     evidence: tuple[Evidence, ...] = ()
     drivers: tuple[Driver, ...] = ()  # by |excess| descending
     parts: tuple[Part, ...] = ()  # of the change since the four weeks before the onset; empty without telemetry
+    has_parts_of_success: bool = False  # they are of the cost of a success, not of a day
     chart: ChartSeries | None = field(default=None, compare=False, repr=False)
     basis: Literal["reported", "estimated"] = "reported"
     is_weekend_only: bool = False  # every day over its limit is a Saturday or a Sunday

@@ -8,6 +8,17 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Any
 
+from flows.comparison import (
+    BASELINE_DAYS,
+    EVERY_WEEKDAY,
+    Comparison,
+    Days,
+    UnitCost,
+    as_parameters,
+    compare,
+    days_of,
+    find_parts,
+)
 from flows.errors import FlowError
 from flows.run import Home
 from flows.settings import Settings
@@ -19,44 +30,15 @@ if TYPE_CHECKING:
     from warehouse.state import StateStore
 
 RECENT_DAYS = 7
-BASELINE_DAYS = 28
 MOST_DAYS = 400
 MOVERS = 3  # of a dimension
 MOST_FEATURES = 10
 HISTORY_DAYS = 400
 LEAST_HISTORY_DAYS = 28
-EVERY_WEEKDAY = tuple(range(7))
-WEEKEND = (5, 6)
 MOVED_UNIT_PERCENT = Decimal(10)  # a success that moved by so much, where the cost did not, is what is explained
-UNSEEN = "days that telemetry does not cover"
 # What a person asks for first; what the bill has beside it follows.
 DIMENSIONS = ("feature", "provider", "model", "api_key_id", "resource_id", "service_name", "sku_meter", "token_type")
 _PLACES = Decimal(1).scaleb(-12)
-_ROUNDING = Decimal("1e-6")
-
-
-@dataclass(frozen=True)
-class Days:
-    """Days from `first` to `last`, both included; with `weekdays` (0 is Monday) only these."""
-
-    first: date
-    last: date
-    weekdays: tuple[int, ...] = EVERY_WEEKDAY
-
-    @property
-    def count(self) -> int:
-        return sum(self.holds(self.first + timedelta(days=n)) for n in range(self.span))
-
-    @property
-    def span(self) -> int:
-        """Days from the first to the last, whatever their weekday."""
-        return (self.last - self.first).days + 1
-
-    def holds(self, day: date) -> bool:
-        return self.first <= day <= self.last and day.weekday() in self.weekdays
-
-    def on(self, weekdays: tuple[int, ...]) -> Days:
-        return Days(self.first, self.last, weekdays)
 
 
 @dataclass(frozen=True)
@@ -85,16 +67,6 @@ class Expectation:
     upper_usd_per_day: Decimal
     source: str
     days_outside: int | None = None
-
-
-@dataclass(frozen=True)
-class UnitCost:
-    """What a success cost in one period, US dollars. `success_share`: of the tasks with an outcome, 0 to 1."""
-
-    unit: str
-    cost_per_success_usd: Decimal
-    success_share: Decimal
-    known_share: Decimal  # of the tasks, 0 to 1: those with an outcome
 
 
 @dataclass(frozen=True)
@@ -222,18 +194,15 @@ def _list_features(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _days_of(incident: Incident) -> Days | None:
-    """The days of a break; a condition (a budget, coverage) has none of its own. Of one that only weekends have they
-    are these: set against weeks, a weekend says nothing."""
+    """The days that its card tells of; a condition (a budget, coverage) has none of its own."""
     from alerts.incidents import break_from_json
     from alerts.model import CONDITION_KINDS
 
     if incident.kind in CONDITION_KINDS:
         return None
-    days = Days(incident.onset, incident.last_day)
-    if "break" not in incident.details or not break_from_json(incident.details["break"]).is_weekend_only:
-        return days
-    weekend = tuple(day for day in WEEKEND if days.on((day,)).count)
-    return days.on(weekend) if weekend else days
+    if "break" not in incident.details:
+        return Days(incident.onset, incident.last_day)
+    return days_of(break_from_json(incident.details["break"]))
 
 
 def _choose_days(
@@ -277,36 +246,34 @@ def _explain(
     before: Days,
     after: Days,
 ) -> Explanation:
-    from warehouse.reads import read_explained_cost, read_explained_members, read_explained_units
+    from warehouse.reads import read_explained_members
 
-    periods: dict[str, Any] = {"since": after.first, "until": after.last, "base_since": before.first}
-    periods |= {"base_until": before.last, "weekdays": _bits(after.weekdays)}
-    rows = read_explained_cost(con, feature=name, **periods)
-    unknown = [row["charge_date"] for row in rows if row["cost_usd"] is None]
-    if unknown:
+    compared = compare(con, name, before, after)
+    if compared.unknown_day is not None:
         raise FlowError(
-            f"what {name} cost on {unknown[0]} is not known in US dollars — add the day's rate to currency_rates in "
-            f"trendbreak.yml, or choose other days"
+            f"what {name} cost on {compared.unknown_day} is not known in US dollars — add the day's rate to "
+            f"currency_rates in trendbreak.yml, or choose other days"
         )
-    own, base = [row for row in rows if row["is_after"]], [row for row in rows if not row["is_after"]]
-    usd_before, usd_after = _per_day(base), _per_day(own)
-    units = {row["is_after"]: _unit_cost(row) for row in read_explained_units(con, feature=name, **periods)}
-    is_of_success = _is_of_success(incident, units, usd_before, usd_after)
+    own = compared.days_after
+    is_of_success = _is_of_success(incident, compared)
     movers = _find_movers(
-        read_explained_members(con, feature=name, **periods), after, days_before=len(base), days_after=len(own)
+        read_explained_members(con, feature=name, **as_parameters(before, after)),
+        after,
+        days_before=len(compared.days_before),
+        days_after=len(own),
     )
     return Explanation(
         feature=name,
         before=before,
         after=after,
-        before_usd_per_day=usd_before,
-        after_usd_per_day=usd_after,
-        before_days=len(base),
+        before_usd_per_day=compared.before_usd_per_day,
+        after_usd_per_day=compared.after_usd_per_day,
+        before_days=len(compared.days_before),
         after_days=len(own),
         after_usd=sum((row["cost_usd"] for row in own), Decimal(0)),
-        unit_before=units.get(False),
-        unit_after=units.get(True),
-        parts=_find_parts(con, name, before, after, usd_after - usd_before, units if is_of_success else None),
+        unit_before=compared.unit_before,
+        unit_after=compared.unit_after,
+        parts=find_parts(con, compared, of_success=is_of_success),
         movers=tuple(movers),
         news=tuple(_find_news(state, incident, movers)),
         expected=_find_expected(con, name, incident, after, own),
@@ -321,77 +288,18 @@ def _explain(
     )
 
 
-def _bits(weekdays: tuple[int, ...]) -> int:
-    return sum(1 << day for day in weekdays)
-
-
-def _is_of_success(
-    incident: Incident | None, units: Mapping[bool, UnitCost | None], usd_before: Decimal, usd_after: Decimal
-) -> bool:
+def _is_of_success(incident: Incident | None, compared: Comparison) -> bool:
     """Whether it is the cost of a success that moved: an incident says so, or it did and the cost did not."""
-    before, after = units.get(False), units.get(True)
-    if before is None or after is None or before.cost_per_success_usd <= 0:
+    if not compared.has_success_cost:
         return False
     if incident is not None:
         return incident.kind == "unit_cost"
-    moved = abs(after.cost_per_success_usd / before.cost_per_success_usd - 1) * 100
+    assert compared.unit_before is not None
+    assert compared.unit_after is not None
+    moved = abs(compared.unit_after.cost_per_success_usd / compared.unit_before.cost_per_success_usd - 1) * 100
+    usd_before, usd_after = compared.before_usd_per_day, compared.after_usd_per_day
     cost_moved = abs(usd_after / usd_before - 1) * 100 if usd_before > 0 else moved
     return moved >= MOVED_UNIT_PERCENT > cost_moved
-
-
-def _unit_cost(row: Mapping[str, Any]) -> UnitCost | None:
-    if row["cost_per_success_usd"] is None or not row["tasks_with_outcome"]:
-        return None
-    share = Decimal(row["successful_tasks"]) / Decimal(row["tasks_with_outcome"])
-    known = Decimal(row["tasks_with_outcome"]) / Decimal(row["tasks"])
-    return UnitCost(row["unit"], row["cost_per_success_usd"], share, known)
-
-
-def _per_day(rows: Sequence[Mapping[str, Any]]) -> Decimal:
-    total = sum((row["cost_usd"] for row in rows), Decimal(0))
-    return (total / max(len(rows), 1)).quantize(_PLACES, ROUND_HALF_EVEN)
-
-
-def _find_parts(
-    con: duckdb.DuckDBPyConnection,
-    name: str,
-    before: Days,
-    after: Days,
-    change_usd: Decimal,
-    units: Mapping[bool, UnitCost | None] | None,
-) -> tuple[tuple[str, Decimal], ...]:
-    """The LMDI parts, those that carry most of the change first; with `units` of the change of the cost per success.
-    What days without telemetry carry has a line of its own; of the rounding to twelve digits the largest part takes
-    what is left."""
-    from alerts.drivers import Outcomes
-    from flows.steps.drivers import drivers_between
-
-    outcomes = None
-    if units is not None:
-        unit_before, unit_after = units[False], units[True]
-        assert unit_before is not None
-        assert unit_after is not None
-        outcomes = (
-            Outcomes(unit_before.known_share, unit_before.success_share),
-            Outcomes(unit_after.known_share, unit_after.success_share),
-        )
-        change_usd = unit_after.cost_per_success_usd - unit_before.cost_per_success_usd
-    drivers = drivers_between(
-        con,
-        name,
-        (before.first, before.last + timedelta(days=1)),
-        (after.first, after.last + timedelta(days=1)),
-        weekdays=_bits(after.weekdays),
-        outcomes=outcomes,
-    )
-    if drivers is None:
-        return ()
-    parts = [(driver, usd) for driver, usd in drivers.ranked() if usd]
-    rest = change_usd - sum((usd for _, usd in parts), Decimal(0))
-    if abs(rest) >= _ROUNDING or not parts:
-        return (*parts, (UNSEEN, rest)) if rest else ()
-    largest = max(range(len(parts)), key=lambda n: abs(parts[n][1]))
-    return tuple((driver, usd + rest if n == largest else usd) for n, (driver, usd) in enumerate(parts))
 
 
 def _find_movers(rows: Iterable[Mapping[str, Any]], after: Days, *, days_before: int, days_after: int) -> list[Mover]:

@@ -56,7 +56,7 @@ def render_card(incident: Incident, found: Break | None = None, *, context: Rend
         mark = SEVERITY_MARKS[incident.severity]
         return render_condition_card(incident, key=make_card_key(incident.id), mark=mark, context=context)
     found = found or break_from_json(incident.details["break"])
-    parts, members = list_parts(found), list_drivers(found)
+    parts, members = list_parts(found, context), list_drivers(found)
     changes = list_changes(found, context.changes.get(incident.id, ()))
     return Message(
         idempotency_key=make_card_key(incident.id),
@@ -125,7 +125,7 @@ def _render_reply(action: Action, context: RenderContext) -> Message:
         summary = f"{as_sentence(action.reason)} {summarise(found, context)}"
         # The card above has the rest, in its newest state.
         facts = [fact for fact in list_facts(incident, found, context) if fact.label not in ("Since", "When", "Budget")]
-        why = (list_parts(found) or list_drivers(found))[:3]
+        why = (list_parts(found, context) or list_drivers(found))[:3]
         footnotes = list_footnotes(found, context)
         changes = list_changes(found, context.changes.get(incident.id, ()))
         cure = find_cure(found, context, is_new_told=bool(changes))

@@ -79,6 +79,8 @@ def _since(found: Break, context: RenderContext) -> Fact:
 
 # In words, when a part adds to the cost and when it takes from it.
 _PART_NAMES: Mapping[str, tuple[str, str]] = {
+    "success_rate": ("a smaller share of tasks succeeds", "a larger share of tasks succeeds"),
+    "known_outcomes": ("fewer outcomes are known", "more outcomes are known"),
     "tasks": ("more tasks", "fewer tasks"),
     "calls_per_task": ("more calls per task", "fewer calls per task"),
     "retries": ("more retries", "fewer retries"),
@@ -93,24 +95,35 @@ _REAL_SHARE, _CENT = Decimal("0.1"), Decimal("0.01")
 _MOST_PARTS = 4
 
 
-def list_parts(found: Break) -> list[str]:
-    """The parts of the change of cost a day against the four weeks before that are a tenth of it or more, the largest
-    first; of a unit cost, which the number of tasks does not move, those that carry a real part of its excess."""
-    change = sum((part.change_usd_per_day for part in found.parts), Decimal(0))
-    least, shown = max(abs(change) * _REAL_SHARE, _CENT), found.parts
-    if found.kind in ("unit_cost", "zero_success"):
-        least, up = max(abs(found.excess_usd_per_day) * _REAL_PART, _CENT), found.excess_usd_per_day > 0
-        shown = tuple(part for part in shown if part.driver != "tasks" and (part.change_usd_per_day > 0) == up)
-    real = [part for part in shown if abs(part.change_usd_per_day) >= least]
+def list_parts(found: Break, context: RenderContext) -> list[str]:
+    """The parts of the change against the four weeks before that are a tenth of it or more, the largest first: of the
+    cost a day, or of a success. Where a unit cost has only those of a day, which the number of tasks does not move,
+    those that carry a real part of its excess."""
+    change = sum((part.change_usd for part in found.parts), Decimal(0))
+    least, shown = abs(change) * _REAL_SHARE, found.parts
+    if not found.has_parts_of_success:
+        least = max(least, _CENT)
+        if found.kind in ("unit_cost", "zero_success"):
+            least, up = max(abs(found.excess_usd_per_day) * _REAL_PART, _CENT), found.excess_usd_per_day > 0
+            shown = tuple(part for part in shown if part.driver != "tasks" and (part.change_usd > 0) == up)
+    real = [part for part in shown if part.change_usd and abs(part.change_usd) >= least]
+    per = _per_what(found, context)
     return [
-        f"{format_signed_usd(part.change_usd_per_day)}/day: {_name_part(part)}"
-        for part in sorted(real, key=lambda part: -abs(part.change_usd_per_day))[:_MOST_PARTS]
+        f"{format_signed_usd(part.change_usd)}{per}: {_name_part(part)}"
+        for part in sorted(real, key=lambda part: -abs(part.change_usd))[:_MOST_PARTS]
     ]
+
+
+def _per_what(found: Break, context: RenderContext) -> str:
+    """What the parts are of: a day, a weekend day, a success."""
+    if found.has_parts_of_success:
+        return f" per {name_unit(found, context)}"
+    return " per weekend day" if found.is_weekend_only else "/day"
 
 
 def _name_part(part: Part) -> str:
     names = _PART_NAMES.get(part.driver)
-    return names[part.change_usd_per_day < 0] if names else part.driver.replace("_", " ")
+    return names[part.change_usd < 0] if names else part.driver.replace("_", " ")
 
 
 def _usual_spend(found: Break) -> str:
@@ -278,7 +291,7 @@ _ADVICE: Mapping[str, str] = {
     "retries": "See what is retried: time-outs and rate limits come first.",
     "failed_calls": "See what fails: each failed call is paid for.",
     "calls_per_task": "Look for a loop, or a chain that has got longer.",
-    "success": "Compare answers from before and after that day: fewer of them count.",
+    "success_rate": "Compare answers from before and after that day: fewer of them count.",
     "input_tokens_per_call": "See what goes into the prompt: history, retrieved documents, tool definitions.",
     "output_tokens_per_call": "See how long answers may be: their limit, and the effort of reasoning.",
     "cache_rate": "See what changed at the beginning of the prompt: a cache reads only what stays the same.",
@@ -294,8 +307,8 @@ def _find_lever(found: Break, context: RenderContext) -> str:
         return _LEVERS[found.label]
     if cause := find_cause(found, context):
         return cause[0]
-    up = [part for part in found.parts if part.change_usd_per_day > 0 and part.driver != "tasks"]
-    return max(up, key=lambda part: part.change_usd_per_day).driver if up else ""
+    up = [part for part in found.parts if part.change_usd > 0 and part.driver not in ("tasks", "known_outcomes")]
+    return max(up, key=lambda part: part.change_usd).driver if up else ""
 
 
 def _yaml_text(text: str) -> str:

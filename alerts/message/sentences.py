@@ -114,7 +114,7 @@ def find_cause(found: Break, context: RenderContext) -> tuple[str, str] | None:
     if good is not None and told is not None and told.actual > 0 and told.expected > 0:
         after, before = good.actual / told.actual * 100, good.expected / told.expected * 100
         now, usual = (format_percent(Decimal(round(share))) for share in (after, before))
-        causes.append((_log_ratio(before, after), "success", f" {now} of {unit}s succeed, where {usual} did."))
+        causes.append((_log_ratio(before, after), "success_rate", f" {now} of {unit}s succeed, where {usual} did."))
     gain, name, sentence = max(causes, default=(0.0, "", ""))
     return (name, sentence) if gain >= _LEAST_CAUSE else None
 

@@ -26,8 +26,9 @@ from alerts.figures import (
 from alerts.message.sentences import DIMENSIONS, name_node
 from alerts.model import ALL_FEATURES
 from flows.commands.terminal import Unbroken, clean
+from flows.comparison import EVERY_WEEKDAY, Days
 from flows.errors import FlowError
-from flows.explain import EVERY_WEEKDAY, Days, Explanation
+from flows.explain import Explanation
 
 FORMATS = ("table", "json")
 _CENT = Decimal("0.01")

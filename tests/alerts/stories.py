@@ -11,7 +11,7 @@ import numpy as np
 
 from alerts.incidents import decide, incident_from_row, incident_to_row
 from alerts.message import BudgetView, RenderContext
-from alerts.model import Action, Break, ChartSeries, Driver, Evidence, Incident
+from alerts.model import Action, Break, ChartSeries, Driver, Evidence, Incident, Part
 from alerts.routing import FeatureRoute, Routing
 
 AS_OF = date(2026, 11, 22)
@@ -175,6 +175,8 @@ def unit_cost() -> Break:
             Evidence("successful_tasks", "tasks", Decimal("3590"), Decimal("6700")),
         ),
         drivers=(),
+        parts=(Part("success_rate", Decimal("0.0171")), Part("output_tokens_per_call", Decimal("0.0019"))),
+        has_parts_of_success=True,
         chart=make_chart(base=0.022, jump=0.019, unit="usd_per_successful_task", metric="cost_per_successful_task"),
     )
 

@@ -13,12 +13,15 @@ import duckdb
 import pytest
 from typer.testing import CliRunner, Result
 
-from alerts.incidents import break_to_json
+from alerts.incidents import break_from_json, break_to_json
+from alerts.message.details import list_parts
 from alerts.model import Break
 from flows.cli import app
 from flows.commands.explain import round_to_cents
-from flows.explain import UnitCost, _is_of_success
-from tests.alerts.stories import make_break
+from flows.comparison import Comparison, Days, UnitCost
+from flows.explain import _is_of_success
+from flows.steps.drivers import add_parts
+from tests.alerts.stories import CONTEXT, make_break
 from tests.warehouse.ledger import NOW
 from tests.warehouse.published import FIRST, HOSTILE, LAST, make_home, published_path, state_of
 
@@ -163,11 +166,24 @@ def test_a_dearer_success_is_explained_by_what_a_success_is_made_of(command: Com
 def test_without_an_incident_a_success_is_explained_where_it_moved_and_the_cost_did_not(
     usd_before: str, usd_after: str, success_before: str, success_after: str, told: bool
 ) -> None:
-    units: dict[bool, UnitCost | None] = {
-        is_after: UnitCost("answer", Decimal(usd) / 40 / Decimal(share), Decimal(share), Decimal(1))
-        for is_after, usd, share in ((False, usd_before, success_before), (True, usd_after, success_after))
-    }
-    assert _is_of_success(None, units, Decimal(usd_before), Decimal(usd_after)) == told
+    units = (
+        UnitCost("answer", Decimal(usd) / 40 / Decimal(share), Decimal(share), Decimal(1))
+        for usd, share in ((usd_before, success_before), (usd_after, success_after))
+    )
+    costs = ([{"cost_usd": Decimal(usd)}] for usd in (usd_before, usd_after))
+    assert _is_of_success(None, Comparison("chat", Days(FIRST, FIRST), Days(LAST, LAST), *costs, *units)) == told
+
+
+def test_a_message_says_the_parts_that_explain_says(command: Command) -> None:
+    told = json.loads(command("--incident", "inc-success", "--format", "json").stdout)["parts"]
+    row = next(row for row in state_of(home_of(command)).list_incidents() if row["id"] == "inc-success")
+    with duckdb.connect(str(published_path(home_of(command))), read_only=True) as con:
+        found = add_parts(con, break_from_json(row["details"]["break"]))
+    assert told
+    assert [(part.driver, str(part.change_usd)) for part in found.parts] == [
+        (part["driver"], part["change_usd_per_success"]) for part in told
+    ]
+    assert list_parts(found, CONTEXT) == ["-$0.33 per successful task: a lower price per token"]
 
 
 def test_all_features_are_explained_by_the_features(command: Command) -> None:

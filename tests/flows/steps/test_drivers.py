@@ -12,7 +12,9 @@ from alerts.explain import choose_label
 from alerts.incidents import break_from_json, break_to_json
 from alerts.message.details import list_parts
 from alerts.model import Break, FeaturePanel, Incident
-from flows.steps.drivers import add_parts, drivers_between, write_drivers
+from flows.comparison import drivers_between
+from flows.steps.drivers import add_parts, write_drivers
+from tests.alerts.stories import CONTEXT
 from tests.warehouse.ledger import add_calls, add_charges, build_marts, charge, new_warehouse, rows_of
 from warehouse.features import parse_features
 from warehouse.series import read_feature_panel
@@ -25,13 +27,16 @@ CALL = {"model": "gpt-5", "feature": "a", "input_tokens": 80_000, "cache_read_to
 PRICE = Decimal("0.2025")
 
 
-def world(recent_calls: int, *, recent_factor: Decimal = Decimal(1), recent_fields: Any = None) -> Warehouse:
-    """28 days of ten calls, then 7 of `recent_calls`, billed at list price times `recent_factor`."""
+def world(
+    recent_calls: int, *, weekend_calls: int = 10, recent_factor: Decimal = Decimal(1), recent_fields: Any = None
+) -> Warehouse:
+    """28 days of ten calls (on weekends `weekend_calls`), then 7 of `recent_calls`, billed at list price times
+    `recent_factor`."""
     wh = new_warehouse()
     calls, charges = [], []
     for offset in range(35):
         day = FIRST + timedelta(days=offset)
-        count = recent_calls if offset >= 28 else 10
+        count = recent_calls if offset >= 28 else weekend_calls if day.weekday() >= 5 else 10
         fields = {**CALL, **(recent_fields or {})} if offset >= 28 else CALL
         calls += [{"called_at": f"{day} 10:{n:02d}:00+00", "task_id": f"{offset}-{n}", **fields} for n in range(count)]
         usd = count * PRICE * (recent_factor if offset >= 28 else 1)
@@ -115,16 +120,22 @@ def make_break(**fields: Any) -> Break:
 
 def test_a_break_carries_its_parts_and_a_label_that_they_tell(grown: Warehouse) -> None:
     found = add_parts(grown.con, make_break())
-    assert [part.driver for part in found.parts if part.change_usd_per_day] == ["tasks"]
-    assert sum(part.change_usd_per_day for part in found.parts) == 6 * PRICE
+    assert [part.driver for part in found.parts if part.change_usd] == ["tasks"]
+    assert sum(part.change_usd for part in found.parts) == 6 * PRICE
     assert found.label == "growth"
     assert break_from_json(break_to_json(found)) == found
-    assert list_parts(found) == ["+$1.22/day: more tasks"]
+    assert list_parts(found, CONTEXT) == ["+$1.22/day: more tasks"]
     told = add_parts(grown.con, make_break(label="mix"))
     assert told.label == "mix"
 
 
-@pytest.mark.parametrize("fields", [{"is_weekend_only": True}, {"basis": "estimated"}, {"node": "unallocated"}])
+def test_a_break_of_weekends_has_the_parts_of_weekends() -> None:
+    wh = world(10, weekend_calls=4)
+    found = make_break(onset=FIRST + timedelta(days=33), is_weekend_only=True)
+    assert list_parts(add_parts(wh.con, found), CONTEXT) == ["+$1.22 per weekend day: more tasks"]  # 6 x $.2025
+
+
+@pytest.mark.parametrize("fields", [{"basis": "estimated"}, {"node": "unallocated"}])
 def test_breaks_that_have_no_such_parts_stay_as_they_are(grown: Warehouse, fields: dict[str, Any]) -> None:
     found = make_break(**fields)
     assert add_parts(grown.con, found) == found
