@@ -4,6 +4,7 @@ SELECT
     feature,
     plan,
     users,
+    unknown_cost_users,
     p50_cost_usd::DECIMAL(38, 4) AS p50_usd,
     p95_cost_usd::DECIMAL(38, 4) AS p95_usd,
     p99_cost_usd::DECIMAL(38, 4) AS p99_usd,

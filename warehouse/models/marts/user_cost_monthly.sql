@@ -4,11 +4,13 @@
 -- Calendar: months with a call only; users is 0 where none of the calls names one.
 -- Units: US dollars, effective cost before credits: each call's part of what its row of marts.unit_economics_daily cost.
 --   Idle GPU hours and charges without traffic are nobody's. Percentiles are those of actual users (no interpolation).
+--   Where what one of the users cost is not known, no figure of them all is: sums, percentiles and shares are null.
 -- Why a filter: calls without a user are in unknown_user_cost_usd, in no percentile. A user who changes plan counts in
 --   each. Users are keyed hashes and are not published: a row has numbers of users only.
 -- Columns:
 --   usage_month: first UTC day of the month.
 --   users: different users with a call.
+--   unknown_cost_users: of these, users with a call whose dollars are not known.
 --   cost_usd: of all of them.
 --   p50_cost_usd: half of the users cost no more.
 --   top_1_percent_share: share of the cost that the dearest hundredth of users (at least one) causes, 6 decimals.
@@ -91,17 +93,20 @@ newest AS (
 people AS (
     SELECT
         u.* EXCLUDE (cost_usd),
-        CASE WHEN u.user_id IS NOT NULL THEN u.cost_usd END AS cost_usd,
+        count(*) FILTER (WHERE u.user_id IS NOT NULL AND u.cost_usd IS NULL) OVER same_plan AS unknown_cost_users,
+        CASE WHEN u.user_id IS NOT NULL AND unknown_cost_users = 0 THEN u.cost_usd END AS cost_usd,
         CASE WHEN u.user_id IS NULL THEN u.cost_usd ELSE 0 END AS nobodys_cost_usd,
         f.revenue_per_user_usd
     FROM users AS u
     LEFT JOIN core.features AS f ON f.feature = u.feature
+    WINDOW same_plan AS (PARTITION BY u.usage_month, u.feature, u.plan)
 )
 SELECT
     p.usage_month,
     p.feature,
     p.plan,
     count(p.user_id) AS users,
+    any_value(p.unknown_cost_users) AS unknown_cost_users,
     CASE WHEN count(p.user_id) = 0 THEN 0 ELSE sum(p.cost_usd) END::DECIMAL(38, 12) AS cost_usd,
     quantile_disc(p.cost_usd, 0.50)::DECIMAL(38, 12) AS p50_cost_usd,
     quantile_disc(p.cost_usd, 0.95)::DECIMAL(38, 12) AS p95_cost_usd,
@@ -118,10 +123,10 @@ SELECT
         / nullif(sum(p.cost_usd), 0)
     )::DECIMAL(9, 6) AS top_1_percent_share,
     any_value(p.revenue_per_user_usd) AS revenue_per_user_usd,
-    CASE WHEN any_value(p.revenue_per_user_usd) IS NOT NULL
+    CASE WHEN any_value(p.revenue_per_user_usd) IS NOT NULL AND any_value(p.unknown_cost_users) = 0
         THEN count(*) FILTER (WHERE p.cost_usd > p.revenue_per_user_usd)
     END AS unprofitable_users,
-    CASE WHEN any_value(p.revenue_per_user_usd) IS NOT NULL THEN
+    CASE WHEN any_value(p.revenue_per_user_usd) IS NOT NULL AND any_value(p.unknown_cost_users) = 0 THEN
         coalesce(sum(p.cost_usd - p.revenue_per_user_usd) FILTER (WHERE p.cost_usd > p.revenue_per_user_usd), 0)
     END::DECIMAL(38, 12) AS unprofitable_loss_usd,
     CASE WHEN count(*) = count(p.nobodys_cost_usd) THEN sum(p.nobodys_cost_usd) END::DECIMAL(38, 12)
