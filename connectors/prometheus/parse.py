@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +21,8 @@ from connectors.schema import GPU_UTILIZATION, METERED_USAGE
 
 COUNTERS = ("prompt", "cached", "generation", "requests")
 GAUGES = {"gpu_util": Decimal("0.01"), "engine_active": Decimal(1)}  # percent, and a fraction
+# Labels that tell who scraped a process, not which it is.
+SCRAPED_BY = frozenset({"job", "prometheus", "prometheus_replica", "replica", "__replica__"})
 MEASURES = ("requests", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 SIX_PLACES = Decimal("0.000001")
 
@@ -33,8 +35,12 @@ def parse_files(files: Mapping[str, Path], *, model_label: str) -> Parsed:
     found: dict[str, dict[str | None, int]] = {}
     for name in COUNTERS:
         found[name] = defaultdict(int)
+        counted: dict[frozenset[tuple[str, str]], tuple[str | None, int]] = {}
         for labels, samples in _series(files, name, unknown):
-            found[name][_text(labels, model_label)] += round(increase(samples))
+            key, count = _target(labels), round(increase(list(samples.values())))
+            counted[key] = (_text(labels, model_label), max(count, counted.get(key, (None, 0))[1]))
+        for model, count in counted.values():
+            found[name][model] += count
     usage = Table(METERED_USAGE, measures=MEASURES, add=add_counts)
     for model in {model for counts in found.values() for model, count in counts.items() if count}:
         prompt, cached = found["prompt"].get(model), found["cached"].get(model)
@@ -59,20 +65,30 @@ def increase(samples: list[Decimal]) -> Decimal:
     return sum((after - before if after >= before else after for before, after in pairs), Decimal(0))
 
 
+def _target(labels: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    """What tells a counter of one process from another's. Two scrapes of a process, by two jobs or two servers of a
+    pair, differ in who scraped it; a counter that names no process is one by all of its labels."""
+    scraped_by = SCRAPED_BY if "instance" in labels or "pod" in labels else frozenset[str]()
+    return frozenset((name, str(text)) for name, text in labels.items() if name not in scraped_by)
+
+
 def _utilization(files: Mapping[str, Path], day: date, asked: Mapping[str, Any], unknown: UnknownFields) -> pa.Table:
     """The mean of each GPU's samples. The engine's activity counts where it is exported, else the older gauge."""
     step_seconds = asked.get("step_seconds")  # deliveries of older versions do not say it
-    sums: dict[str, dict[tuple[str | None, str, str | None], list[Decimal]]] = {}
+    sums: dict[str, dict[tuple[str | None, str, str | None], dict[float, Decimal]]] = {}
+    midnight = datetime.combine(day, time(), UTC).timestamp() + 86_400
     for name, unit in GAUGES.items():
-        sums[name] = defaultdict(list)
+        sums[name] = defaultdict(dict)
         for labels, samples in _series(files, name, unknown):
             gpu = _text(labels, "UUID") or _text(labels, "gpu") or _text(labels, "device")
             key = (_text(labels, "Hostname") or _text(labels, "instance"), gpu or "", _text(labels, "modelName"))
             # Midnight's sample is the next day's; values outside 0 to 1 mean that the driver cannot tell.
-            sums[name][key] += [value * unit for value in samples[:-1] if 0 <= value * unit <= 1]
+            # A device that is scraped twice has two samples of a moment: the first counts.
+            told = {at: value * unit for at, value in samples.items() if 0 <= value * unit <= 1 and at < midnight}
+            sums[name][key] = told | sums[name][key]
     rows = []
     for key in sorted({*sums["gpu_util"], *sums["engine_active"]}, key=str):
-        values = sums["engine_active"].get(key) or sums["gpu_util"].get(key) or []
+        values = list((sums["engine_active"].get(key) or sums["gpu_util"].get(key) or {}).values())
         if values:
             host, gpu, gpu_model = key
             mean = (sum(values, Decimal(0)) / len(values)).quantize(SIX_PLACES)
@@ -92,7 +108,8 @@ def _utilization(files: Mapping[str, Path], day: date, asked: Mapping[str, Any],
 
 def _series(
     files: Mapping[str, Path], name: str, unknown: UnknownFields
-) -> Iterator[tuple[Mapping[str, Any], list[Decimal]]]:
+) -> Iterator[tuple[Mapping[str, Any], dict[float, Decimal]]]:
+    """(labels, moment in Unix seconds → value) of each series, oldest first."""
     document = read_document(_of(files, name), name=f"{name}.json")
     unknown.look(document, frozenset({"status", "data", "warnings", "infos", "isPartial", "stats"}), f"{name} answer")
     data = document.get("data")
@@ -104,16 +121,16 @@ def _series(
         labels, values = series.get("metric"), series.get("values")
         if not isinstance(labels, dict) or not isinstance(values, list):
             raise PayloadError("fields 'metric' and 'values' are expected", where=where, cure="report it")
-        yield labels, [value for pair in values if (value := _sample(pair, where)) is not None]
+        yield labels, dict(told for pair in values if (told := _sample(pair, where)) is not None)
 
 
-def _sample(pair: Any, where: str) -> Decimal | None:
-    """A sample's value; None for NaN and infinity, which are no counts."""
+def _sample(pair: Any, where: str) -> tuple[float, Decimal] | None:
+    """(moment, value); None for NaN and infinity, which are no counts."""
     try:
-        value = Decimal(pair[1])
-    except (TypeError, IndexError, KeyError, InvalidOperation):
+        at, value = float(pair[0]), Decimal(pair[1])
+    except (TypeError, ValueError, IndexError, KeyError, InvalidOperation):
         raise PayloadError("a sample is a time and a number's text", where=where, cure="report it") from None
-    return value if value.is_finite() else None
+    return (at, value) if value.is_finite() else None
 
 
 def _of(files: Mapping[str, Path], name: str) -> Path:

@@ -96,6 +96,23 @@ def test_the_engines_activity_goes_before_the_older_gauge(tmp_path: Path) -> Non
     ]
 
 
+def test_what_two_jobs_or_servers_scrape_counts_once(tmp_path: Path) -> None:
+    # Pod a by two jobs, one of which began an hour later; pod b by one. A GPU by both servers of a pair.
+    pods = [{"model_name": "m", "instance": pod, "job": job} for pod, job in ("ax", "ay", "bx")]
+    gpus = [{"Hostname": "n1", "UUID": "GPU-0", "prometheus_replica": replica} for replica in "01"]
+    api = PrometheusStub(
+        series={
+            "vllm:generation_tokens_total": [
+                hourly(pods[0], 0, 70, 90), hourly(pods[1], 70, 90, first_hour=1), hourly(pods[2], 0, 90)
+            ],
+            "DCGM_FI_DEV_GPU_UTIL": [hourly(gpus[0], 10, 20, 60), hourly(gpus[1], 20, 60, first_hour=1)],
+        }
+    )  # fmt: skip
+    rows = read(tmp_path, api)
+    assert [row["output_tokens"] for row in rows["metered_usage"]] == [90 + 90]
+    assert [(row["samples"], row["utilization"]) for row in rows["gpu_utilization"]] == [(3, Decimal("0.300000"))]
+
+
 def test_a_selector_and_a_label_of_ones_own(tmp_path: Path) -> None:
     api = PrometheusStub(series={"vllm:prompt_tokens_total": [hourly({"served_model": "m"}, 0, "NaN", 5)]})
     [row] = read(tmp_path, api, select='cluster="prod"', model_label="served_model")["metered_usage"]
@@ -106,12 +123,12 @@ def test_a_selector_and_a_label_of_ones_own(tmp_path: Path) -> None:
 def test_it_is_loaded_as_our_own_servers_and_replaced(tmp_path: Path) -> None:
     series: dict[str, list[Series]] = {
         "vllm:generation_tokens_total": [hourly({"model_name": "llama-3.1-70b"}, 0, 70)],
-        "DCGM_FI_DEV_GPU_UTIL": [hourly({"UUID": "GPU-0"}, 10, 20, 99)],
+        "DCGM_FI_DEV_GPU_UTIL": [hourly({"UUID": "GPU-0"}, 10, 20)],
     }
     api = PrometheusStub(series=series)
     with serve(api), opened(tmp_path) as wh:
         ingest(wh, tmp_path, connect(api), DAY)
-        series["DCGM_FI_DEV_GPU_UTIL"] = [hourly({"UUID": "GPU-0"}, 30, 50, 99)]
+        series["DCGM_FI_DEV_GPU_UTIL"] = [hourly({"UUID": "GPU-0"}, 30, 50)]
         ingest(wh, tmp_path, connect(api), DAY)
         assert wh.con.execute("SELECT provider, output_tokens FROM core.metered_usage").fetchall() == [
             ("self_hosted", 70)

@@ -39,7 +39,6 @@ class PrometheusWorld(World):
             # The sample of midnight that ends a range is the next day's.
             for second in seconds:
                 self._days[(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).date()] += 1
-        self._last = max(self._days)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -47,11 +46,7 @@ class PrometheusWorld(World):
 
     @property
     def truth(self) -> dict[date, Decimal]:
-        # The last day ends without the midnight sample that follows it, so its own last sample ends the range.
-        return {
-            day: Decimal(count - (3 if day == self._last else 0))
-            for day, count in (self._days.items() if self.api.series else ())
-        }
+        return {day: Decimal(count) for day, count in self._days.items() if self.api.series}
 
     def empty(self) -> None:
         self.api.series = {}

@@ -7,11 +7,8 @@ HAVING count(*) > 1;
 -- warn: GPUs are billed that no counter saw, though counters saw others of their type
 SELECT c.charge_date, c.gpu_type, sum(c.gpu_hours)::DECIMAL(38, 1) AS gpu_hours
 FROM core.charges AS c
-JOIN (
-    SELECT DISTINCT u.usage_date, n.gpu_type
-    FROM core.gpu_utilization AS u
-    JOIN gpu_model_types AS n ON n.gpu_model = u.gpu_model
-) AS d ON d.usage_date = c.charge_date AND d.gpu_type = c.gpu_type
+JOIN (SELECT DISTINCT usage_date, gpu_type FROM core.gpu_devices) AS d
+    ON d.usage_date = c.charge_date AND d.gpu_type = c.gpu_type
 LEFT JOIN core.gpu_activity AS a
     ON a.usage_date = c.charge_date
     AND a.source_name = c.source_name

@@ -5,34 +5,11 @@
 -- Units: utilization from 0 to 1: the mean of the devices' samples, 6 decimals.
 -- Matching: a machine by its host's name, which is its resource id or the last part of it; the other machines of a GPU
 --   type by the mean of the type's devices that belong to none of these. Either only if nine tenths of the billed hours
---   were seen: a device's samples tell its hours by how far apart they were asked for; where that was not kept, beside the
---   most that a device of the source was seen in a day of the 28 before and after.
+--   were seen (core.gpu_devices).
 -- Columns:
 --   gpus: devices that were measured.
 --   matched_by: 'host' or 'gpu_type'.
-WITH devices AS (
-    SELECT
-        u.usage_date,
-        u.host,
-        n.gpu_type,
-        u.gpu,
-        u.samples,
-        u.utilization,
-        least(
-            24,
-            24 * u.samples / coalesce(
-                86400 / nullif(u.step_seconds, 0),
-                -- No source asks for samples more than an hour apart.
-                greatest(24, max(u.samples) OVER (
-                    PARTITION BY u.source_name
-                    ORDER BY u.usage_date RANGE BETWEEN INTERVAL 28 DAY PRECEDING AND INTERVAL 28 DAY FOLLOWING
-                ))
-            )
-        )::DECIMAL(18, 9) AS seen_hours
-    FROM core.gpu_utilization AS u
-    LEFT JOIN gpu_model_types AS n ON n.gpu_model = u.gpu_model
-),
-charged AS (
+WITH charged AS (
     SELECT charge_date AS usage_date, source_name, resource_id, gpu_type, sum(gpu_hours) AS gpu_hours
     FROM core.charges
     WHERE ai_kind = 'gpu' AND gpu_hours > 0
@@ -48,9 +25,9 @@ hosts AS (
         d.host,
         count(DISTINCT d.gpu) AS gpus,
         sum(d.seen_hours) AS seen_hours,
-        (sum(d.samples * d.utilization) / sum(d.samples))::DECIMAL(9, 6) AS utilization
+        (sum(d.seen_hours * d.utilization) / sum(d.seen_hours))::DECIMAL(9, 6) AS utilization
     FROM charged AS c
-    JOIN devices AS d
+    JOIN core.gpu_devices AS d
         ON d.usage_date = c.usage_date
         AND split_part(d.host, ':', 1) IN (c.resource_id, regexp_extract(c.resource_id, '[^/:]+$'))
     WHERE d.samples > 0
@@ -84,8 +61,8 @@ types AS (
         gpu_type,
         count(DISTINCT (host, gpu)) AS gpus,
         sum(seen_hours) AS seen_hours,
-        (sum(samples * utilization) / sum(samples))::DECIMAL(9, 6) AS utilization
-    FROM devices AS d
+        (sum(seen_hours * utilization) / sum(seen_hours))::DECIMAL(9, 6) AS utilization
+    FROM core.gpu_devices AS d
     WHERE samples > 0 AND gpu_type IS NOT NULL
         AND NOT EXISTS (SELECT 1 FROM hosts AS m WHERE m.usage_date = d.usage_date AND m.host = d.host)
     GROUP BY usage_date, gpu_type

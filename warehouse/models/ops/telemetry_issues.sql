@@ -1,7 +1,7 @@
 -- What is wrong or missing in telemetry, counted, with what was done about it. Never content.
 --
 -- Grain: one row per source_name, issue and detail, over the deliveries that still speak.
--- Units: occurrences, in calls, lines, outcomes or fields as the issue says.
+-- Units: occurrences, in calls, lines, outcomes, fields or days as the issue says.
 -- Columns:
 --   issue: a code; docs/events.md describes each.
 --   detail: the field, feature, model or pair of sources concerned; null where the issue has none.
@@ -68,6 +68,27 @@ two_sources AS (
         AND o.provider IS NOT DISTINCT FROM u.provider
     GROUP BY ALL
 ),
+-- What two sources measured on a day: GPUs by their counters, and the tokens of a model of our own servers.
+measured_twice AS (
+    SELECT other AS source_name, 'gpu_of_two_sources' AS issue, 'measured by ' || source_name AS detail, count(*) AS occurrences
+    FROM (SELECT source_name, unnest(string_split(also_from, ', ')) AS other FROM core.gpu_devices) AS d
+    GROUP BY other, source_name
+),
+metered_twice AS (
+    SELECT
+        m.source_name,
+        'tokens_of_two_sources' AS issue,
+        concat_ws(', ', m.model, 'also from ' || o.source_name) AS detail,
+        count(DISTINCT m.usage_date) AS occurrences
+    FROM core.metered_usage AS m
+    INNER JOIN core.metered_usage AS o
+        ON o.provider = m.provider
+        AND o.usage_date = m.usage_date
+        AND o.model IS NOT DISTINCT FROM m.model
+        AND o.source_name < m.source_name
+    WHERE m.provider = 'self_hosted'
+    GROUP BY ALL
+),
 found AS (
     SELECT * FROM told
     UNION ALL BY NAME
@@ -80,6 +101,10 @@ found AS (
     SELECT * FROM shared_tasks
     UNION ALL BY NAME
     SELECT * FROM two_sources
+    UNION ALL BY NAME
+    SELECT * FROM measured_twice
+    UNION ALL BY NAME
+    SELECT * FROM metered_twice
 )
 SELECT
     source_name,
@@ -91,7 +116,7 @@ SELECT
         WHEN issue IN ('in_the_future', 'parent_span', 'other_source_of_record', 'not_a_call', 'unfinished_line')
             THEN 'left out'
         WHEN issue = 'outcome_for_several_tasks' THEN 'left out'
-        WHEN issue = 'duplicate' THEN 'counted once'
+        WHEN issue IN ('duplicate', 'gpu_of_two_sources') THEN 'counted once'
         WHEN issue IN ('dropped_field', 'dropped_user_id') THEN 'dropped'
         WHEN issue = 'outcome_for_unknown_task' THEN 'waits for its task'
         ELSE 'kept'
