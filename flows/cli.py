@@ -422,11 +422,8 @@ def backtest(
     ] = None,
 ) -> None:
     """Try every forecast engine on your own history and keep the best one per feature; --inject tries the detector."""
-    import os
     from decimal import Decimal
 
-    # Series are short: threads of the linear algebra only wait for each other. Read when numpy is imported.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from flows.backtest import show_backtest, show_injected
 
     settings = _reading(config)

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import flows  # noqa: F401  # before numpy: it sets the threads of the linear algebra
+
 # Whole runs, processes and servers come first: what is short fills the gaps at the end.
 LONG_FIRST = ("flows", "security", "house", "warehouse", "connectors", "alerts")
 

@@ -1,5 +1,6 @@
 """The house itself: names that shadow nothing, a command line that starts light, commands that are documented."""
 
+import os
 import re
 import subprocess
 import sys
@@ -32,6 +33,15 @@ def test_help_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     assert "demo" in done.stdout
+
+
+def test_a_process_of_ours_runs_its_linear_algebra_in_one_thread() -> None:
+    code = "import os, flows; print(os.environ['OPENBLAS_NUM_THREADS'])"
+    environment = {name: text for name, text in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment, check=False
+    )
+    assert done.stdout == "1\n", done.stderr
 
 
 def test_every_command_has_help_and_stands_in_the_readme() -> None:

@@ -19,8 +19,8 @@ from tests.flows.daily_home import DailyHome, Line, daily_lines
 
 TODAY = date(2026, 6, 20)
 SETTLED = TODAY - timedelta(days=3)
-FIRST = SETTLED - timedelta(days=159)
-DAYS = 160
+DAYS = 126
+FIRST = SETTLED - timedelta(days=DAYS - 1)
 FEATURES = """
 version: 1
 features:
