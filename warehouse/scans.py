@@ -97,7 +97,7 @@ class Scan:
 
     def __init__(self, groups: Sequence[Group], *, since: date | None = None, until: date | None = None) -> None:
         self.groups = tuple(groups)
-        self._since, self._until = since, until
+        self.since, self.until = since, until
 
     @property
     def layouts(self) -> set[str]:
@@ -109,11 +109,11 @@ class Scan:
         day = _DAYS.get(self.groups[0].layout.holds) if self.groups else None
         if day is None or not self._is_bounded:
             return rows
-        return render("terms/bounded.sql", scan=rows, day=day, since=self._since, until=self._until)
+        return render("terms/bounded.sql", scan=rows, day=day, since=self.since, until=self.until)
 
     @property
     def _is_bounded(self) -> bool:
-        return self._since is not None or self._until is not None
+        return self.since is not None or self.until is not None
 
     def where(self) -> str:
         """The files, as errors name them."""

@@ -108,6 +108,7 @@ TEMPORARY = (
     "canonical_tags",
     "seen_providers",
     "day_rates",
+    "block_fees",
 )
 
 
@@ -135,6 +136,7 @@ def stage_charges(con: duckdb.DuckDBPyConnection, scan: Scan, rates: Rates) -> l
     if has_gpu:
         _find_gpu_days(con, select)
     con.execute(render("load/staged_charges.sql", **values))
+    notes += _spread_block_fees(con, scan, values)
     _name_providers(con)
     con.execute(render("load/charge_groups.sql", plain=PLAIN, own=OWN, found=FOUND, has_gpu=has_gpu))
     con.execute(render("load/staged_days.sql"))
@@ -258,6 +260,25 @@ def _find_gpu_days(con: duckdb.DuckDBPyConnection, select: str) -> None:
     has_nulls = count(con, render("load/gpu_nulls.sql", columns=columns)) > 0
     equal = "=" if len(columns) == 1 and not has_nulls else "IS NOT DISTINCT FROM"
     con.execute(render("load/gpu_days.sql", scan=select, columns=columns, equal=equal))
+
+
+def _spread_block_fees(con: duckdb.DuckDBPyConnection, scan: Scan, values: dict[str, Any]) -> list[str]:
+    """Spread what a CUR's Capacity Blocks cost over their hours, in staged_charges. Returns notes.
+
+    The CUR books the whole price on the day of purchase, as AWS's own amortised view does; FOCUS and Cost Explorer
+    come with an effective cost, or without hours.
+    """
+    if not any(group.layout.template == "cur" for group in scan.groups):
+        return []
+    if not count(con, "SELECT count(*) FROM seen_dimensions WHERE contains(sku_meter, 'CapacityBlock')"):
+        return []
+    con.execute(render("load/block_fees.sql", **values))
+    con.execute(render("load/spread_charges.sql", known=values["known"], since=scan.since, until=scan.until))
+    unspread = count(con, "SELECT count(*) FROM block_fees WHERE NOT has_term")
+    if not unspread:
+        return []
+    told = "1 Capacity Block fee names" if unspread == 1 else f"{unspread} Capacity Block fees name"
+    return [f"{told} no hours but those of the purchase: its effective cost stands on that day"]
 
 
 def _known_amounts(scan: Scan) -> dict[str, bool]:

@@ -74,9 +74,10 @@ def spoken_through(warehouse: Warehouse, *, as_of: date) -> dict[str, date]:
 
 
 def charges_to_come(warehouse: Warehouse, *, after: date) -> list[tuple[str, int, date]]:
-    """(source, charges, the last day) of the charges after a day."""
+    """(source, charges, the last day) of the charges after a day, but for what a purchase is spread over."""
     return warehouse.con.execute(
-        "SELECT source_name, count(*), max(charge_date) FROM core.charges WHERE charge_date > ? GROUP BY 1 ORDER BY 1",
+        "SELECT source_name, count(*), max(charge_date) FROM core.charges WHERE charge_date > ? AND source_rows > 0 "
+        "GROUP BY 1 ORDER BY 1",
         [after],
     ).fetchall()
 

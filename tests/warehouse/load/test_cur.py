@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -16,8 +17,12 @@ import pytest
 
 from connectors.base import FileScan
 from tests.warehouse.bills import Home, csv_bytes, one, parquet_bytes, rows_of, sums
+from warehouse.allocate import allocate
+from warehouse.features import parse_features
 from warehouse.load import LoadResult, load_delivery
 from warehouse.store import Warehouse
+from warehouse.terms import COUNTED, Terms
+from warehouse.watermarks import charges_to_come, spoken_through
 
 
 def row(kind: str = "Usage", cost: str = "10", **values: Any) -> dict[str, Any]:
@@ -59,7 +64,12 @@ FORMS = ["cur.csv", "cur.parquet"]
 
 
 def load(
-    home: Home, wh: Warehouse, rows: Sequence[Mapping[str, Any]], name: str = "cur.csv", **types: Any
+    home: Home,
+    wh: Warehouse,
+    rows: Sequence[Mapping[str, Any]],
+    name: str = "cur.csv",
+    terms: Terms = COUNTED,
+    **types: Any,
 ) -> LoadResult:
     data = csv_bytes(rows) if name.endswith(".csv") else parquet_bytes(rows, {**COSTS, **types})
     delivery = home.land({name: data}, source="aws", source_type="aws_data_exports", scope="BILLING_PERIOD=2026-01")
@@ -69,7 +79,7 @@ def load(
         files=tuple(delivery.files.values()),
         columns={column.replace("resourceTags/", "resource_tags."): column for column in rows[0]},
     )
-    return load_delivery(wh, delivery, (scan,), now=home.clock)
+    return load_delivery(wh, delivery, (scan,), now=home.clock, terms=terms)
 
 
 AMORTISED = [
@@ -148,6 +158,68 @@ def test_a_commitment_is_conserved(home: Home, wh: Warehouse, name: str) -> None
         name,
     )
     assert sums(wh) == (Decimal(24), Decimal(24))
+
+
+def block_fee(cost: str, **values: Any) -> dict[str, Any]:
+    """A Capacity Block bought on the 20th: two p5.48xlarge for three days from the 30th."""
+    bought = {
+        "line_item_usage_type": "USE2-CapacityBlockFee:p5.48xlarge",
+        "line_item_resource_id": "cr-0block",
+        "line_item_usage_start_date": "2026-01-20T12:00:00Z",
+        "line_item_usage_end_date": "2026-01-20T13:00:00Z",
+        "reservation_start_time": "2026-01-30T11:30:00Z",
+        "reservation_end_time": "2026-02-02T11:30:00Z",
+    }
+    return row("Fee", cost) | bought | values
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("arn", ["", "arn:aws:ec2:us-east-2:1:capacity-reservation/cr-0block"])
+def test_a_capacity_block_costs_what_its_hours_cost(home: Home, wh: Warehouse, name: str, arn: str) -> None:
+    bought = [block_fee("4500.000000000007"), block_fee("2700", line_item_usage_start_date="2026-01-20T15:00:00Z")]
+    bought = [{**fee, "reservation_reservation_a_r_n": arn} for fee in bought]
+    usage = [
+        row(line_item_usage_start_date=f"2026-01-{day}T03:00:00Z", line_item_usage_end_date="") for day in (21, 31)
+    ]
+    ran = [{**one_day, "reservation_start_time": "", "reservation_end_time": ""} for one_day in usage]
+    result = load(home, wh, [*bought, *ran[:1]], name)
+    assert result.notes == ()
+    assert rows_of(wh, "SELECT charge_date, billed_cost FROM core.charges WHERE billed_cost <> 0 ORDER BY 1") == [
+        (date(2026, 1, 20), Decimal("7200.000000000007")),
+        (date(2026, 1, 21), Decimal(10)),
+    ]
+    block = "SELECT charge_date, sum(effective_cost) FROM core.charges WHERE resource_id = 'cr-0block'"
+    assert rows_of(wh, f"{block} GROUP BY ALL ORDER BY ALL") == [
+        (date(2026, 1, 20), 0),
+        (date(2026, 1, 30), Decimal("1250.000000000001")),
+        (date(2026, 1, 31), Decimal("2400.000000000002")),
+        (date(2026, 2, 1), Decimal("2400.000000000002")),
+        (date(2026, 2, 2), Decimal("1150.000000000002")),
+    ]
+    # What is spread over days to come says of none of them that its charges are there, and is in no mart before.
+    assert spoken_through(wh, as_of=date(2026, 2, 3)) == {"aws": date(2026, 1, 21)}
+    assert charges_to_come(wh, after=date(2026, 1, 22)) == []
+    allocate(wh, parse_features("version: 1\nfeatures: {}\n"))
+    assert one(wh, "SELECT max(charge_date) FROM core.allocations") == date(2026, 1, 21)
+    again = load(home, wh, [*bought, *ran], name)
+    assert (again.restatements, again.source_rows) == (0, 4)
+    allocate(wh, parse_features("version: 1\nfeatures: {}\n"))
+    assert one(wh, "SELECT sum(effective_cost) FROM core.allocations") == Decimal("3670.000000000003")
+
+
+def test_a_capacity_block_without_hours_stands_on_its_day_and_a_sources_end_cuts_it(home: Home, wh: Warehouse) -> None:
+    nameless = block_fee("90", reservation_start_time="", reservation_end_time="")
+    result = load(home, wh, [nameless, row()])
+    assert sums(wh) == (100, 100)
+    assert result.notes == (
+        "1 Capacity Block fee names no hours but those of the purchase: its effective cost stands on that day",
+    )
+    own_hours = {
+        "line_item_usage_start_date": "2026-01-31T00:00:00Z",
+        "line_item_usage_end_date": "2026-02-03T00:00:00Z",
+    }
+    load(home, wh, [nameless | own_hours], terms=Terms(until=date(2026, 2, 2)))
+    assert sums(wh) == (90, 60)
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -27,6 +27,7 @@ WITH counted AS (
         AND k.charge_date >= c.valid_from
         AND (c.valid_to IS NULL OR k.charge_date <= c.valid_to)
     WHERE coalesce(k.charge_category, 'Usage') NOT IN ('Credit', 'Tax') AND k.effective_cost_usd IS NOT NULL
+        AND k.charge_date <= (SELECT max(charge_date) FROM core.allocations)
     GROUP BY ALL
 ),
 spent AS (

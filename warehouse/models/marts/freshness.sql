@@ -45,6 +45,8 @@ charges AS (
             AS last_past_charge_date
     FROM core.charges AS c
     LEFT JOIN ops.sources AS o ON o.source_name = c.source_name
+    -- What a purchase is spread over says nothing of the days either.
+    WHERE c.source_rows > 0
     GROUP BY c.source_name
 ),
 told_days AS (

@@ -5,6 +5,7 @@ FULL JOIN (
     SELECT charge_date, coalesce(sum(effective_cost_usd), 0) AS gpu_cost_usd
     FROM core.charges
     WHERE ai_kind = 'gpu' AND charge_category IS DISTINCT FROM 'Credit'
+        AND charge_date <= (SELECT max(charge_date) FROM core.allocations)
     GROUP BY charge_date
 ) AS c ON c.charge_date = m.charge_date
 WHERE m.gpu_cost_usd IS DISTINCT FROM c.gpu_cost_usd;

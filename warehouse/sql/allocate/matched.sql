@@ -5,7 +5,7 @@ SELECT
     {% set word = loop.index0 %}
     p.w{{ word }}{% for place in places %} & w_{{ place }}.w{{ word }}{% endfor %} AS _w{{ word }}{{ "," if not loop.last }}
     {% endfor %}
-FROM (SELECT *, {% include "allocate/pool.sql" %} AS _pool FROM core.charges) AS c
+FROM (SELECT *, {% include "allocate/pool.sql" %} AS _pool FROM core.charges WHERE {% include "allocate/has_come.sql" %}) AS c
 JOIN _pool_words AS p ON p.class = c._pool
 {% for key in keys %}
 JOIN _classes_{{ loop.index0 }} AS v_{{ loop.index0 }} ON v_{{ loop.index0 }}.value IS NOT DISTINCT FROM c.{{ key }}

@@ -1,4 +1,4 @@
--- core.charges against core.allocations.
+-- core.charges against core.allocations, but for what a purchase is spread over in days to come.
 {% set measures = ("billed_cost", "effective_cost", "list_cost", "billed_cost_usd", "effective_cost_usd", "list_cost_usd") %}
 WITH expected AS (
     SELECT
@@ -7,6 +7,7 @@ WITH expected AS (
         sum({{ measure }}) AS {{ measure }}{{ "," if not loop.last }}
         {% endfor %}
     FROM core.charges
+    WHERE {% include "allocate/has_come.sql" %}
     GROUP BY ALL
 ),
 actual AS (

@@ -1,6 +1,6 @@
 -- Every past daily total that the delivery changed. A day is past for an account and period when an
 -- earlier delivery spoke for it: its window held the day, or its rows reached it. What is missing on
--- either side then counts as zero.
+-- either side then counts as zero. What a purchase spreads over days (rows: 0) tells of none that it came.
 INSERT INTO ops.restatements BY NAME
 WITH new_days AS (
     SELECT billing_account_id, billing_period_start, charge_date, billing_currency, sum(effective_cost) AS effective_cost
@@ -8,7 +8,13 @@ WITH new_days AS (
     GROUP BY ALL
 ),
 before AS (
-    SELECT billing_account_id, billing_period_start, charge_date, billing_currency, sum(effective_cost) AS effective_cost
+    SELECT
+        billing_account_id,
+        billing_period_start,
+        charge_date,
+        billing_currency,
+        sum(effective_cost) AS effective_cost,
+        sum(source_rows) AS source_rows
     FROM old_days
     GROUP BY ALL
 ),
@@ -20,7 +26,7 @@ compared AS (
         coalesce(b.billing_currency, n.billing_currency) AS billing_currency,
         coalesce(b.effective_cost, 0)::DECIMAL(38, 12) AS old_effective_cost,
         coalesce(n.effective_cost, 0)::DECIMAL(38, 12) AS new_effective_cost,
-        b.charge_date IS NOT NULL AS was_there
+        coalesce(b.source_rows, 0) > 0 AS was_there
     FROM before AS b
     FULL OUTER JOIN new_days AS n
         ON b.billing_account_id IS NOT DISTINCT FROM n.billing_account_id
@@ -52,7 +58,7 @@ WHERE old_effective_cost <> new_effective_cost
                 AND compared.charge_date < d.window_end
         )
         {% else %}
-        OR charge_date <= (SELECT max(charge_date) FROM old_days)
+        OR charge_date <= (SELECT max(charge_date) FROM old_days WHERE source_rows > 0)
         {% endif %}
     )
 ORDER BY ALL

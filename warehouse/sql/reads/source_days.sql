@@ -4,7 +4,7 @@
 WITH days AS (
     SELECT DISTINCT source_name, charge_date
     FROM core.charges
-    WHERE effective_cost <> 0 OR billed_cost <> 0 OR effective_cost IS NULL
+    WHERE source_rows > 0 AND (effective_cost <> 0 OR billed_cost <> 0 OR effective_cost IS NULL)
     QUALIFY charge_date < $as_of OR charge_date = min(charge_date) OVER (PARTITION BY source_name)
 ),
 paused AS (

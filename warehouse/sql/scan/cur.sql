@@ -20,6 +20,8 @@ SELECT
     {{ c.text("line_item_usage_type") }} AS sku_meter,
     {{ c.text("line_item_line_item_description") }} AS charge_description,
     {% set kind = c.text("line_item_line_item_type") %}
+    {# USE2-CapacityBlockFee:p5.48xlarge: paid up front, and nothing that runs in the block costs anything #}
+    {% set block_fee = "coalesce(contains(" ~ c.text("line_item_usage_type") ~ ", 'CapacityBlock'), FALSE)" %}
     CASE
         WHEN {{ kind }} IN ('Usage', 'DiscountedUsage', 'SavingsPlanCoveredUsage') THEN 'Usage'
         WHEN {{ kind }} IN ('Tax', 'Credit') THEN {{ kind }}
@@ -54,14 +56,17 @@ SELECT
         WHEN {{ kind }} = 'RIFee'
             THEN coalesce({{ c.whole_money("reservation_unused_amortized_upfront_fee_for_billing_period") }}, 0)
                 + coalesce({{ c.whole_money("reservation_unused_recurring_fee") }}, 0)
-        WHEN {{ kind }} = 'Fee' AND {{ c.text("reservation_reservation_a_r_n") }} IS NOT NULL THEN 0
+        WHEN {{ kind }} = 'Fee' AND {{ c.text("reservation_reservation_a_r_n") }} IS NOT NULL AND NOT {{ block_fee }} THEN 0
         ELSE {{ c.whole_money("line_item_unblended_cost") }}
     END::DECIMAL(38, 12) AS effective_cost,
     {{ c.money("pricing_public_on_demand_cost") }} AS list_cost,
     upper({{ c.text("line_item_currency_code") }}) AS billing_currency,
     'reported' AS basis,
     {{ c.instant("line_item_usage_start_date") }} AS charged_from,
-    {{ c.instant("line_item_usage_end_date") }} AS charged_until
+    {{ c.instant("line_item_usage_end_date") }} AS charged_until,
+    {{ kind }} IN ('Fee', 'Refund') AND {{ block_fee }} AS is_block_fee,
+    coalesce({{ c.instant("reservation_start_time") }}, {{ c.instant("line_item_usage_start_date") }}) AS block_from,
+    coalesce({{ c.instant("reservation_end_time") }}, {{ c.instant("line_item_usage_end_date") }}) AS block_until
     {# the same amounts in whole 1e-12, where that is exact: cheaper to add up #}
     {% for name, expression in units.items() %}
     , {{ expression }} AS {{ name }}_units
