@@ -11,10 +11,10 @@ a `text` cell means: the SKU names an accelerator, by instance type or by device
     token_types.csv      SKU text → input, cache_read, cache_write_5m, cache_write_1h, output, reasoning
     pricing_tiers.csv    SKU text → provisioned, batch, flex, priority (else standard)
     token_units.csv      unit of the quantity → tokens per unit
-    instance_gpus.csv    instance type → GPU type and devices per instance ("1/8": a slice)
+    instance_gpus.csv    instance type → GPU type and devices per instance ("1/8": a slice; "\\1": as its name says)
     gpu_names.csv        device named in a SKU → GPU type; such SKUs are sold per device
     instance_usages.csv  which rows of an instance are its machine hours, and what it worked on
-    hour_units.csv       unit of the quantity → units per hour
+    hour_units.csv       unit of the quantity → units per hour, of the machine or of each of its devices
 
 Rules run on the distinct SKUs of a delivery, never row by row.
 """
@@ -57,6 +57,8 @@ AZURE_INSTANCE = re.compile(
     r"(?<![a-z0-9])(?:standard_)?(n[cdgpv]\d+[a-z]*(?:[ _](?:xl|[a-z]{1,6}\d+[a-z]*))*[ _]v\d)(?![a-z0-9])",
     re.IGNORECASE,
 )
+# Lambda's types say the count themselves: gpu_8x_h100_sxm5.
+COUNTED_INSTANCE = re.compile(r"(?<![a-z0-9_])(gpu_[1-9]\d*x_[a-z0-9]+(?:_[a-z0-9]+)*)", re.IGNORECASE)
 DEVICE_CONTEXT = re.compile(
     r"\bgpus?\b|\btpu|nvidia|trillium|ironwood|\binstance (?:core|ram)\b"
     r"|\b(?:[hb][12]00|gb[23]00|mi3\d{2}x?)\b.*(?:\d ?gb|hbm|sxm)",
@@ -218,6 +220,7 @@ def _find_accelerator(sku: Sku, text: str, day: date) -> tuple[str | None, str |
     """(instance type, GPU type): what the SKU names, each null where it does not."""
     found = AWS_INSTANCE.search(text) if sku.provider in ("aws", None) else None
     found = found or (AZURE_INSTANCE.search(text) if sku.provider in ("azure", None) else None)
+    found = found or COUNTED_INSTANCE.search(text)
     if found:
         return found.group(1).lower().replace(" ", "_"), None
     if DEVICE_CONTEXT.search(text):
@@ -238,9 +241,9 @@ def _find_kind(sku: Sku, text: str, day: date) -> _Row | None:
 def _classify_gpu(sku: Sku, text: str, instance: str | None, gpu_type: str | None, day: date) -> Classification:
     count: Fraction | None = Fraction(1)  # a SKU that names a device is sold per device
     if instance:
-        row = next((row for row in _rows("instance_gpus", day) if row.patterns["pattern"].search(instance)), None)
-        gpu_type = row.cells["gpu_type"] if row else None
-        count = Fraction(row.cells["gpu_count"]) if row and row.cells["gpu_count"] else None
+        gpu_type = _first("instance_gpus", instance, day, "gpu_type")
+        devices = _first("instance_gpus", instance, day, "gpu_count", expand=True)
+        count = Fraction(devices) if devices else None
     usage = next(
         row
         for row in _rows("instance_usages", day)
@@ -254,7 +257,9 @@ def _classify_gpu(sku: Sku, text: str, instance: str | None, gpu_type: str | Non
             (row for row in _rows("hour_units", day) if row.patterns["unit"].search((sku.consumed_unit or "").strip())),
             None,
         )
-        per_unit = count / Fraction(unit.cells["units_per_hour"]) if unit else None
+        if unit:
+            devices_per_unit = Fraction(1) if unit.cells["counts"] == "devices" else count
+            per_unit = devices_per_unit / Fraction(unit.cells["units_per_hour"])
     return Classification(
         ai_kind="gpu",
         workload=usage.cells["workload"] or "unknown",
