@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from warehouse.prices import PriceBook
@@ -18,21 +19,21 @@ TRAFFIC_DAYS = 28
 def read_traffic(
     con: duckdb.DuckDBPyConnection, *, feature: str | None = None, days: int = TRAFFIC_DAYS
 ) -> list[dict[str, Any]]:
-    """One dict per feature, provider and model with calls in its last `days` settled days, the dearest first: calls,
-    retries, tokens by kind, cost_usd (billed), estimated_cost_usd (null: not all priced), batch_share (the part of it
-    that is a batch), least_week and most_week (cost of a week ÷ average week), is_self_hosted."""
+    """One dict per feature, provider and model with calls in its last `days` settled days (fewer where it is younger:
+    `days` up to `last_day`), the dearest first: calls, retries, tokens by kind, cost_usd (billed; null: not all dollars
+    are known), estimated_cost_usd (null: not all priced), batch_share (the part of it that is a batch), least_week and
+    most_week (cost of a week ÷ average week), is_self_hosted. A feature without a bill: by its telemetry's days."""
     return _dicts(con, "whatif/traffic.sql", {"feature": feature, "days": days})
 
 
-def read_gpu_costs(
-    con: duckdb.DuckDBPyConnection, *, feature: str | None = None, days: int = TRAFFIC_DAYS
-) -> list[dict[str, Any]]:
-    """feature, cost_usd and idle_cost_usd (null: utilisation unknown) of self-hosted inference."""
-    return _dicts(con, "whatif/gpu.sql", {"feature": feature, "days": days})
+def read_gpu_cost(con: duckdb.DuckDBPyConnection, *, feature: str, last_day: date, days: int) -> Decimal | None:
+    """Dollars of a feature's self-hosted inference, idle hours included; None: it has none, or they are not known."""
+    row = con.execute(render("whatif/gpu.sql"), {"feature": feature, "last_day": last_day, "days": days}).fetchone()
+    return row[0] if row else None
 
 
 def read_waste(con: duckdb.DuckDBPyConnection, *, days: int = TRAFFIC_DAYS) -> list[dict[str, Any]]:
-    """feature, waste_kind and waste_usd over the last settled days."""
+    """feature, waste_kind, and waste_usd of so many of its last settled days (`days`)."""
     return _dicts(con, "whatif/waste.sql", {"days": days})
 
 
@@ -56,13 +57,13 @@ def read_trim(
     model: str | None,
     most_input: int,
     most_output: int,
-    days: int = TRAFFIC_DAYS,
+    last_day: date,
+    days: int,
 ) -> dict[str, Any]:
-    """Estimated dollars of the last `days` settled days, and of what is beyond the caps. Needs the writer's
+    """Estimated dollars of the `days` days up to `last_day`, and of what is beyond the caps. Needs the writer's
     warehouse: only calls know their size."""
-    last = last_settled_day(con, feature)
-    assert last is not None, "a feature with traffic has a settled day"
-    with calls_priced_anew(con, book, since=last - timedelta(days=days - 1), until=last + timedelta(days=1)):
+    since, until = last_day - timedelta(days=days - 1), last_day + timedelta(days=1)
+    with calls_priced_anew(con, book, since=since, until=until):
         (row,) = _dicts(
             con,
             "whatif/trimmed.sql",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alerts.whatifs import DAYS_PER_MONTH, Answer, DayOfWork, Range, realised_saving
-from flows.commands.whatif import Traffic, batch, cache, find_price, money, quantize, route, usual_prefix
+from flows.commands.whatif import Traffic, batch, cache, find_price, money, quantize, route, selfhost, usual_prefix
 from flows.errors import FlowError
 from flows.settings import Settings
 
@@ -40,28 +41,29 @@ _WASTE = {
 
 def find_savings(con: duckdb.DuckDBPyConnection, book: PriceBook, today: date) -> list[Answer]:
     """Every saving worth a dollar a month, by its expected dollars. They overlap: they do not add up."""
-    from warehouse.whatif_reads import read_gpu_costs, read_traffic, read_waste
+    from warehouse.whatif_reads import read_gpu_cost, read_traffic, read_waste
 
-    rows = read_traffic(con)
-    models = [Traffic.of(row) for row in rows if row["provider"] and row["model"]]
-    gpu = {row["feature"]: row["cost_usd"] for row in read_gpu_costs(con) if row["cost_usd"]}
-    hosted = {row["feature"] for row in rows if row["is_self_hosted"]}
-    found = [*_from_waste(read_waste(con)), *_from_models(models, book, today)]
-    done: set[str] = set()
-    for traffic in models:
-        if traffic.feature in hosted & gpu.keys() and traffic.feature not in done:
-            done.add(traffic.feature)
-            gain, retries = Range.between(Decimal("1.3"), Decimal("1.8")), Range.between(Decimal(0), Decimal("0.05"))
-            found.append(quantize(traffic, gpu[traffic.feature], gain=gain, extra_retries=retries))
+    models: list[tuple[Traffic, bool]] = []
+    for row in read_traffic(con):
+        if row["provider"] and row["model"]:
+            with suppress(FlowError):  # nothing is said of dollars that are not known
+                models.append((Traffic.of(row), bool(row["is_self_hosted"])))
+    found = [*_from_waste(read_waste(con)), *_from_models([traffic for traffic, is_own in models], book, today)]
+    hosted = {traffic.feature: traffic for traffic, is_own in reversed(models) if is_own}
+    for feature, traffic in hosted.items():
+        gpu_usd = read_gpu_cost(con, feature=feature, last_day=traffic.last_day, days=traffic.days)
+        if gpu_usd:
+            found.append(quantize(traffic, gpu_usd, gain=_ASSUMED["gain"], extra_retries=_ASSUMED["retries"]))
+    for traffic, is_own in models:
+        if not is_own and traffic.cost_usd > 0 and any(traffic.tokens.values()):
+            found.append(selfhost(traffic, **{name: _ASSUMED[name] for name in _POD}))
     worth = [answer for answer in found if answer.saving_usd.expected >= _LEAST_USD]
     return sorted(worth, key=lambda answer: (-answer.saving_usd.expected, answer.kind, answer.subject))
 
 
 def _from_waste(rows: list[dict[str, Any]]) -> Iterator[Answer]:
-    from warehouse.whatif_reads import TRAFFIC_DAYS
-
     for row in rows:
-        monthly = row["waste_usd"] * DAYS_PER_MONTH / TRAFFIC_DAYS
+        monthly = row["waste_usd"] * DAYS_PER_MONTH / row["days"]
         if monthly > 0:
             saved = _AVOIDABLE.times(monthly)
             told = f"{_WASTE[row['waste_kind']]}: half to all of it can be avoided"
@@ -71,18 +73,20 @@ def _from_waste(rows: list[dict[str, Any]]) -> Iterator[Answer]:
 def _from_models(models: list[Traffic], book: PriceBook, today: date) -> Iterator[Answer]:
     for traffic in models:
         try:
-            band = find_price(book, traffic.provider, traffic.model, today)
+            band = find_price(book, traffic.provider, traffic.model, today, input_tokens=traffic.input_per_call)
         except FlowError:
             continue  # nothing is said of a price that is not known
-        ranges = {name: Range.between(Decimal(low), Decimal(high)) for name, (low, high) in _ASSUMED.items()}
-        yield cache(traffic, band, cacheable_share=usual_prefix(traffic), hit_rate=ranges["hit_rate"])
-        cheaper = book.price(traffic.provider, traffic.model, today, tier="batch")
-        if cheaper is not None:
-            yield batch(traffic, band, cheaper, share=ranges["batch"])
+        if band.cost_usd(traffic.tokens) is None:
+            continue
+        size = traffic.input_per_call
+        yield cache(traffic, band, cacheable_share=usual_prefix(traffic), hit_rate=_ASSUMED["hit_rate"])
+        cheaper = book.price(traffic.provider, traffic.model, today, tier="batch", input_tokens=size)
+        if cheaper is not None and cheaper.cost_usd(traffic.tokens) is not None:
+            yield batch(traffic, band, cheaper, share=_ASSUMED["batch"])
         others = {
             (other.provider, other.model): price
             for other in models
-            if (price := book.price(other.provider, other.model, today)) is not None
+            if (price := book.price(other.provider, other.model, today, input_tokens=size)) is not None
             and (cost := price.cost_usd(traffic.tokens)) is not None
             and cost < (band.cost_usd(traffic.tokens) or 0) / 2
         }
@@ -93,20 +97,31 @@ def _from_models(models: list[Traffic], book: PriceBook, today: date) -> Iterato
                 traffic,
                 target,
                 price,
-                share=ranges["share"],
-                token_ratio=ranges["token_ratio"],
-                relative_success=ranges["success"],
-                classifier_usd_per_call=Decimal("0.0001"),
+                share=_ASSUMED["share"],
+                token_ratio=_ASSUMED["token_ratio"],
+                relative_success=_ASSUMED["success"],
+                classifier_usd_per_call=_ASSUMED["classifier"],
             )
 
 
 _ASSUMED = {
-    "hit_rate": ("0.6", "0.9"),
-    "batch": ("0.1", "0.5"),
-    "share": ("0.3", "0.7"),
-    "token_ratio": ("1", "1.5"),
-    "success": ("0.9", "1"),
+    name: Range.between(Decimal(low), Decimal(high))
+    for name, (low, high) in {
+        "hit_rate": ("0.6", "0.9"),
+        "batch": ("0.1", "0.5"),
+        "share": ("0.3", "0.7"),
+        "token_ratio": ("1", "1.5"),
+        "success": ("0.9", "1"),
+        "classifier": ("0.0001", "0.0001"),
+        "gain": ("1.3", "1.8"),
+        "retries": ("0", "0.05"),
+        "usd_per_hour": ("19", "19"),
+        "tokens_per_second": ("2800", "2800"),
+        "utilisation": ("0.3", "0.6"),
+        "ops_usd_per_month": ("0", "5000"),
+    }.items()
 }
+_POD = ("usd_per_hour", "tokens_per_second", "utilisation", "ops_usd_per_month")
 
 
 def show_savings(settings: Settings, console: Console, *, now: datetime | None = None) -> None:
@@ -118,7 +133,7 @@ def show_savings(settings: Settings, console: Console, *, now: datetime | None =
     with open_published(settings) as con:
         answers = find_savings(con, read_prices(settings), (now or datetime.now(UTC)).date())
     if not answers:
-        console.print("nothing to save is known: it takes 28 settled days of telemetry with prices", markup=False)
+        console.print("nothing to save is known: it takes settled days of telemetry with prices", markup=False)
         return
     table = Table("", "what", "where", "saves a month", "from", "to", box=None)
     shown = answers[:MOST_SHOWN]
@@ -131,8 +146,8 @@ def show_savings(settings: Settings, console: Console, *, now: datetime | None =
     if len(answers) > len(shown):
         console.print(f"and {len(answers) - len(shown)} smaller ones", markup=False, highlight=False)
     console.print(
-        f"They overlap, so they do not add up. Assumed: the last {TRAFFIC_DAYS} settled days are a usual month, and a "
-        "month varies as their weeks did;",
+        f"They overlap, so they do not add up. Assumed: the last {TRAFFIC_DAYS} settled days (fewer where a feature is "
+        "younger) are a usual month, and a month varies as their weeks did;",
         markup=False,
         highlight=False,
     )

@@ -6,7 +6,7 @@ not known is refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from alerts.whatifs import (
     DAYS_PER_MONTH,
+    HOURS_PER_MONTH,
     Answer,
     Range,
     batched_cost_usd,
@@ -41,33 +42,50 @@ _MILLION = Decimal(1_000_000)
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a feature called of a model in `days` settled days."""
+    """What a feature called of a model in the `days` settled days up to `last_day`. `cost_usd`: what was billed for it;
+    its estimate where no bill is there (`is_billed`)."""
 
     feature: str
     provider: str
     model: str
+    last_day: date
     days: int
     calls: int
     retries: int
     tokens: dict[str, int]
     cost_usd: Decimal
+    is_billed: bool
     estimated_cost_usd: Decimal | None
     batch_share: Decimal  # of its dollars; what is a batch already
     swing: Range  # cost of the least and the dearest week ÷ the average one
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> Traffic:
-        """From a row of `warehouse.whatif_reads.read_traffic`."""
+        """From a row of `warehouse.whatif_reads.read_traffic`. Raises FlowError where what it cost is not known."""
+        cost_usd, estimated = row["cost_usd"], row["estimated_cost_usd"]
+        if cost_usd is None:
+            raise FlowError(
+                f"the dollars of some charges of {row['feature']}, {row['provider']}/{row['model']} are not known, so "
+                "nothing is said — give the currency's rate (docs/configuration.md)"
+            )
+        if not cost_usd and estimated is None and not row["is_self_hosted"]:
+            raise FlowError(
+                f"there is no bill for {row['feature']}'s calls of {row['provider']}/{row['model']}, and their price "
+                "is not known, so nothing is said — give it in prices.yml, or the provider's bill a source"
+            )
+        is_billed = bool(cost_usd) or not estimated
         return cls(
             feature=row["feature"],
             provider=row["provider"],
             model=row["model"],
+            last_day=row["last_day"],
             days=row["days"],
             calls=row["calls"],
             retries=row["retries"],
             tokens={kind: row[f"{kind}_tokens"] for kind in KINDS},
-            cost_usd=row["cost_usd"] or Decimal(0),
-            estimated_cost_usd=row["estimated_cost_usd"],
+            cost_usd=cost_usd if is_billed else estimated,
+            is_billed=is_billed,
+            estimated_cost_usd=estimated,
             batch_share=row["batch_share"],
             swing=Range(
                 min(row["least_week"] or Decimal(1), Decimal(1)),
@@ -75,6 +93,10 @@ class Traffic:
                 max(row["most_week"] or Decimal(1), Decimal(1)),
             ),
         )
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.model}"
 
     @property
     def months(self) -> Decimal:
@@ -93,24 +115,45 @@ class Traffic:
         return Decimal(sum(self.tokens.values())) / self.months
 
     @property
+    def input_per_call(self) -> int:
+        return round(sum(self.tokens[kind] for kind in KINDS[:3]) / self.calls) if self.calls else 0
+
+    @property
     def drift(self) -> Decimal:
-        """Billed ÷ estimated; 1 where there is no estimate."""
+        """Billed ÷ estimated; 1 where one of them is missing."""
         return self.cost_usd / self.estimated_cost_usd if self.estimated_cost_usd else Decimal(1)
 
-    def at_prices(self, band: Band) -> Decimal:
-        """Dollars a month of the traffic at other prices. Raises FlowError for a kind without a price."""
+    def at_prices(self, band: Band, of: str) -> Decimal:
+        """Dollars a month of the traffic at the prices of the model `of`. Raises FlowError for a kind without one."""
         usd = band.cost_usd(self.tokens)
         if usd is None:
-            raise FlowError(f"{self.model}'s kinds of tokens do not all have a price there ({band.origin})")
+            kinds = ", ".join(kind for kind, n in self.tokens.items() if n and band.usd_per_million[kind] is None)
+            raise FlowError(
+                f"the price of {of} for {kinds} tokens is not known, so nothing is said — give it in prices.yml "
+                "(docs/unit-economics.md)"
+            )
         return usd / self.months
+
+    def estimate(self) -> tuple[str, ...]:
+        return () if self.is_billed else ("no bill is there for these calls: they cost tokens × dated price",)
 
     def basis(self) -> tuple[str, ...]:
         """The assumptions that every answer shares."""
         return (
             f"the last {self.days} settled days are a usual month: {self.calls:,} calls, "
-            f"{sum(self.tokens.values()) / 1_000_000:,.1f}M tokens, {money(self.cost_usd)} billed",
+            f"{sum(self.tokens.values()) / 1_000_000:,.1f}M tokens, {money(self.cost_usd)} "
+            + ("billed" if self.is_billed else "estimated"),
             f"a month may have from {percent(self.swing.low)} to {percent(self.swing.high)} of it, as its weeks had",
         )
+
+
+def _length(traffic: Traffic, *bands: Band) -> tuple[str, ...]:
+    """What is assumed of the length of calls, where a price depends on it."""
+    limits = sorted({limit for band in bands for limit in (band.above_input_tokens, band.up_to_input_tokens) if limit})
+    if not limits:
+        return ()
+    told = " and ".join(f"{limit:,}" for limit in limits)
+    return (f"every call has today's average input, {traffic.input_per_call:,} tokens; prices change at {told}",)
 
 
 def _answer(
@@ -129,13 +172,15 @@ def _answer(
         saving_range(saving, traffic.swing, **ranges),
         saving_range(saving, Range.exactly(1), **ranges),
         traffic.basis(),
-        assumptions,
+        (*traffic.estimate(), *assumptions),
     )
 
 
-def find_price(book: PriceBook, provider: str, model: str, day: date, *, tier: str = "standard") -> Band:
-    """The price of a model on a day. Raises FlowError naming it where it is not known."""
-    band = book.price(provider, model, day, tier=tier)
+def find_price(
+    book: PriceBook, provider: str, model: str, day: date, *, tier: str = "standard", input_tokens: int = 0
+) -> Band:
+    """The price of a model on a day, for calls of so much input. Raises FlowError naming it where it is not known."""
+    band = book.price(provider, model, day, tier=tier, input_tokens=input_tokens)
     if band is None:
         what = f"the {tier} price" if tier != "standard" else "the price"
         raise FlowError(
@@ -153,36 +198,40 @@ def route(
     share: Range,
     token_ratio: Range,
     relative_success: Range,
-    classifier_usd_per_call: Decimal,
+    classifier_usd_per_call: Range,
 ) -> Answer:
     """A classifier sends `share` of the calls to a cheaper model, which needs `token_ratio` times the tokens and
     succeeds `relative_success` times as often."""
-    cheap = traffic.at_prices(band)
-    classifier = classifier_usd_per_call * traffic.calls / traffic.months
+    cheap = traffic.at_prices(band, "/".join(target))
+    classifier = classifier_usd_per_call.times(traffic.calls / traffic.months)
     cost = traffic.cost_per_month
     attempt = token_ratio.times(cheap / cost if cost else Decimal(1))
     return _answer(
         "route",
         traffic,
-        lambda share, token_ratio, relative_success: (
-            cost - router_cost_usd(cost, cheap * token_ratio / relative_success, share=share, classifier_usd=classifier)
+        lambda share, token_ratio, relative_success, classifier_usd: (
+            cost
+            - router_cost_usd(cost, cheap * token_ratio / relative_success, share=share, classifier_usd=classifier_usd)
         ),
         (
             f"{told(share)} of the calls go to {'/'.join(target)} ({band.origin})",
             f"it needs {told(token_ratio, '×')} the tokens; an attempt costs {told(attempt)} of today's, so it loses "
             f"below {told(attempt)} relative success",
             f"it succeeds {told(relative_success)} as often as today's, and a failed call is made again",
-            f"the classifier costs {money(classifier)} a month ({classifier_usd_per_call:f} a call, every call)",
+            f"the classifier costs {_dollars(classifier)} a month (${told(classifier_usd_per_call, '')} a call, every "
+            "call)",
+            *_length(traffic, band),
         ),
         share=share,
         token_ratio=token_ratio,
         relative_success=relative_success,
+        classifier_usd=classifier,
     )
 
 
 def cascade(traffic: Traffic, target: tuple[str, str], band: Band, *, escalated: Range, token_ratio: Range) -> Answer:
     """The cheaper model drafts every call; `escalated` of them are asked again of today's: both are paid."""
-    cheap, cost = traffic.at_prices(band), traffic.cost_per_month
+    cheap, cost = traffic.at_prices(band, "/".join(target)), traffic.cost_per_month
     return _answer(
         "route (cascade)",
         traffic,
@@ -191,6 +240,7 @@ def cascade(traffic: Traffic, target: tuple[str, str], band: Band, *, escalated:
             f"{'/'.join(target)} drafts every call ({band.origin}): {money(cheap)} a month at today's length",
             f"a draft takes {told(token_ratio, '×')} the tokens",
             f"{told(escalated)} of the drafts are not good enough and are asked again of {traffic.model}",
+            *_length(traffic, band),
         ),
         escalated=escalated,
         token_ratio=token_ratio,
@@ -200,7 +250,7 @@ def cascade(traffic: Traffic, target: tuple[str, str], band: Band, *, escalated:
 def cache(traffic: Traffic, band: Band, *, cacheable_share: Range, hit_rate: Range) -> Answer:
     """`cacheable_share` of the input is a repeated prefix, read from the cache in `hit_rate` of the calls."""
     prices = {kind: band.usd_per_million[kind] or Decimal(0) for kind in KINDS}
-    now = traffic.at_prices(band)
+    now = traffic.at_prices(band, traffic.name)
     whole = sum(traffic.tokens[kind] for kind in KINDS[:3])
     rate = Decimal(traffic.tokens["cache_read"]) / whole if whole else Decimal(0)
 
@@ -217,6 +267,7 @@ def cache(traffic: Traffic, band: Band, *, cacheable_share: Range, hit_rate: Ran
             f"{told(hit_rate)} of the calls find it there, the others write it",
             f"prices per million: input {plain(prices['input'])}, read {plain(prices['cache_read'])}, write "
             f"{plain(prices['cache_write'])} ({band.origin}), scaled to the bill (× {traffic.drift:.3f})",
+            *_length(traffic, band),
         ),
         cacheable_share=cacheable_share,
         hit_rate=hit_rate,
@@ -233,7 +284,7 @@ def usual_prefix(traffic: Traffic) -> Range:
 
 def batch(traffic: Traffic, band: Band, batch_band: Band, *, share: Range) -> Answer:
     """`share` of the calls that are no batch yet can wait for one."""
-    now, then = traffic.at_prices(band), traffic.at_prices(batch_band)
+    now, then = traffic.at_prices(band, traffic.name), traffic.at_prices(batch_band, f"{traffic.name} as a batch")
     cost = traffic.cost_per_month * (1 - traffic.batch_share)
     is_batch = f"{percent(traffic.batch_share)} of the cost is a batch already" if traffic.batch_share else ""
     relative = then / now if now else Decimal(1)
@@ -244,6 +295,7 @@ def batch(traffic: Traffic, band: Band, batch_band: Band, *, share: Range) -> An
         (
             f"{is_batch or 'none is a batch today'}; of the other calls {told(share)} can wait up to a day",
             f"as a batch they cost {percent(relative)} of the standard price ({batch_band.origin})",
+            *_length(traffic, band, batch_band),
         ),
         share=share,
     )
@@ -302,8 +354,8 @@ def quantize(traffic: Traffic, gpu_cost_usd: Decimal, *, gain: Range, extra_retr
 def selfhost(
     traffic: Traffic,
     *,
-    usd_per_hour: Decimal,
-    tokens_per_second: Decimal,
+    usd_per_hour: Range,
+    tokens_per_second: Range,
     utilisation: Range,
     ops_usd_per_month: Range,
 ) -> Answer:
@@ -313,17 +365,34 @@ def selfhost(
         raise FlowError(f"{traffic.subject}: no tokens or no cost in the last {traffic.days} days — nothing to compare")
     per_million = cost / tokens * _MILLION
 
-    def saving(utilisation: Decimal, ops_usd_per_month: Decimal) -> Decimal:
+    def saving(
+        usd_per_hour: Decimal, tokens_per_second: Decimal, utilisation: Decimal, ops_usd_per_month: Decimal
+    ) -> Decimal:
         pods = pods_needed(tokens, tokens_per_second, utilisation=utilisation)
         return cost - pods * pod_usd_per_month(usd_per_hour) - ops_usd_per_month
 
     needed = [
-        pods_needed(tokens, tokens_per_second, utilisation=share) for share in (utilisation.high, utilisation.low)
+        pods_needed(tokens, speed, utilisation=share)
+        for speed, share in (
+            (tokens_per_second.high, utilisation.high),
+            (tokens_per_second.low, utilisation.low),
+        )
     ]
-    busy = cost_per_million_tokens_usd(usd_per_hour, tokens_per_second)
-    even = break_even_tokens(usd_per_hour, per_million)
+    pod = usd_per_hour.times(HOURS_PER_MONTH)
+    busy = (
+        cost_per_million_tokens_usd(usd_per_hour.low, tokens_per_second.high),
+        cost_per_million_tokens_usd(usd_per_hour.high, tokens_per_second.low),
+    )
+    even = [break_even_tokens(usd, per_million) / _MILLION for usd in (usd_per_hour.low, usd_per_hour.high)]
     folklore = [break_even_usd_per_hour(Decimal(n), per_million) for n in FOLKLORE_TOKENS]
-    corners = saving_range(saving, Range.exactly(1), utilisation=utilisation, ops_usd_per_month=ops_usd_per_month)
+    corners = saving_range(
+        saving,
+        Range.exactly(1),
+        usd_per_hour=usd_per_hour,
+        tokens_per_second=tokens_per_second,
+        utilisation=utilisation,
+        ops_usd_per_month=ops_usd_per_month,
+    )
     return Answer(
         "selfhost",
         traffic.subject,
@@ -332,18 +401,28 @@ def selfhost(
         corners,
         traffic.basis()[:1],
         (
+            *traffic.estimate(),
             f"the API costs ${per_million:.4f} per million tokens of this traffic",
-            f"a pod costs ${usd_per_hour} an hour, {money(pod_usd_per_month(usd_per_hour))} a month, and serves "
-            f"{tokens_per_second:,} tokens a second: ${busy:.3f} per million when it is never idle",
+            f"a pod costs {_ends((usd_per_hour.low, usd_per_hour.high), 'f', sign='$')} an hour, {_dollars(pod)} "
+            f"a month, and serves {_ends((tokens_per_second.low, tokens_per_second.high), ',f')} tokens a second: "
+            f"{_ends(busy, '.3f', sign='$')} per million when it is never idle",
             f"it is busy {told(utilisation)} of the time: {_span(needed)} needed for {tokens / _MILLION:,.1f}M tokens "
             "a month",
-            f"operating it costs {money(ops_usd_per_month.low)} to {money(ops_usd_per_month.high)} a month; the open "
-            "model does as well with as many tokens",
-            f"before ops one pod breaks even at {even / _MILLION:,.0f}M tokens a month",
+            f"operating it costs {_dollars(ops_usd_per_month)} a month; the open model does as well with as many "
+            "tokens",
+            f"before ops one pod breaks even at {_ends(even, ',.0f', unit='M')} tokens a month",
             f"that 20 to 100 million tokens a month pay for it is true for hardware at ${folklore[0]:.2f} to "
             f"${folklore[1]:.2f} an hour",
         ),
     )
+
+
+def _ends(ends: Sequence[Decimal], form: str, *, sign: str = "", unit: str = "") -> str:
+    return " to ".join(dict.fromkeys(f"{sign}{end:{form}}{unit}" for end in ends))
+
+
+def _dollars(given: Range) -> str:
+    return " to ".join(dict.fromkeys(money(end) for end in (given.low, given.high)))
 
 
 def _span(numbers: list[int]) -> str:

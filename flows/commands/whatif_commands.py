@@ -48,7 +48,7 @@ def route(
     provider, _, name = to.partition("/")
     if not name:
         raise FlowError(f"--to {to!r} names no provider — write provider/model, as in openai/gpt-5-mini")
-    band = whatif.find_price(book, provider, name, today)
+    band = whatif.find_price(book, provider, name, today, input_tokens=traffic.input_per_call)
     ratio = read_range(token_ratio, "--token-ratio")
     if cascade:
         answer = whatif.cascade(
@@ -62,7 +62,7 @@ def route(
             share=_shares(share, "--share"),
             token_ratio=ratio,
             relative_success=_positive(relative_success, "--relative-success"),
-            classifier_usd_per_call=read_range(classifier, "--classifier").expected,
+            classifier_usd_per_call=read_range(classifier, "--classifier"),
         )
     _say(answer)
 
@@ -81,7 +81,7 @@ def cache(
     from flows.commands import whatif
 
     traffic, book, today = _traffic(_settings(config), feature, model)
-    band = whatif.find_price(book, traffic.provider, traffic.model, today)
+    band = whatif.find_price(book, traffic.provider, traffic.model, today, input_tokens=traffic.input_per_call)
     prefix = _shares(cacheable, "--cacheable") if cacheable else whatif.usual_prefix(traffic)
     _say(whatif.cache(traffic, band, cacheable_share=prefix, hit_rate=_shares(hit_rate, "--hit-rate")))
 
@@ -97,8 +97,9 @@ def batch(
     from flows.commands import whatif
 
     traffic, book, today = _traffic(_settings(config), feature, model)
-    band = whatif.find_price(book, traffic.provider, traffic.model, today)
-    cheaper = whatif.find_price(book, traffic.provider, traffic.model, today, tier="batch")
+    size = traffic.input_per_call
+    band = whatif.find_price(book, traffic.provider, traffic.model, today, input_tokens=size)
+    cheaper = whatif.find_price(book, traffic.provider, traffic.model, today, tier="batch", input_tokens=size)
     _say(whatif.batch(traffic, band, cheaper, share=_shares(share, "--share")))
 
 
@@ -128,6 +129,8 @@ def trim(
             model=traffic.model,
             most_input=max_input,
             most_output=max_output,
+            last_day=traffic.last_day,
+            days=traffic.days,
         )
     _say(whatif.trim(traffic, found, most_input=max_input, most_output=max_output, kept=_shares(kept, "--kept")))
 
@@ -142,18 +145,18 @@ def quantize(
 ) -> None:
     """Serve a self-hosted model in fewer bits: throughput gained against retries measured."""
     from flows.commands import whatif
-    from warehouse.whatif_reads import read_gpu_costs
+    from warehouse.whatif_reads import read_gpu_cost
 
     settings = _settings(config)
     traffic, _, _ = _traffic(settings, feature, model)
     with open_published(settings) as con:
-        costs = read_gpu_costs(con, feature=feature)
-    if not costs or not costs[0]["cost_usd"]:
+        cost_usd = read_gpu_cost(con, feature=feature, last_day=traffic.last_day, days=traffic.days)
+    if not cost_usd:
         raise FlowError(f"{feature} has no GPU machines in its last settled days — there is nothing to quantize")
     _say(
         whatif.quantize(
             traffic,
-            costs[0]["cost_usd"],
+            cost_usd,
             gain=_positive(gain, "--gain"),
             extra_retries=read_range(extra_retries, "--extra-retries"),
         )
@@ -177,8 +180,8 @@ def selfhost(
     _say(
         whatif.selfhost(
             traffic,
-            usd_per_hour=_positive(usd_per_hour, "--usd-per-hour").expected,
-            tokens_per_second=_positive(tokens_per_second, "--tokens-per-second").expected,
+            usd_per_hour=_positive(usd_per_hour, "--usd-per-hour"),
+            tokens_per_second=_positive(tokens_per_second, "--tokens-per-second"),
             utilisation=_positive(utilisation, "--utilisation", most=Decimal(1)),
             ops_usd_per_month=read_range(ops, "--ops"),
         )

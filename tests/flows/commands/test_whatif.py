@@ -30,7 +30,8 @@ MONTH = Decimal(365) / 12
 
 FEATURES = """
 version: 1
-features: {answers: {}, tagging: {}, drafts: {}, dear: {}, middling: {}, nightly: {}}
+features:
+  {answers: {}, tagging: {}, drafts: {}, dear: {}, middling: {}, nightly: {}, young: {}, unbilled: {}, foreign: {}}
 rules:
   - {when: {sub_account_id: answers}, feature: answers}
   - {when: {sub_account_id: tagging}, feature: tagging}
@@ -38,6 +39,8 @@ rules:
   - {when: {sub_account_id: dear}, feature: dear}
   - {when: {sub_account_id: middling}, feature: middling}
   - {when: {sub_account_id: nightly}, feature: nightly}
+  - {when: {sub_account_id: young}, feature: young}
+  - {when: {sub_account_id: foreign}, feature: foreign}
 """
 NIGHT = """
 version: 1
@@ -46,8 +49,12 @@ prices:
   - {provider: acme, model: night, tier: batch, valid_from: 2026-01-01,
      usd_per_million_tokens: {input: 10, output: 10}}
 """
+DEAR = """
+  - {provider: acme, model: m15, valid_from: 2026-01-01, usd_per_million_tokens: {input: 15, output: 15}}
+"""
 PRICES = (
     NIGHT.rstrip()
+    + DEAR.rstrip()
     + """
   - {provider: acme, model: large, valid_from: 2026-01-01, usd_per_million_tokens: {input: 1.90, output: 1.90}}
   - {provider: acme, model: large, tier: batch, valid_from: 2026-01-01,
@@ -55,7 +62,6 @@ PRICES = (
   - {provider: acme, model: small, valid_from: 2026-01-01, usd_per_million_tokens: {input: 0.38, output: 0.38}}
   - {provider: acme, model: tiny, valid_from: 2026-01-01,
      usd_per_million_tokens: {input: 0.126666667, output: 0.126666667}}
-  - {provider: acme, model: m15, valid_from: 2026-01-01, usd_per_million_tokens: {input: 15, output: 15}}
   - {provider: acme, model: m3, valid_from: 2026-01-01, usd_per_million_tokens: {input: 3.50, output: 3.50}}
 """
 )
@@ -65,7 +71,8 @@ PRICES = (
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """answers: 500M tokens a day at $1.90 a million, $950, as five calls. tagging: a GPU machine at $48 a day, 6 of 24
     hours busy. drafts: $10 a day for ten tasks until CHANGED, then $6. dear, middling: 1M tokens a day at $15, $3.5.
-    nightly: 1M tokens a day at $20, and as many as a batch at $10."""
+    nightly: 1M tokens a day at $20, and as many as a batch at $10. young: as dear, for ten days. unbilled: without a
+    bill. foreign: with a day in euros, of which nobody knows the rate."""
     folder = tmp_path_factory.mktemp("whatif")
     (folder / "features.yml").write_text(FEATURES)
     (folder / "prices.yml").write_text(PRICES)
@@ -94,6 +101,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             charges.append(charge(usd, sub_account_id=feature, provider="acme", model=model, charge_date=day))
             tokens = {"input_tokens": 800_000, "output_tokens": 200_000}
             calls.append({"called_at": at, "feature": feature, "provider": "acme", "model": model, **tokens})
+        for feature in ("young", "foreign", "unbilled"):
+            if feature == "young" and age >= 10:
+                continue
+            euros = {"billing_currency": "EUR"} if feature == "foreign" and age == 5 else {}
+            if feature != "unbilled":
+                fields = {"sub_account_id": feature, "provider": "acme", "model": "m15", "charge_date": day}
+                charges.append(charge(15, **fields, **euros))
+            calls.append({"called_at": at, "feature": feature, "provider": "acme", "model": "m15", **tokens})
         night = {"provider": "acme", "model": "night"}
         charges.append(charge(30, sub_account_id="nightly", charge_date=day, **night))
         served = {"called_at": at, "feature": "nightly", **night}
@@ -133,7 +148,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open_warehouse(folder / "data", threads=1) as wh:
         add_charges(wh, charges)
         add_calls(wh, calls)
-        build_marts(wh, load_features(folder / "features.yml"), prices=PriceBook(parse_prices(NIGHT)))
+        build_marts(wh, load_features(folder / "features.yml"), prices=PriceBook(parse_prices(NIGHT + DEAR)))
         state = StateStore(f"sqlite:///{folder / 'data' / 'state.sqlite'}")
         state.create()
         publish(wh, state, published=folder / "data" / "published" / "trendbreak.duckdb", now=datetime.now(UTC))
@@ -238,6 +253,35 @@ def test_batch_trim_and_cache(home: Path) -> None:
     assert "may save or lose  $0.00" in text
 
 
+def test_a_young_feature_and_calls_without_a_bill(home: Path) -> None:
+    # $15 a day, for ten days or without a bill: a month of it, not 10 / 28 and not nothing.
+    sure = ("--to", "acme/m3", "--share", "1", *SURE)
+    young = trendbreak(home, "whatif", "route", "-f", "young", *sure)
+    assert dollars(young, "costs") == [(15 * MONTH).quantize(Decimal("0.01"))]
+    assert "the last 10 settled days are a usual month: 10 calls, 10.0M tokens, $150.00 billed" in young
+    unbilled = trendbreak(home, "whatif", "route", "-f", "unbilled", *sure)
+    assert dollars(unbilled, "costs") == dollars(young, "costs")
+    assert dollars(unbilled, "would cost") == dollars(young, "would cost") == [Decimal("106.46")] * 3
+    assert "no bill is there for these calls: they cost tokens × dated price" in unbilled
+    savings = trendbreak(home, "savings")
+    assert "foreign" not in savings
+    assert "no bill is there for these calls" in " ".join(savings.split())
+
+
+def test_every_assumption_may_be_a_range(home: Path) -> None:
+    route = ("whatif", "route", "-f", "answers", "--to", "acme/small", "--share", "0.7", *SURE[:4])
+    # 418 and $1 to $3 for each of five calls.
+    assert dollars(trendbreak(home, *route, "--classifier", "1..3"), "would cost") == [
+        monthly("428"), monthly("423"), monthly("433")
+    ]  # fmt: skip
+    pod = ("--usd-per-hour", "15..25", "--tokens-per-second", "2000..3000", "--utilisation", "1", "--ops", "0")
+    # 15,208M tokens a month: 2 pods at 3,000 a second, 3 at 2,000; 500M a day at $1.90 are $28,896.
+    text = trendbreak(home, "whatif", "selfhost", "-f", "answers", *pod)
+    assert dollars(text, "would cost") == [Decimal(43_800), Decimal(21_900), Decimal(54_750)]
+    assert "costs $15 to $25 an hour, $10,950 to $18,250 a month, and serves 2,000 to 3,000 tokens" in text
+    assert "breaks even at 5,763M to 9,605M tokens a month" in text
+
+
 def test_quantize_and_selfhost(home: Path) -> None:
     text = trendbreak(home, "whatif", "quantize", "-f", "tagging", "--gain", "1.6", "--extra-retries", "0")
     assert dollars(text, "would cost")[0] == (48 * MONTH / Decimal("1.6")).quantize(Decimal("0.01"))
@@ -257,7 +301,12 @@ def test_quantize_and_selfhost(home: Path) -> None:
         (("route", "-f", "answers", "--to", "acme/unheard-of"), "the price of acme/unheard-of on .* is not known"),
         (("route", "-f", "answers", "--to", "small"), "names no provider"),
         (("batch", "-f", "drafts"), "the price of acme/own on .* is not known"),
-        (("cache", "-f", "nobody"), "knows no calls of 'nobody' .* it knows answers, dear, drafts, middling, nightly"),
+        (("cache", "-f", "nobody"), "knows no calls of 'nobody' .* it knows answers, dear, drafts, foreign, middling"),
+        (("cache", "-f", "foreign"), "the dollars of some charges of foreign, acme/m15 are not known"),
+        (
+            ("route", "-f", "dear", "--to", "openai/text-embedding-3-small"),
+            "of openai/text-embedding-3-small for output tok",
+        ),
         (("cache", "-f", "answers", "-m", "small"), "did not call 'small' — it called large"),
         (("batch", "-f", "answers", "--share", "2"), "more than all of it"),
         (("batch", "-f", "answers", "--share", "0.8..0.4"), "write its low end first"),

@@ -1,11 +1,6 @@
--- What each feature's self-hosted models cost over its last $days settled days, idle hours included.
-WITH ends AS (
-    SELECT feature, max(charge_date) FILTER (WHERE is_settled) AS last_day FROM marts.feature_cost_daily GROUP BY feature
-)
-SELECT g.feature, sum(g.cost_usd)::DECIMAL(38, 12) AS cost_usd, sum(g.idle_cost_usd)::DECIMAL(38, 12) AS idle_cost_usd
-FROM marts.gpu_economics_daily AS g
-JOIN ends AS e ON e.feature = g.feature
-WHERE g.usage_date > e.last_day - $days AND g.usage_date <= e.last_day
-  AND ($feature IS NULL OR g.feature = $feature)
-GROUP BY g.feature
-ORDER BY g.feature
+-- What a feature's self-hosted models cost in the $days days up to $last_day, idle hours included; null where a day's
+-- dollars are not known, no row where it has none.
+SELECT CASE WHEN count(*) = count(cost_usd) THEN sum(cost_usd) END::DECIMAL(38, 12) AS cost_usd
+FROM marts.gpu_economics_daily
+WHERE feature = $feature AND usage_date > $last_day::DATE - $days::INTEGER AND usage_date <= $last_day
+HAVING count(*) > 0

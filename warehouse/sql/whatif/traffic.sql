@@ -1,19 +1,31 @@
--- Each feature's traffic by provider and model over its last $days settled days, with what it was billed; and the
--- least and the most of its weeks, against the average week.
+-- Each feature's traffic by provider and model over its last $days settled days, or since its first call, with what it was
+-- billed; and the least and the most of its whole weeks, against the average one. Where the feature has no bill, its days
+-- end before the newest one of its telemetry, which may not be over.
 WITH ends AS (
-    SELECT feature, max(charge_date) FILTER (WHERE is_settled) AS last_day FROM marts.feature_cost_daily GROUP BY feature
+    SELECT
+        h.feature,
+        CASE WHEN b.feature IS NULL THEN greatest(h.newest_day - 1, h.first_day) ELSE b.settled_through END AS last_day,
+        least($days, last_day - h.first_day + 1)::INTEGER AS days
+    FROM (
+        SELECT feature, min(usage_date) AS first_day, max(usage_date) AS newest_day FROM core.usage GROUP BY feature
+    ) AS h
+    LEFT JOIN (
+        SELECT feature, max(charge_date) FILTER (WHERE is_settled) AS settled_through
+        FROM marts.feature_cost_daily
+        GROUP BY feature
+    ) AS b ON b.feature = h.feature
 ),
 recent AS (
-    SELECT u.*, (e.last_day - u.usage_date) // 7 AS week
+    SELECT u.*, e.last_day, e.days, (e.last_day - u.usage_date) // 7 AS week
     FROM marts.unit_economics_daily AS u
     JOIN ends AS e ON e.feature = u.feature
-    WHERE u.usage_date > e.last_day - $days AND u.usage_date <= e.last_day
+    WHERE u.usage_date > e.last_day - e.days AND u.usage_date <= e.last_day
       AND ($feature IS NULL OR u.feature = $feature)
 ),
 weeks AS (
     SELECT feature, provider, model, week, sum(effective_cost_before_credits_usd) AS cost_usd
     FROM recent
-    WHERE calls IS NOT NULL
+    WHERE calls IS NOT NULL AND (week + 1) * 7 <= days
     GROUP BY feature, provider, model, week
 ),
 batches AS (
@@ -25,7 +37,7 @@ batches AS (
         CASE WHEN sum(u.unpriced_calls) = 0 THEN sum(u.batch_estimated_cost_usd) END AS batch_usd
     FROM core.usage AS u
     JOIN ends AS e ON e.feature = u.feature
-    WHERE u.usage_date > e.last_day - $days AND u.usage_date <= e.last_day
+    WHERE u.usage_date > e.last_day - e.days AND u.usage_date <= e.last_day
     GROUP BY u.feature, u.provider, u.model
 ),
 swings AS (
@@ -37,7 +49,8 @@ SELECT
     r.feature,
     r.provider,
     r.model,
-    $days::INTEGER AS days,
+    any_value(r.last_day) AS last_day,
+    any_value(r.days) AS days,
     sum(r.calls)::BIGINT AS calls,
     sum(r.retries)::BIGINT AS retries,
     sum(r.gpu_seconds) > 0 AS is_self_hosted,
@@ -45,7 +58,8 @@ SELECT
     coalesce(sum(r.cache_read_tokens), 0)::BIGINT AS cache_read_tokens,
     coalesce(sum(r.cache_write_tokens), 0)::BIGINT AS cache_write_tokens,
     (coalesce(sum(r.output_tokens), 0) + coalesce(sum(r.reasoning_tokens), 0))::BIGINT AS output_tokens,
-    sum(r.effective_cost_before_credits_usd)::DECIMAL(38, 12) AS cost_usd,
+    CASE WHEN count(*) = count(r.effective_cost_before_credits_usd) THEN sum(r.effective_cost_before_credits_usd) END
+        ::DECIMAL(38, 12) AS cost_usd,
     CASE WHEN sum(r.unpriced_calls) = 0 THEN sum(r.estimated_cost_usd) END::DECIMAL(38, 12) AS estimated_cost_usd,
     -- Of its dollars, or of its calls where some have no known price.
     coalesce(
