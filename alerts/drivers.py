@@ -2,14 +2,16 @@
 
 The cost of a period is written as a sum over models and kinds of tokens,
 
-    cost = idle + Σ tasks × first calls per task × (1 + retries per first call) × the model's share of calls
+    cost = idle + Σ tasks × first calls per task × the model's share of first calls × (1 + its retries per first call)
                     × input (or output) tokens per call × the kind's share of the input × dollars per token
 
 and the change of each term is divided among its factors by L(v1, v0) · ln(x1 / x0), where
 L(a, b) = (a - b) / ln(a / b) (Ang, "The LMDI approach to decomposition analysis", Energy Policy 33, 2005). The
 parts add up to the change with no residual. Where a term begins or ends, the limit for x → 0 holds: all of
 it belongs to the factors that were zero; a factor that cannot be said in a period (tokens per call of a
-model nobody called) counts as unchanged (Ang and Liu, Energy Policy 35, 2007).
+model nobody called) counts as unchanged (Ang and Liu, Energy Policy 35, 2007). Where the models are retried alike, but
+for chance, retries are those of all calls, and a model's share is one of all: else the chance would be a change of mix.
+The same where a model is only ever asked for another's failures, and so has no first calls.
 
 Periods may differ in length: everything is per day.
 
@@ -152,10 +154,13 @@ def explain_change(before: Period, after: Period, *, outcomes: tuple[Outcomes, O
     with localcontext(_DIGITS):
         names_tasks = before.tasks is not None and after.tasks is not None
         sides = _Side(before, names_tasks, told[0]), _Side(after, names_tasks, told[1])
+        differ = any(side.retries_differ() for side in sides)
         _divide(sides[0].idle, sides[1].idle, _idle_factors(sides), parts, rest="idle")
         for key in sorted({*sides[0].models, *sides[1].models}, key=repr):
+            by_first = differ and all(side.asks_first(key) for side in sides if key in side.models)
             for term in KINDS if _has_tokens(key, sides) else ("call",):
-                _divide(sides[0].value(key, term), sides[1].value(key, term), _factors(key, term, sides), parts)
+                factors = _factors(key, term, sides, by_first=by_first)
+                _divide(sides[0].value(key, term), sides[1].value(key, term), factors, parts)
         totals = before.cost_usd_per_day, after.cost_usd_per_day
         if outcomes is not None:
             totals = _per_success(before, sides[0]), _per_success(after, sides[1])
@@ -215,16 +220,26 @@ class _Side:
             return traffic.cost_usd / self.per if term == "input" else _ZERO
         return traffic.cost_usd * traffic.weights[term] * traffic.tokens.get(term, 0) / weight / self.per
 
-    def factors(self, key: _Key, term: str) -> _Factors:
-        """The factors whose product `value` is, by driver."""
-        found: _Factors = {
-            **self.work(),
-            "calls_per_task": _ratio(self.first_calls, self.tasks),
-            "retries": _ratio(self.calls, self.first_calls),
-        }
+    def retries_differ(self) -> bool:
+        """Whether models are retried more or less than all are, by more than three deviations of a count."""
+        usual = (self.calls - self.first_calls) / self.first_calls if self.first_calls else _ZERO
+        pairs = [(Decimal(m.retries), (m.calls - m.retries) * usual) for m in self.models.values()]
+        return any((found - expected) ** 2 > 9 * expected for found, expected in pairs)
+
+    def asks_first(self, key: _Key) -> bool:
+        """Whether a model has first calls."""
+        return self.models[key].calls > self.models[key].retries
+
+    def factors(self, key: _Key, term: str, *, by_first: bool) -> _Factors:
+        """The factors whose product `value` is, by driver. `by_first`: the model's share is one of first calls."""
+        found: _Factors = {**self.work(), "calls_per_task": _ratio(self.first_calls, self.tasks)}
         traffic = self.models.get(key)
         calls = Decimal(traffic.calls) if traffic else _ZERO
-        found["model_mix"] = _ratio(calls, self.calls)
+        if by_first:
+            first = calls - traffic.retries if traffic else _ZERO
+            found |= {"model_mix": _ratio(first, self.first_calls), "retries": _ratio(calls, first)}
+        else:
+            found |= {"model_mix": _ratio(calls, self.calls), "retries": _ratio(self.calls, self.first_calls)}
         if traffic is None or not calls:
             return found
         if term == "call":
@@ -248,8 +263,10 @@ def _has_tokens(key: _Key, sides: tuple[_Side, _Side]) -> bool:
     return all(side.weight(key) > 0 for side in there)
 
 
-def _factors(key: _Key, term: str, sides: tuple[_Side, _Side]) -> Iterator[tuple[str, Decimal | None, Decimal | None]]:
-    before, after = (side.factors(key, term) for side in sides)
+def _factors(
+    key: _Key, term: str, sides: tuple[_Side, _Side], *, by_first: bool
+) -> Iterator[tuple[str, Decimal | None, Decimal | None]]:
+    before, after = (side.factors(key, term, by_first=by_first) for side in sides)
     for driver in before | after:
         yield driver, before.get(driver), after.get(driver)
 

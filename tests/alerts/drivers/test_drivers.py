@@ -102,6 +102,34 @@ def test_one_driver_changes_and_it_is_named(driver: str, change: dict[str, Any],
     assert sum(told.parts.values()) == change
 
 
+def test_retries_of_one_model_are_no_change_of_mix() -> None:
+    def period(*, large_first: int, large_retries: int, small_retries: int) -> Period:
+        traffic = []
+        for name, first, retries in (
+            ("large", large_first, large_retries),
+            ("small", 10_000 - large_first, small_retries),
+        ):
+            calls = first + retries
+            tokens = {"input": calls * 1000, "cache_read": 0, "cache_write": 0, "output": calls * 100}
+            prices = PRICES[name]
+            cost = sum((tokens[kind] * prices[kind] for kind in KINDS), Decimal(0)) / 1_000_000
+            traffic.append(ModelTraffic("acme", name, calls, retries, tokens, prices, cost))
+        return Period(7, 10_000, traffic)
+
+    before = period(large_first=4000, large_retries=400, small_retries=0)
+    stormy = explain_change(before, period(large_first=4000, large_retries=3000, small_retries=0))
+    assert {driver for driver, usd in stormy.parts.items() if usd} == {"retries"}
+    mixed = explain_change(before, period(large_first=8000, large_retries=800, small_retries=0))
+    assert mixed.parts["model_mix"] / mixed.change_usd >= Decimal("0.95")
+    assert max(abs(mixed.parts[name] / mixed.change_usd) for name in DRIVERS if name != "model_mix") <= Decimal("0.02")
+    # What the larger one could not do is asked of the smaller, which nobody asks first.
+    fallback = explain_change(
+        period(large_first=10_000, large_retries=0, small_retries=300),
+        period(large_first=10_000, large_retries=0, small_retries=900),
+    )
+    assert sum(fallback.parts.values()) == fallback.change_usd > 0
+
+
 def test_by_hand() -> None:
     # One model, one kind: $100 → $300. Calls ×2, tokens per call ×1.5: L = 200 / ln 3; ln 2 and ln 1.5 of it.
     weights = dict.fromkeys(KINDS, Decimal(1))
