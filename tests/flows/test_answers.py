@@ -13,9 +13,10 @@ from tests.flows.small_bill import bill_lines, first_day, write_small_home
 from tests.servers import slack
 
 
-@pytest.fixture
-def told(tmp_path: Path) -> Iterator[tuple[Path, slack.SlackServer, str]]:
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, slack.SlackServer, str]]:
     """A home with one open incident that Slack was told of: (folder, server, incident's id)."""
+    tmp_path = tmp_path_factory.mktemp("told")
     with slack.serve() as server:
         server.add_channel("ai-costs")
         write_small_home(
@@ -25,6 +26,9 @@ def told(tmp_path: Path) -> Iterator[tuple[Path, slack.SlackServer, str]]:
         (tmp_path / "inbox" / "bill.csv").write_text("\n".join(bill) + "\n")
         done = trendbreak("run", "--direct", cwd=tmp_path, BOT=slack.TOKEN)
         assert done.returncode == 0, done.stderr + done.stdout
+        [post] = server.posts()
+        assert "support_chat" in post["text"]
+        assert "support_chat" in json.dumps(post["blocks"])
         listed = trendbreak("incidents", "list", cwd=tmp_path)
         found = re.search(r"inc-[0-9a-f]+", listed.stdout)
         assert found, listed.stdout
@@ -34,14 +38,15 @@ def told(tmp_path: Path) -> Iterator[tuple[Path, slack.SlackServer, str]]:
 def test_an_answer_is_told_in_the_thread_and_in_the_history(told: tuple[Path, slack.SlackServer, str]) -> None:
     folder, server, incident = told
     assert trendbreak("incidents", "ack", incident, cwd=folder, BOT=slack.TOKEN).returncode == 0
-    parent, reply = server.posts()
+    parent, *_, reply = server.posts()
     assert reply["thread_ts"] == parent["ts"]
     shown = trendbreak("incidents", "show", incident, cwd=folder)
     assert "support_chat" in shown.stdout
     assert "investigating" in shown.stdout
+    posts = len(server.posts())
     again = trendbreak("run", "--direct", cwd=folder, BOT=slack.TOKEN)
     assert again.returncode == 0, again.stderr
-    assert len(server.posts()) == 2
+    assert len(server.posts()) == posts
 
 
 def test_an_unknown_incident_is_an_error_with_its_cure(told: tuple[Path, slack.SlackServer, str]) -> None:
@@ -53,8 +58,9 @@ def test_an_unknown_incident_is_an_error_with_its_cure(told: tuple[Path, slack.S
 
 def test_a_sample_arrives_and_the_manifest_is_json(told: tuple[Path, slack.SlackServer, str]) -> None:
     folder, server, _ = told
+    posts = len(server.posts())
     assert trendbreak("slack", "test", cwd=folder, BOT=slack.TOKEN).returncode == 0
-    assert len(server.posts()) == 2
+    assert len(server.posts()) == posts + 1
     manifest = json.loads(trendbreak("slack", "manifest", cwd=folder).stdout)
     assert "chat:write" in manifest["oauth_config"]["scopes"]["bot"]
 

@@ -38,6 +38,11 @@ def make_letter(**changes: object) -> Letter:
     return Letter(message, sent_at=datetime.now(UTC))
 
 
+def says_of_slack(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What is logged of Slack: slack_sdk writes nothing of its own."""
+    return [record for record in caplog.records if "slack" in record.name]
+
+
 def post(sink: SlackSink, letter: Letter) -> Receipt:
     return sink.send(sink.prepare(letter))
 
@@ -158,8 +163,9 @@ def test_history_shows_a_message_late(slack: SlackServer) -> None:
     ],
 )
 def test_what_may_have_arrived_and_what_did_not(
-    slack: SlackServer, fault: Fault, is_unknown: bool, is_stored: bool
+    slack: SlackServer, fault: Fault, is_unknown: bool, is_stored: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     slack.fail_next("chat.postMessage", fault)
     with pytest.raises(DeliveryDelayed) as delayed:
         make_sink(slack).send(make_letter())
@@ -167,6 +173,7 @@ def test_what_may_have_arrived_and_what_did_not(
     assert len(slack.posts()) == is_stored
     if fault.status == 429:
         assert delayed.value.retry_after_seconds == 3600
+    assert says_of_slack(caplog) == []
 
 
 def test_a_short_429_is_waited_out(slack: SlackServer) -> None:
@@ -224,6 +231,7 @@ def test_what_waiting_does_not_heal_names_its_cure(
     assert what in refused.value.what
     assert cure in refused.value.cure
     assert TOKEN not in f"{refused.value} {refused.value!r} {caplog.text}"
+    assert says_of_slack(caplog) == []
     assert slack.posts() == []
 
 

@@ -23,7 +23,7 @@ from tests.servers import openai
 from tests.servers.json_api import serve
 from warehouse.state import StateStore
 
-FIRST, LAST = date(2026, 1, 10), date(2026, 6, 20)
+FIRST, LAST = date(2026, 3, 10), date(2026, 6, 20)
 AS_OF = "2026-07-01"
 
 
@@ -33,7 +33,7 @@ def dollars(day: date) -> Decimal:
 
 @pytest.fixture
 def provider() -> Iterator[openai.OpenAIStub]:
-    days = [FIRST - timedelta(days=20) + timedelta(days=n) for n in range(190)]
+    days = [FIRST - timedelta(days=20) + timedelta(days=n) for n in range(130)]
     costs = [openai.Cost(day, dollars(day), "gpt-5, input", "proj-a") for day in days]
     with serve(openai.OpenAIStub(costs=costs, projects={"proj-a": "A"}, vary=False, admin_key="demo-stub")) as stub:
         assert isinstance(stub, openai.OpenAIStub)
@@ -112,12 +112,12 @@ def test_a_month_that_fails_is_named_and_only_it_is_tried_again(tmp_path: Path, 
     write_home(tmp_path, provider.url, extra=extra)
     done = trendbreak(*COMMAND, "--reason", "first", cwd=tmp_path)
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "export 2026-01" in done.stderr
+    assert "export 2026-03" in done.stderr
     assert "nowhere" in done.stderr
     assert billed(tmp_path) == [(expected(), FIRST, LAST)]
     with duckdb.connect(str(tmp_path / "data" / "published" / "trendbreak.duckdb"), read_only=True) as con:
         counts = con.execute("SELECT status, count(*) FROM ops.backfill_windows GROUP BY ALL ORDER BY ALL").fetchall()
-    assert counts == [("failed", 6), ("loaded", 6)]
+    assert counts == [("failed", 4), ("loaded", 4)]
     asked = len(provider.requests)
     write_home(tmp_path, provider.url)
     again = trendbreak(*COMMAND, "--reason", "second", cwd=tmp_path)
@@ -127,9 +127,9 @@ def test_a_month_that_fails_is_named_and_only_it_is_tried_again(tmp_path: Path, 
 
 def test_a_restated_past_is_recorded_and_told_in_the_progress(tmp_path: Path, provider: openai.OpenAIStub) -> None:
     write_home(tmp_path, provider.url)
-    arguments = ("backfill", "--since", "2026-02-01", "--until", "2026-02-28", "--as-of", AS_OF)
+    arguments = ("backfill", "--since", "2026-04-01", "--until", "2026-04-28", "--as-of", AS_OF)
     assert trendbreak(*arguments, "--reason", "first", cwd=tmp_path).returncode == 0
-    provider.restate(date(2026, 2, 10), Decimal("1.5"))
+    provider.restate(date(2026, 4, 10), Decimal("1.5"))
     done = trendbreak(*arguments, "--reason", "corrected", "--source", "api", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "1 past day restated" in done.stdout
@@ -141,7 +141,7 @@ def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(tmp_path: Path, pr
     write_home(tmp_path, provider.url, extra=extra)
     done = trendbreak(*COMMAND, "--dry-run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "at least $0.12" in done.stdout
+    assert "at least $0.08" in done.stdout
     assert not (tmp_path / "data").exists()
 
 

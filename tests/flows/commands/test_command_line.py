@@ -2,43 +2,67 @@
 
 import re
 import socket
+import subprocess
+from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.flows.command import trendbreak, trendbreak_process, typed
-from tests.flows.small_bill import write_small_home
+from tests.flows.small_bill import bill_lines, first_day, write_small_home
+
+SOURCES = """
+  - {name: gone, type: focus_files, location: ./nowhere}
+  - {name: aws, type: aws_data_exports, location: ./no-export}
+  - {name: openai, type: openai, admin_key: "${NO_SUCH_KEY}"}
+  - {name: words, type: focus_files, location: ./words}
+features: features.yml
+"""
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home after one run, in which one source fails."""
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A home after one run, in which one source of five is right; and what the run said."""
     folder = tmp_path_factory.mktemp("home")
     config = write_small_home(folder)
-    bad = "  - {name: gone, type: focus_files, location: ./nowhere}\nfeatures: features.yml"
-    config.write_text(config.read_text().replace("features: features.yml", bad))
-    (folder / "first_run.txt").write_text(trendbreak("run", "--direct", cwd=folder).stdout)
-    return folder
+    config.write_text(config.read_text().replace("features: features.yml\n", SOURCES.lstrip("\n")))
+    (folder / "words").mkdir()
+    (folder / "words" / "bill.csv").write_text(
+        (folder / "inbox" / "bill.csv").read_text().replace("123456789012,USD", "another,USD").replace("\n", "\nn/a", 1)
+    )
+    return folder, trendbreak("run", "--direct", cwd=folder)
 
 
-def test_progress_marks_the_step_that_failed_and_says_why_in_short(published: Path) -> None:
-    lines = (published / "first_run.txt").read_text().splitlines()
-    failed = next(number for number, line in enumerate(lines) if "✗" in line)
+@pytest.fixture(scope="module")
+def published(run: tuple[Path, subprocess.CompletedProcess[str]]) -> Path:
+    return run[0]
+
+
+def test_a_failing_source_is_named_and_stops_no_other(run: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, done = run
+    assert done.returncode == 1
+    for text in ("gone: ", "nowhere", "aws: ", "no-export", "openai: ", "NO_SUCH_KEY", "words: bill.csv"):
+        assert text in done.stderr
+    with duckdb.connect(str(folder / "data" / "published" / "trendbreak.duckdb"), read_only=True) as con:
+        charged = con.execute("SELECT sum(billed_cost) FROM core.charges").fetchall()
+    assert charged == [(sum(Decimal(line.split(",")[0]) for line in bill_lines(first_day(), 60)[1:]),)]
+
+
+def test_progress_marks_the_step_that_failed_and_says_why_in_short(
+    run: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    lines = run[1].stdout.splitlines()
+    failed = next(number for number, line in enumerate(lines) if "✗ fetch gone" in line)
     assert re.search(r"✗ fetch gone\s+\d+\.\d s", lines[failed])
     assert "nowhere" in lines[failed + 1]
-    assert sum("✗" in line for line in lines) == 1
+    assert [line.split()[1:3] for line in lines if "✗" in line] == [
+        ["fetch", "gone"],
+        ["fetch", "aws"],
+        ["fetch", "openai"],
+        ["load", "words"],  # its delivery was fetched, and could not be loaded
+    ]
     assert any(re.search(r"✓ load drop", line) for line in lines)
-
-
-def test_progress_marks_a_delivery_that_could_not_be_loaded(tmp_path: Path) -> None:
-    write_small_home(tmp_path)
-    bill = tmp_path / "inbox" / "bill.csv"
-    bill.write_text(bill.read_text().replace("100.1", "n/a", 1))
-    done = trendbreak("run", "--direct", cwd=tmp_path)
-    assert done.returncode == 1
-    marked = [line for line in done.stdout.splitlines() if "✗" in line]
-    assert len(marked) == 1, done.stdout
-    assert "drop" in marked[0]
 
 
 @pytest.mark.parametrize(
