@@ -32,9 +32,9 @@ def trendbreak_process(
     return _start([sys.executable, "-m", "flows", *map(str, arguments)], cwd=cwd, stdout=stdout, **environment)
 
 
-def python(code: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def python(code: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """`code` in a process of its own, as `trendbreak_process`."""
-    return _start([sys.executable, "-c", code, *arguments], cwd=cwd)
+    return _start([sys.executable, "-c", code, *arguments], cwd=cwd, **environment)
 
 
 def typed(*arguments: str | Path) -> int:
