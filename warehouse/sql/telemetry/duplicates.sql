@@ -9,7 +9,13 @@ FROM (
             PARTITION BY
                 CASE
                     WHEN response_id IS NOT NULL THEN concat_ws('|', 'r', provider, response_id)
-                    ELSE concat_ws('|', 't', feature, task_id, attempt, called_at, provider, model)
+                    WHEN task_id IS NOT NULL
+                        THEN concat_ws('|', 't', feature, task_id, attempt, called_at, provider, model)
+                    -- Nothing names it: only what is alike in all that was measured is the same call.
+                    ELSE row(
+                        called_at, provider, model, feature, attempt, status, user_hash, api_key_id, pricing_tier, latency_ms,
+                        input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, tool_calls
+                    )::VARCHAR
                 END
             ORDER BY
                 feature IS NULL, task_id IS NULL, called_at, source_name, input_tokens DESC NULLS LAST, delivery_id,
