@@ -195,6 +195,8 @@ def _write_reported(con: duckdb.DuckDBPyConnection, as_of: date) -> date | None:
 
 
 def _record(con: duckdb.DuckDBPyConnection, reconciliations: list[Reconciliation], run_id: str, now: datetime) -> None:
+    # A lake's commit can succeed while its answer is lost; the build is then made again.
+    con.execute("DELETE FROM ops.reconciliations WHERE run_id = ?", [run_id])
     for one in reconciliations:
         con.execute(
             "INSERT INTO ops.reconciliations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
