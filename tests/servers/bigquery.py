@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -303,12 +303,12 @@ def proxy() -> Iterator[Proxy]:
                 state.sent.append(json.loads(body))
             fault = state.fault_for(request)
             if fault is None:
-                upstream = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
                 headers = {name: text for name, text in self.headers.items() if name.lower() != "host"}
-                upstream.request(self.command, self.path, body, {**headers, "Accept-Encoding": "identity"})
-                answer = upstream.getresponse()
-                self.answer(answer.status, state.rewrite(answer.read()), answer.getheader("Content-Type", ""))
-                upstream.close()
+                with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as upstream:
+                    upstream.request(self.command, self.path, body, {**headers, "Accept-Encoding": "identity"})
+                    answer = upstream.getresponse()
+                    told, kind = state.rewrite(answer.read()), answer.getheader("Content-Type", "")
+                self.answer(answer.status, told, kind)  # to one who may have left
             elif fault.status == -1:
                 self.close_connection = True
                 self.connection.recv(1)
