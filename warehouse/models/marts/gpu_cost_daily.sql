@@ -14,23 +14,13 @@
 --   rest_of_machine_cost_usd: the other charges of the same machine: CPU, memory, disk, fees.
 --   effective_cost_before_credits_usd: the whole machine.
 --   cost_per_gpu_hour_usd: the whole machine ÷ gpu_hours.
-WITH machines AS (
-    SELECT
-        charge_date,
-        source_name,
-        resource_id,
-        array_to_string(list_sort(list(DISTINCT gpu_type)), ', ') AS gpu_type
-    FROM core.allocations
-    WHERE ai_kind = 'gpu' AND resource_id IS NOT NULL
-    GROUP BY charge_date, source_name, resource_id
-),
-charges AS (
+WITH charges AS (
     SELECT
         a.charge_date,
         a.feature,
         a.provider,
         a.region_id,
-        coalesce(nullif(m.gpu_type, ''), a.gpu_type) AS gpu_type,
+        coalesce(m.gpu_type, a.gpu_type) AS gpu_type,
         a.resource_id,
         a.ai_kind,
         a.gpu_hours,
@@ -38,7 +28,7 @@ charges AS (
         a.basis,
         a.is_allocated
     FROM core.allocations AS a
-    LEFT JOIN machines AS m
+    LEFT JOIN core.gpu_machines AS m
         ON m.charge_date = a.charge_date AND m.source_name = a.source_name AND m.resource_id = a.resource_id
     WHERE (m.resource_id IS NOT NULL OR a.ai_kind = 'gpu') AND a.charge_category IS DISTINCT FROM 'Credit'
 )

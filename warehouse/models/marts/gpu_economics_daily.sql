@@ -22,33 +22,17 @@
 --   busy_cost_usd: dollars of those that did, the usage basis.
 --   cost_per_million_tokens_usd: allocation basis: what a million tokens really cost, idle hours included.
 --   busy_cost_per_million_tokens_usd: usage basis: what they would cost if every hour were as busy.
-WITH metered_providers AS (
-    SELECT DISTINCT provider FROM core.charges WHERE ai_kind IN ('llm_api', 'ai_platform') AND provider IS NOT NULL
-),
-machines AS (
-    SELECT
-        charge_date,
-        source_name,
-        resource_id,
-        array_to_string(list_sort(list(DISTINCT gpu_type)), ', ') AS gpu_type,
-        -- Only the GPU's own charges tell; the machine's disks, cores and fees are of an unknown workload.
-        bool_and(coalesce(workload, 'unknown') NOT IN ('inference', 'unknown'))
-            FILTER (WHERE charge_category IS DISTINCT FROM 'Credit') AS is_training
-    FROM core.allocations
-    WHERE ai_kind = 'gpu' AND resource_id IS NOT NULL
-    GROUP BY charge_date, source_name, resource_id
-),
-pools AS (
+WITH pools AS (
     SELECT
         a.charge_date AS usage_date,
         a.feature,
-        coalesce(nullif(m.gpu_type, ''), a.gpu_type) AS gpu_type,
+        coalesce(m.gpu_type, a.gpu_type) AS gpu_type,
         sum(a.gpu_hours) AS gpu_hours,
         sum(a.gpu_hours) FILTER (WHERE b.utilization IS NOT NULL) AS measured_hours,
         sum((a.gpu_hours * b.utilization)::DECIMAL(38, 12)) AS measured_busy_hours,
         CASE WHEN count(*) = count(a.effective_cost_usd) THEN sum(a.effective_cost_usd) END AS cost_usd
     FROM core.allocations AS a
-    LEFT JOIN machines AS m
+    LEFT JOIN core.gpu_machines AS m
         ON m.charge_date = a.charge_date AND m.source_name = a.source_name AND m.resource_id = a.resource_id
     LEFT JOIN core.gpu_activity AS b
         ON b.usage_date = a.charge_date
@@ -73,7 +57,7 @@ served AS (
             + coalesce(output_tokens, 0) + coalesce(reasoning_tokens, 0)
         )::DECIMAL(38, 0) AS tokens
     FROM core.usage
-    WHERE gpu_seconds > 0 OR provider NOT IN (SELECT provider FROM metered_providers)
+    WHERE gpu_seconds > 0 OR provider NOT IN (SELECT provider FROM core.metered_providers)
     GROUP BY usage_date, feature, model
 ),
 telling AS (

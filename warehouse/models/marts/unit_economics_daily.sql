@@ -39,22 +39,6 @@ WITH usage AS (
             + 5 * (coalesce(output_tokens, 0) + coalesce(reasoning_tokens, 0)) AS weighted_tokens
     FROM core.usage
 ),
-metered_providers AS (
-    SELECT DISTINCT provider FROM core.charges WHERE ai_kind IN ('llm_api', 'ai_platform') AND provider IS NOT NULL
-),
-gpu_machines AS (
-    SELECT
-        charge_date,
-        source_name,
-        resource_id,
-        array_to_string(list_sort(list(DISTINCT gpu_type)), ', ') AS gpu_type,
-        -- Only the GPU's own charges tell; the machine's disks, cores and fees are of an unknown workload.
-        bool_and(coalesce(workload, 'unknown') NOT IN ('inference', 'unknown'))
-            FILTER (WHERE charge_category IS DISTINCT FROM 'Credit') AS is_training
-    FROM core.allocations
-    WHERE ai_kind = 'gpu' AND resource_id IS NOT NULL
-    GROUP BY charge_date, source_name, resource_id
-),
 charges AS (
     SELECT
         a.charge_date AS usage_date,
@@ -68,7 +52,7 @@ charges AS (
             WHEN a.ai_kind IN ('llm_api', 'ai_platform') THEN 'provider'
             ELSE 'other'
         END AS pool_kind,
-        CASE WHEN pool_kind = 'gpu' THEN coalesce(nullif(m.gpu_type, ''), a.gpu_type) END AS gpu_type,
+        CASE WHEN pool_kind = 'gpu' THEN coalesce(m.gpu_type, a.gpu_type) END AS gpu_type,
         CASE WHEN a.charge_category IS DISTINCT FROM 'Credit' THEN a.gpu_hours END AS gpu_hours,
         b.utilization,
         a.billed_cost_usd,
@@ -76,7 +60,7 @@ charges AS (
         CASE WHEN a.charge_category = 'Credit' THEN 0 ELSE a.effective_cost_usd END AS effective_cost_before_credits_usd,
         a.basis
     FROM core.allocations AS a
-    LEFT JOIN gpu_machines AS m
+    LEFT JOIN core.gpu_machines AS m
         ON m.charge_date = a.charge_date AND m.source_name = a.source_name AND m.resource_id = a.resource_id
     LEFT JOIN core.gpu_activity AS b
         ON b.usage_date = a.charge_date
@@ -152,7 +136,7 @@ claims AS (
         ON t.usage_date = p.usage_date AND t.feature = p.feature AND t.gpu_type IS NOT DISTINCT FROM p.gpu_type
     JOIN usage AS u ON u.usage_date = p.usage_date AND u.feature = p.feature
     WHERE p.pool_kind = 'gpu'
-      AND (u.gpu_seconds > 0 OR u.provider NOT IN (SELECT provider FROM metered_providers))
+      AND (u.gpu_seconds > 0 OR u.provider NOT IN (SELECT provider FROM core.metered_providers))
 ),
 -- Of the machine hours only the busy ones are shared; where nothing tells which were, all of them are.
 busy AS (
