@@ -51,6 +51,7 @@ _MIN_T = 3.5  # of the shift, on the alarm's own day
 _MIN_T_NOW = 2.0  # of today's reading, to take its onset and figures
 _LEAST_DAYS_DOWN = 4  # a fall is no emergency, and holidays are short
 _GAP_DAYS = 7
+_PAUSE_DAYS = 2  # what begins so soon after the last one goes on with it; later it is another burst
 _LEVEL_CHANGE_DAYS = 3  # alarm days of an older episode from which it counts as a change of level
 _LEVEL_ALARM_DAYS = 42  # so long at most a new level goes on to alarm
 _NEW_MEMBER_DIMENSIONS = ("api_key_id", "sub_account_id", "service_name", "model")
@@ -96,9 +97,8 @@ def find_breaks(
     """Breaks that were over their limit within the last `settings.recent_days` of the panel.
 
     `panel`: settled days; features may end on different ones, and each is judged up to its own. `members`: on the
-    panel's days, of any features of it; without them breaks have no drivers. Returns at most one break per (node,
-    direction), unless two of them are more than a week apart, the largest excess first. Pure: the clock is the
-    feature's last day.
+    panel's days, of any features of it; without them breaks have no drivers. Returns one break per (node, direction),
+    or several with two days or more between them, the largest excess first. Pure: the clock is the feature's last day.
     """
     settings = settings or DetectionSettings()
     n, days = panel.cost_usd.shape
@@ -115,7 +115,7 @@ def find_breaks(
         found = _find_in_row(row, panel, scored, settings)
         if name == UNALLOCATED:
             found += _find_new_members(scored.cost[row], own, settings)
-        for group in _merge(found):
+        for group in _merge(found, _PAUSE_DAYS):
             made = describe_break(
                 group, panel, row, scored.cost[row], scored.units, own, chart_days=settings.chart_days
             )
@@ -146,7 +146,7 @@ def replay_breaks(panel: FeaturePanel, settings: DetectionSettings, *, days_back
     scored = _score(panel, settings)
     out = []
     for row, name in enumerate(panel.features):
-        for group in _merge(_find_in_row(row, panel, scored, settings)):
+        for group in _merge(_find_in_row(row, panel, scored, settings), _GAP_DAYS):
             first = min(group, key=lambda found: found.alarm)
             onset, alarm = (panel.start + timedelta(days=place) for place in (first.onset, first.alarm))
             out.append(Replayed(name, first.direction, onset, alarm))
@@ -332,32 +332,40 @@ def _read_back(metric: _Metric, start: date, settings: DetectionSettings) -> lis
             worked = metric.drop_pauses(alarm)
             floor = max(soft_shift(worked, alarm), metric.floor)
             then = _read(metric, alarm, alarm, sign, floor, start)
+            over = np.zeros(len(worked), np.bool_)
+            if then is not None and then.onset <= covered:
+                if then.surprise(worked, floor)[alarm] * sign < then.reach_of_day:
+                    continue  # a window that still holds days of the break before
+                # One step over two bursts: the days of the one that ended say nothing of the other.
+                over[then.onset : covered + 1] = True
+                then = _read(metric, alarm, alarm, sign, floor, start, without=over)
             if then is None or then.t_statistic < _MIN_T:
                 continue
             if sign < 0 and alarm - then.onset + 1 < _LEAST_DAYS_DOWN:
                 continue
             if not passes_gates(_note(metric, then, alarm, sign, alarm), settings):
                 continue
-            surprise = then.surprise(worked, floor)
-            if then.onset <= covered and surprise[alarm] * sign < then.reach_of_day:
-                continue  # a window that still holds days of the break before
             covered = find_last_day(
                 then,
-                surprise,
+                then.surprise(worked, floor),
                 alarm=alarm,
                 through=metric.newest,
                 direction=sign,
             )
             if metric.newest - covered > settings.recent_days:
                 continue
-            now = _read(metric, metric.newest, alarm, sign, floor, start)
+            now = _read(metric, metric.newest, alarm, sign, floor, start, without=over)
             chosen = now if now is not None and now.t_statistic >= _MIN_T_NOW else then
             out.append(_note(metric, chosen, covered, sign, alarm))
     return out
 
 
-def _read(metric: _Metric, through: int, alarm: int, sign: int, floor: float, start: date) -> Shift | None:
-    """The shift behind an alarm; None when there is none, or it only goes back to what was before."""
+def _read(
+    metric: _Metric, through: int, alarm: int, sign: int, floor: float, start: date, *, without: Bools | None = None
+) -> Shift | None:
+    """The shift behind an alarm; None when there is none, or it only goes back to what was before. `without` [T]: days
+    that say nothing."""
+    series = metric.drop_pauses(alarm)
     earlier = [
         (int(run[0]), side)
         for side in (1, -1)
@@ -367,7 +375,7 @@ def _read(metric: _Metric, through: int, alarm: int, sign: int, floor: float, st
     # What began before a level that was accepted is accepted with it: both sides end the search there.
     earlier += [(t, side) for t in metric.taught if 0 < t <= alarm for side in (1, -1)]
     shift = fit_shift(
-        metric.drop_pauses(alarm),
+        series if without is None else np.where(without, np.nan, series),
         start=start,
         through=through,
         first_alarm=alarm,
@@ -518,15 +526,15 @@ def _find_new_members(cost: Floats, members: Sequence[MemberSeries], settings: D
     return out
 
 
-def _merge(found: Sequence[Found]) -> list[list[Found]]:
-    """Findings of one feature that point the same way and are at most a week apart, together."""
+def _merge(found: Sequence[Found], gap_days: int) -> list[list[Found]]:
+    """Findings of one feature that point the same way and are at most `gap_days` apart, together."""
     groups: list[list[Found]] = []
     for item in sorted(found, key=lambda f: (f.direction, f.onset)):
         group = groups[-1] if groups else None
         if (
             group is not None
             and group[0].direction == item.direction
-            and item.onset <= max(f.last for f in group) + _GAP_DAYS
+            and item.onset <= max(f.last for f in group) + gap_days
         ):
             group.append(item)
         else:

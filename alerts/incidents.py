@@ -15,7 +15,8 @@ A break that begins later than that is a new episode with a new thread.
     snoozed                         → skip      until the day; then as open
     absorbed, or called false alarm → skip      (twice what was accepted or called so escalates)
     resolved, withdrawn             → update    when the same episode comes back: the thread is reopened (a later
-                                                burst that is over when found is told as resolved, once)
+                                                burst that is over when found is told as resolved, once; of several
+                                                that come with one bill, each)
     resolved, bill restated         → withdraw  the break it told of never was
     its excess at another node now  → skip      the sum of all features or a part of it: nobody is told twice
                                                 (alerts.shared_causes)
@@ -137,8 +138,8 @@ def decide(
     own, without breaks `as_of`). `rule_moves`: what recent changes of features.yml moved, by node: an excess that
     came with them opens nothing, and what they end or change says so. `mutes`: nodes whose new breaks a loss of
     telemetry would fake: they are not opened. Incidents of conditions in the ledger are left alone.
-    Returns one action per live incident and per break, the gravest first. Saving the incidents
-    and deciding again on the same breaks gives nothing but skips.
+    Returns at least one action per live incident and per break, the gravest first; those of one incident in the order
+    in which they are to be saved. Saving the incidents and deciding again on the same breaks gives nothing but skips.
 
     What is decided of one incident can change what holds of another: one that ends no longer speaks for the break of a
     sum. That is decided in the same run, as long as nothing is told twice of one incident.
@@ -157,7 +158,7 @@ def decide(
         if not more:
             break
         actions = [action for action in actions if not any(_is_overtaken(action, one) for one in more)] + more
-    return sorted(actions, key=_rank)
+    return _sort(actions)
 
 
 def _is_overtaken(action: Action, later: Action) -> bool:
@@ -206,32 +207,43 @@ def _decide_once(
                 if teller is not None and incident.status == "resolved" and "told_at" in incident.details:
                     actions.append(Action("skip", incident, f"told already with {teller}", main))
                     continue
-                actions.append(_continue(incident, main, policy, routing, now, as_of, moves.get(key[0])))
+                bursts = _list_new_bursts(continued[incident.id], incident, policy)
+                for found in bursts or [main]:
+                    actions.append(_continue(incident, found, policy, routing, now, as_of, moves.get(key[0])))
+                    incident = actions[-1].incident
         episode = max((incident.episode for incident in known), default=0)
         for episode_breaks in fresh:
             mute = mutes.get(key[0])
             heard = [found for found in episode_breaks if mute is None or not mute.covers(found)]
-            main = _pick(heard or episode_breaks, None)
-            if (node_through.get(main.node, newest_day) - main.last_day).days > policy.sight_days:
-                actions.append(_skip_old(main, routing, policy, now))
-                continue
-            if (teller := cover.breaks.get(key_of(main))) is not None:
-                folded = _make_incident(main, 0, routing, policy, now)
-                actions.append(Action("skip", folded, f"told already with {teller}", main))
-                continue
-            moved = moves.get(main.node)
-            if mute is not None and not heard:
-                muted = _make_incident(main, 0, routing, policy, now)
-                actions.append(Action("skip", muted, mute.reason, main))
-                continue
-            if _is_moved_here(main, moved) and not _was_told_elsewhere(main, ledger, moves):
-                assert moved is not None
-                actions.append(_skip_moved(main, moved, routing, policy, now))
-                continue
-            episode += 1
-            opened = _make_incident(main, episode, routing, policy, now)
-            opened = replace(opened, onset=min(found.onset for found in heard))
-            actions.append(_open(opened, main, policy, now))
+            bursts = _list_bursts(heard or episode_breaks, policy)
+            opened: Incident | None = None
+            for main in bursts:
+                moved = moves.get(main.node)
+                if opened is not None:
+                    actions.append(_continue(opened, main, policy, routing, now, as_of, moved))
+                    opened = actions[-1].incident
+                    continue
+                if (node_through.get(main.node, newest_day) - main.last_day).days > policy.sight_days:
+                    actions.append(_skip_old(main, routing, policy, now))
+                    continue
+                if (teller := cover.breaks.get(key_of(main))) is not None:
+                    folded = _make_incident(main, 0, routing, policy, now)
+                    actions.append(Action("skip", folded, f"told already with {teller}", main))
+                    continue
+                if mute is not None and not heard:
+                    muted = _make_incident(main, 0, routing, policy, now)
+                    actions.append(Action("skip", muted, mute.reason, main))
+                    continue
+                if _is_moved_here(main, moved) and not _was_told_elsewhere(main, ledger, moves):
+                    assert moved is not None
+                    actions.append(_skip_moved(main, moved, routing, policy, now))
+                    continue
+                episode += 1
+                opened = _make_incident(main, episode, routing, policy, now)
+                if len(bursts) == 1:
+                    opened = replace(opened, onset=min(found.onset for found in heard))
+                actions.append(_open(opened, main, policy, now))
+                opened = actions[-1].incident
 
     for incident in ledger:
         others = cover.incidents.get(incident.id)
@@ -274,6 +286,14 @@ def _group_breaks(breaks: Iterable[Break], policy: IncidentPolicy) -> dict[tuple
     return groups
 
 
+def _sort(actions: Sequence[Action]) -> list[Action]:
+    """The gravest first; those of one incident together, in their order."""
+    ranks: dict[str, tuple[bool, int, Decimal, str, str]] = {}
+    for action in actions:
+        ranks[action.incident.id] = min(_rank(action), ranks.get(action.incident.id, _rank(action)))
+    return sorted(actions, key=lambda action: ranks[action.incident.id])
+
+
 def _rank(action: Action) -> tuple[bool, int, Decimal, str, str]:
     incident = action.incident
     return (
@@ -291,6 +311,30 @@ def _pick(episode_breaks: Sequence[Break], told_kind: IncidentKind | None) -> Br
         episode_breaks,
         key=lambda found: (found.is_active, found.last_day, found.kind == told_kind, abs(found.excess_usd_total)),
     )
+
+
+def _list_bursts(
+    episode_breaks: Sequence[Break], policy: IncidentPolicy, told_kind: IncidentKind | None = None
+) -> list[Break]:
+    """The breaks that speak for an episode, one after the other: where all is over, one for each burst (between two of
+    them it was back in its range for as long as resolves an incident); while it lasts, one."""
+    main = _pick(episode_breaks, told_kind)
+    if not _is_over(main, policy):
+        return [main]
+    groups: list[list[Break]] = []
+    for found in sorted(episode_breaks, key=lambda found: found.onset):
+        ended = max((one.last_day for one in groups[-1]), default=None) if groups else None
+        if ended is not None and (found.onset - ended).days <= policy.hysteresis_days:
+            groups[-1].append(found)
+        else:
+            groups.append([found])
+    return [_pick(group, told_kind) for group in groups]
+
+
+def _list_new_bursts(episode_breaks: Sequence[Break], incident: Incident, policy: IncidentPolicy) -> list[Break]:
+    """Those that began after all that is known of a closed incident; empty unless they are several."""
+    bursts = [found for found in _list_bursts(episode_breaks, policy, incident.kind) if found.onset > incident.last_day]
+    return bursts if incident.status not in LIVE and len(bursts) > 1 else []
 
 
 def _find_incident(

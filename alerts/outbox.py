@@ -131,6 +131,9 @@ def _is_quiet(store: IncidentStore, action: Action, least_usd_per_day: Decimal |
     incident = action.incident
     if incident.details.get(DIGEST_ONLY):
         return True
+    if action.kind not in ("open", "skip"):
+        # Decided together with its opening, before it was known that this opens no thread.
+        return store.message(make_card_key(incident.id)) is None
     if least_usd_per_day is None or action.kind != "open" or incident.kind in CONDITION_KINDS:
         return False
     # A run that died after enqueuing, with another setting: what is in the outbox is told.
@@ -143,7 +146,8 @@ def _record_quietly(
     incident = action.incident
     is_small = least_usd_per_day is not None and abs(incident.excess_usd_per_day) < least_usd_per_day
     is_live = incident.status in ("open", "escalated") and action.found is not None and action.found.is_active
-    if is_small or not is_live:
+    is_news = is_live or action.kind in ("update", "escalate")  # another burst, though it is over
+    if is_small or not is_news:
         details = {**incident.details, DIGEST_ONLY: True}
         store.save_incident(incident_to_row(replace(incident, details=details)))
         if action.kind != "skip":

@@ -1,5 +1,6 @@
 """A day that is restated is scored again: the incident follows the bill, the forecast moves, history keeps both."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -67,6 +68,22 @@ def test_a_day_restated_to_less_changes_the_incident(home: DailyHome) -> None:
     assert told.action == "update"
     assert "fell" in told.summary or "fell" in " ".join(told.why)
     assert home.ask("SELECT status FROM ops.incidents") == [("open",)]
+
+
+def test_of_two_bursts_that_a_late_bill_brings_each_is_told_once(tmp_path: Path) -> None:
+    home = DailyHome(tmp_path)
+    home.write()
+    usual = daily_lines("chat", FIRST, DAYS) + daily_lines("search", FIRST, DAYS, usd=300)
+    bursts = {SETTLED - timedelta(days=7): Decimal(4), SETTLED - timedelta(days=2): Decimal(6)}
+
+    home.bill("drop", [replace(line, cost=line.cost * bursts.get(line.day, 1)) if line.feature == "chat" else line
+                       for line in usual])  # fmt: skip
+    first, second = home.run(TODAY).messages
+    assert (first.action, second.action) == ("open", "update")
+    assert "on Wed 10 Jun" in first.summary
+    assert "on Mon 15 Jun" in second.summary
+    assert home.ask("SELECT status, onset, last_day FROM ops.incidents") == [("resolved", *bursts)]
+    assert home.run(TODAY, hour=15).messages == []
 
 
 def test_a_calm_day_restated_upward_opens_one(tmp_path: Path) -> None:

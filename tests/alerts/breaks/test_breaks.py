@@ -117,6 +117,15 @@ class TestCompanies:
         assert find_breaks(company.panel, company.members) == find_breaks(company.panel, company.members)
 
 
+@pytest.mark.parametrize(("first", "second"), [([8], [3]), ([9, 8], [3]), ([10, 9, 8], [3, 2])])
+def test_a_burst_within_a_week_of_another_has_days_of_its_own(first: list[int], second: list[int]) -> None:
+    cost = draw_cost(DAYS)
+    cost[[DAYS - back for back in first + second]] += 400
+    found = [one for one in find_breaks(make_panel(with_neighbours(cost)), []) if one.node == "chat"]
+    ends = [[(DAYS - (day - START).days) for day in (one.onset, one.last_day)] for one in found]
+    assert sorted(ends, reverse=True) == [[first[0], first[-1]], [second[0], second[-1]]]
+
+
 class TestPostedInError:
     @pytest.mark.parametrize(("series", "replays"), [(5, 20), (120, 8)])  # make bench replays many more
     def test_at_most_two_a_month_whatever_the_number_of_series(self, series: int, replays: int) -> None:

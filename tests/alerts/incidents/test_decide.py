@@ -21,7 +21,7 @@ from alerts.incidents import (
     make_incident_id,
     record_click,
 )
-from alerts.message import render, render_card
+from alerts.message import make_key, render, render_card
 from alerts.model import Action, Break, Driver, Incident
 from tests.alerts.stories import (
     AS_OF,
@@ -266,6 +266,42 @@ def test_a_storm_with_pauses_found_at_once_is_one_incident() -> None:
     [action] = ledger.run(bursts)
     assert (action.kind, action.incident.onset) == ("open", days_of_bursts()[0])
     assert kinds(ledger.run(bursts)) == ["skip"]
+
+
+def two_bursts(through: date, *, usd: tuple[int, int]) -> list[Break]:
+    return [
+        last(make_break(onset=day, excess_usd_per_day=Decimal(usd[n])), day + timedelta(days=1), through=through)
+        for n, day in enumerate((NEWEST, NEWEST + timedelta(days=4)))
+    ]
+
+
+@pytest.mark.parametrize("usd", [(300, 900), (900, 300)])
+def test_of_two_bursts_that_are_over_when_their_bill_comes_each_is_told_once(usd: tuple[int, int]) -> None:
+    ledger, through = Ledger(), NEWEST + timedelta(days=7)
+    bursts = two_bursts(through, usd=usd)
+    actions = ledger.run(bursts, through=through)
+    assert kinds(actions) == ["open", "update"]
+    assert [action.found for action in actions] == bursts
+    assert len({make_key(action.incident, action.kind) for action in actions}) == 2
+    [incident] = ledger.incidents
+    assert (incident.status, incident.onset, incident.last_day) == ("resolved", NEWEST, NEWEST + timedelta(days=5))
+    titles = [render(action, context=CONTEXT).title for action in actions]
+    assert [f"+${told}" in title for told, title in zip(usd, titles, strict=True)] == [True, True]
+    assert kinds(ledger.run(bursts, through=through)) == ["skip"]
+
+
+def test_bursts_that_follow_one_that_is_over_are_each_told_once() -> None:
+    ledger, _ = opened(last(make_break(onset=NEWEST - timedelta(days=5)), NEWEST - timedelta(days=4), through=NEWEST))
+    through = NEWEST + timedelta(days=7)
+    bursts = two_bursts(through, usd=(600, 700))
+    assert kinds(ledger.run(bursts, through=through)) == ["update", "update"]
+    assert kinds(ledger.run(bursts, through=through)) == ["skip"]
+
+
+def test_a_burst_that_is_too_old_hides_none_that_is_not() -> None:
+    ledger, through = Ledger(), NEWEST + timedelta(days=9)
+    actions = ledger.run(two_bursts(through, usd=(300, 900)), through=through)
+    assert [(one.kind, one.incident.excess_usd_per_day) for one in actions] == [("open", 900), ("skip", 300)]
 
 
 def days_of_bursts() -> list[date]:

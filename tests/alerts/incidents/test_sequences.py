@@ -62,17 +62,20 @@ class Incidents(RuleBasedStateMachine):
             self.keys.add(make_key(clicked, "click"))
             self.ledger.save(clicked)
 
-    @rule(is_shared=st.booleans(), is_over=st.booleans())
-    def run_the_day(self, is_shared: bool, is_over: bool) -> None:
+    @rule(is_shared=st.booleans(), is_over=st.booleans(), is_twice=st.booleans())
+    def run_the_day(self, is_shared: bool, is_over: bool, is_twice: bool) -> None:
         before = {one.id: one for one in self.ledger.incidents}
         breaks = [
             self.storm(node, is_over=is_over) for node, (onset, _) in self.storms.items() if onset <= self.through
         ]
         if is_shared and breaks:
             breaks = [self.sum_of(breaks)]
+        elif is_twice:
+            breaks = [burst for found in breaks for burst in self.divide(found)]
         actions = self.ledger.run(breaks, as_of=self.today, through=self.through)
         for action in actions:
             self.check(action, before)
+            before[action.incident.id] = action.incident
         again = self.ledger.run(breaks, as_of=self.today, through=self.through)
         assert {action.kind for action in again} <= {"skip"}  # the same day run twice posts nothing
 
@@ -83,6 +86,14 @@ class Incidents(RuleBasedStateMachine):
             node=node, onset=onset, last_day=last_day, is_active=last_day == self.through, data_through=self.through,
             excess_usd_per_day=usd, excess_usd_total=usd * ((last_day - onset).days + 1), excess_percent=Decimal(80),
         )  # fmt: skip
+
+    def divide(self, found: Break) -> list[Break]:
+        """The same as two bursts, where it lasted for long enough."""
+        pause = timedelta(days=3)
+        if (found.last_day - found.onset).days < 2 * pause.days:
+            return [found]
+        first = replace(found, last_day=found.onset + pause, is_active=False)
+        return [first, replace(found, onset=found.last_day)]
 
     def sum_of(self, breaks: list[Break]) -> Break:
         widest = max(breaks, key=lambda found: found.excess_usd_per_day)

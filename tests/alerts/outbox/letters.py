@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 from alerts.incidents import decide, incident_from_row
@@ -20,7 +21,13 @@ def open_store(folder: Path) -> StateStore:
 
 
 def run_day(
-    store: StateStore, breaks: list[Break], *, as_of: date = AS_OF, through: date = NEWEST, node: str | None = None
+    store: StateStore,
+    breaks: list[Break],
+    *,
+    as_of: date = AS_OF,
+    through: date = NEWEST,
+    node: str | None = None,
+    digest_below_usd_per_day: Decimal | None = None,
 ) -> list[Action]:
     """One run's decisions, recorded; of `node` only where one is given."""
     now = datetime.now(UTC)
@@ -33,7 +40,8 @@ def run_day(
         data_through=through,
     )
     for action in actions:
-        record_action(store, action, context=RenderContext(as_of=as_of), now=now)
+        context = RenderContext(as_of=as_of)
+        record_action(store, action, context=context, now=now, digest_below_usd_per_day=digest_below_usd_per_day)
     return actions
 
 

@@ -75,6 +75,23 @@ def test_one_incident_one_thread(store: StateStore, slack: SlackServer, clock: C
     assert deliver_pending(store, sink, now=clock()) == []
 
 
+@pytest.mark.parametrize(("usd", "told"), [((40, 50), 0), ((40, 500), 1), ((500, 40), 2)])
+def test_bursts_that_come_together_are_for_the_digest_as_those_that_come_alone(
+    store: StateStore, slack: SlackServer, clock: Clock, usd: tuple[int, int], told: int
+) -> None:
+    through = NEWEST + timedelta(days=7)
+    bursts = [
+        last(make_break(onset=day, excess_usd_per_day=Decimal(size)), day, through=through)
+        for size, day in zip(usd, (NEWEST, NEWEST + timedelta(days=4)), strict=True)
+    ]
+    for _ in range(2):
+        run_day(store, bursts, through=through, digest_below_usd_per_day=Decimal(100))
+        deliver_pending(store, make_sink(slack), now=clock())
+    assert len(slack.posts()) == told
+    [row] = store.list_incidents()
+    assert bool(row["details"].get("digest_only")) == (told == 0)
+
+
 def test_a_day_alerted_and_restated_ends_withdrawn(store: StateStore, slack: SlackServer, clock: Clock) -> None:
     sink = make_sink(slack)
     run_day(store, [make_break()])
