@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from alerts.figures import fit, format_day, format_short_day, format_signed_percent, format_signed_usd, format_usd
-from alerts.incidents import break_from_json
+from alerts.incidents import IncidentPolicy, break_from_json
 from alerts.message.conditions import name_condition, render_condition_card, render_condition_reply
 from alerts.message.context import RenderContext
 from alerts.message.details import find_cure, list_changes, list_drivers, list_facts, list_footnotes, list_parts
@@ -155,7 +155,9 @@ def render_click(incident: Incident, *, answer: str, who: str, key: str, context
     is_condition = incident.kind in CONDITION_KINDS
     name, by = name_condition(incident) if is_condition else name_node(incident.node), fit(who, NAME_LIMIT)
     worse = "it gets graver" if is_condition else "it doubles"
-    less = "It is closed." if is_condition else f"It is closed, and {name} is judged less sharply for a while."
+    less = "It is closed."
+    if not is_condition:
+        less = f"It is closed, and {name} is judged less sharply for a while. {_told_again_from(incident)}"
     until = str(incident.details.get("snoozed_until", ""))
     title, summary = {
         "expected": (f"✅ Accepted · {name}", f"{by} says this is expected: quiet from now on, unless {worse}."),
@@ -257,16 +259,24 @@ def _status_sentence(incident: Incident, context: RenderContext) -> str:
         )
     if incident.status == "withdrawn":
         if incident.details.get("feedback") == "false_alarm":
-            return f"Marked as a false alarm{by}. "
+            return f"Marked as a false alarm{by}. {_told_again_from(incident)} "
         return f"{_as_it_stands(incident)} there is no break; what follows was reported before. "
     if incident.status == "absorbed":
-        return f"Accepted as expected{by}. "
+        return f"Accepted as expected{by}. {_told_again_from(incident)} "
     if incident.status == "acknowledged":
         return f"Being investigated{by}. "
     if incident.status == "snoozed":
         until = str(incident.details.get("snoozed_until", ""))
         return f"Snoozed{by} until {format_day(date.fromisoformat(until), today=context.as_of)}. " if until else ""
     return ""
+
+
+def _told_again_from(incident: Incident) -> str:
+    """What an answer does not cover."""
+    accepted = abs(Decimal(str(incident.details.get("accepted_usd_per_day", incident.excess_usd_per_day))))
+    least = format_usd(accepted * IncidentPolicy.reaccept_factor)
+    less = " less" if incident.direction == "down" else ""
+    return f"Twice as much, {least} a day{less} or more, is told here all the same."
 
 
 def render_test(channel: str, *, sent_at: datetime) -> Message:

@@ -23,6 +23,7 @@ from alerts.message import (
     message_to_json,
     render,
     render_card,
+    render_click,
     render_test,
 )
 from alerts.model import ALL_FEATURES, Action, Break, Driver, Evidence, Message
@@ -115,7 +116,9 @@ def test_card_after_the_reply(name: str) -> None:
 def test_card_after_a_click(answer: str) -> None:
     [action] = Ledger().run([make_break()])
     clicked = record_click(action.incident, answer, who="maya", now=NOW, snoozed_until=AS_OF + timedelta(days=7))
-    check_golden(f"card-{answer.replace('_', '-')}", golden_of(render_card(clicked, context=CONTEXT)))
+    reply = render_click(clicked, answer=answer, who="maya", key="one", context=CONTEXT)
+    golden = {**golden_of(render_card(clicked, context=CONTEXT)), "reply": to_text(reply)}
+    check_golden(f"card-{answer.replace('_', '-')}", golden)
 
 
 def test_every_message_of_an_incident_has_a_key_of_its_own() -> None:
