@@ -18,6 +18,7 @@
 --   idle_gpu: device hours that served no call (marts.gpu_economics_daily).
 -- Columns:
 --   usage_date: UTC day.
+--   waste_usd: null where the dollars of some of the calls are not known.
 --   affected_calls: calls with such dollars; null for idle_gpu.
 --   feature_cost_usd: the feature's whole cost of the day.
 WITH rows_of_usage AS MATERIALIZED (
@@ -212,7 +213,8 @@ dollars AS (
         w.waste_kind,
         w.affected_calls,
         (
-            e.effective_cost_before_credits_usd * (w.wasted::DOUBLE / nullif(w.weight, 0)::DOUBLE)::DECIMAL(13, 12)
+            -- Calls that failed before a token was read weigh nothing.
+            e.effective_cost_before_credits_usd * coalesce(w.wasted::DOUBLE / nullif(w.weight, 0)::DOUBLE, 0)::DECIMAL(13, 12)
         )::DECIMAL(38, 12) AS waste_usd
     FROM wasted_rows AS w
     JOIN rows_of_usage AS u USING (usage_id)
@@ -230,7 +232,12 @@ dollars AS (
     WHERE idle_cost_usd <> 0
 ),
 totals AS (
-    SELECT usage_date, feature, waste_kind, sum(affected_calls)::BIGINT AS affected_calls, sum(waste_usd) AS waste_usd
+    SELECT
+        usage_date,
+        feature,
+        waste_kind,
+        sum(affected_calls)::BIGINT AS affected_calls,
+        CASE WHEN count(*) = count(waste_usd) THEN sum(waste_usd) END AS waste_usd
     FROM dollars
     GROUP BY usage_date, feature, waste_kind
 )
@@ -244,5 +251,5 @@ SELECT
     coalesce(f.is_settled, FALSE) AS is_settled
 FROM totals AS t
 LEFT JOIN marts.feature_cost_daily AS f ON f.feature = t.feature AND f.charge_date = t.usage_date
-WHERE t.waste_usd <> 0
+WHERE t.waste_usd IS DISTINCT FROM 0
 ORDER BY t.usage_date, t.feature, t.waste_kind

@@ -1,4 +1,4 @@
--- Waste of each feature over its last $days settled days, or since its first, by kind.
+-- Waste of each feature over its last $days settled days, or since its first, by kind; not where some of it is unknown.
 WITH ends AS (
     SELECT
         feature,
@@ -12,4 +12,5 @@ FROM marts.waste_daily AS w
 JOIN ends AS e ON e.feature = w.feature
 WHERE w.usage_date > e.last_day - e.days AND w.usage_date <= e.last_day
 GROUP BY w.feature, w.waste_kind
+HAVING count(*) = count(w.waste_usd)
 ORDER BY w.feature, w.waste_kind
