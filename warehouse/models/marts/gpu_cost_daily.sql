@@ -3,7 +3,7 @@
 -- Grain: one row per charge_date, feature, provider, region, gpu_type and machine (resource_id; null for GPU charges that
 --   name no machine).
 -- Calendar: days with a charge only; absence is zero.
--- Units: US dollars, effective cost before credits; gpu_hours are device hours (8 GPUs for an hour are 8).
+-- Units: US dollars (null where a charge's are not known), effective cost before credits; gpu_hours are device hours (8 GPUs for an hour are 8).
 --   cost_per_gpu_hour_usd divides the whole machine's cost.
 -- Why a filter: machines with a GPU charge on that day; other machines are not here. A machine with two types of GPU
 --   lists both in gpu_type.
@@ -40,11 +40,17 @@ SELECT
     gpu_type,
     resource_id,
     sum(gpu_hours)::DECIMAL(38, 12) AS gpu_hours,
-    coalesce(sum(effective_cost_usd) FILTER (WHERE ai_kind = 'gpu'), 0)::DECIMAL(38, 12) AS gpu_cost_usd,
-    coalesce(sum(effective_cost_usd) FILTER (WHERE ai_kind <> 'gpu'), 0)::DECIMAL(38, 12) AS rest_of_machine_cost_usd,
+    CASE WHEN NOT bool_or(ai_kind = 'gpu' AND effective_cost_usd IS NULL)
+        THEN coalesce(sum(effective_cost_usd) FILTER (WHERE ai_kind = 'gpu'), 0)
+    END::DECIMAL(38, 12) AS gpu_cost_usd,
+    CASE WHEN NOT bool_or(ai_kind <> 'gpu' AND effective_cost_usd IS NULL)
+        THEN coalesce(sum(effective_cost_usd) FILTER (WHERE ai_kind <> 'gpu'), 0)
+    END::DECIMAL(38, 12) AS rest_of_machine_cost_usd,
     CASE WHEN count(*) = count(effective_cost_usd) THEN sum(effective_cost_usd) END::DECIMAL(38, 12)
         AS effective_cost_before_credits_usd,
-    (sum(effective_cost_usd) / nullif(sum(gpu_hours), 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_gpu_hour_usd,
+    (
+        CASE WHEN count(*) = count(effective_cost_usd) THEN sum(effective_cost_usd) END / nullif(sum(gpu_hours), 0)
+    )::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_gpu_hour_usd,
     CASE WHEN bool_or(basis = 'estimated') THEN 'estimated' ELSE 'reported' END AS basis,
     bool_or(is_allocated) AS is_allocated
 FROM charges

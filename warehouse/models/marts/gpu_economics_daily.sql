@@ -70,8 +70,10 @@ claims AS (
     SELECT
         p.*,
         s.model,
-        (s.gpu_seconds::DOUBLE * (p.gpu_hours / sum(p.gpu_hours) OVER types)::DOUBLE)::DECIMAL(38, 9) AS gpu_seconds,
-        (s.tokens * (p.gpu_hours / sum(p.gpu_hours) OVER types)::DECIMAL(13, 12))::DECIMAL(38, 0) AS tokens,
+        -- Of the types of GPU by their hours; evenly where none has any.
+        coalesce(coalesce(p.gpu_hours, 0) / nullif(sum(p.gpu_hours) OVER types, 0), 1 / count(*) OVER types) AS type_share,
+        (s.gpu_seconds::DOUBLE * type_share)::DECIMAL(38, 9) AS gpu_seconds,
+        (s.tokens * type_share::DECIMAL(13, 12))::DECIMAL(38, 0) AS tokens,
         s.feature IS NOT NULL AS is_served,
         t.feature IS NOT NULL AND h.usage_date IS NOT NULL AS is_heard
     FROM pools AS p
@@ -91,7 +93,7 @@ weighed AS (
         row_number() OVER (pool ORDER BY gpu_seconds DESC NULLS LAST, tokens DESC NULLS LAST, model) = 1 AS is_remainder,
         CASE
             WHEN measured_hours = gpu_hours AND gpu_hours > 0 THEN 'counters'
-            WHEN sum(gpu_seconds) OVER pool > 0 THEN 'calls'
+            WHEN sum(gpu_seconds) OVER pool > 0 AND gpu_hours > 0 THEN 'calls'
             WHEN NOT is_served AND is_heard THEN 'no calls'
         END AS utilisation_basis,
         CASE utilisation_basis
