@@ -8,6 +8,7 @@ no global state, and several figures may be drawn at once.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alerts.figures import fit, format_short_day
+from alerts.figures import format_short_day
 from alerts.model import ChartSeries
 
 if TYPE_CHECKING:
@@ -55,14 +56,17 @@ def draw(chart: ChartSeries, *, title: str, onset: date | None, last_day: date |
 
     span = _find_span(chart.start, len(days), onset, last_day)
     colour = _draw_series(axes, chart, span)
-    _draw_axes(axes, chart, days)
+    longest = max(map(len, _draw_axes(axes, chart, days)), default=0)
+    left = 0.095 + 0.014 * max(0, longest - 6)  # six characters of a tick fit, and eight of a figure at the end
+    right = 0.86 - 0.0155 * max(0, max(map(len, _name_ends(chart, axes.get_ylim()[1])), default=0) - 8)
+    axes.set_position((left, 0.125, right - left, 0.655))
     if span is not None:
         _mark_break(axes, span, days, is_over=last_day is not None, colour=colour)
     _label_ends(axes, chart, colour if span is not None and span.stop == len(days) else _ACTUAL)
 
     last = days[-1] if days else chart.start
     subtitle = f"{_describe_unit(chart)}, {len(days)} days to {format_short_day(last)}"
-    heading = fit(_drawable(title), 64)
+    heading = _shorten(_drawable(title), 64)
     _write(figure.text, 0.03, 0.915, heading, size=15.5 if len(heading) <= 48 else 12.5, colour=_INK, weight="bold")
     _write(figure.text, 0.03, 0.842, subtitle, size=12, colour=_QUIET)
     picture = io.BytesIO()
@@ -109,8 +113,9 @@ def _draw_series(axes: Axes, chart: ChartSeries, span: range | None) -> str:
     return colour
 
 
-def _draw_axes(axes: Axes, chart: ChartSeries, days: list[date]) -> None:
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
+def _draw_axes(axes: Axes, chart: ChartSeries, days: list[date]) -> list[str]:
+    """Returns the texts at the ticks of the dollars."""
+    from matplotlib.ticker import MaxNLocator
 
     figures = np.concatenate([chart.actual, chart.upper, chart.expected])
     figures = figures[np.isfinite(figures)]
@@ -118,7 +123,9 @@ def _draw_axes(axes: Axes, chart: ChartSeries, days: list[date]) -> None:
     axes.set_ylim(0, top * 1.16 if top > 0 else 1.0)
     axes.set_xlim(-0.5, max(len(days), 1) - 0.5)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, min_n_ticks=3))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda figure, _: _format_tick(figure, chart.unit, top)))
+    places = [figure for figure in axes.get_yticks() if 0 <= figure <= axes.get_ylim()[1]]
+    texts = _trim([_format_tick(figure, chart.unit, top) for figure in places])
+    axes.set_yticks(places, texts)
     mondays = [n for n, day in enumerate(days) if day.weekday() == 0]
     step = max(1, round(len(mondays) / 5))
     ticks = mondays[::-1][::step][::-1]
@@ -131,6 +138,7 @@ def _draw_axes(axes: Axes, chart: ChartSeries, days: list[date]) -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color("#c8c8cc")
+    return texts
 
 
 def _mark_break(axes: Axes, span: range, days: list[date], *, is_over: bool, colour: str) -> None:
@@ -143,7 +151,7 @@ def _mark_break(axes: Axes, span: range, days: list[date], *, is_over: bool, col
     is_right = span.start > len(days) * 0.4
     _write(
         axes.text,
-        span.start - 0.5 + (-0.9 if is_right else 0.9),
+        span.start - 0.5 + (-0.01 if is_right else 0.01) * len(days),
         0.97,
         text,
         size=12.5,
@@ -196,6 +204,14 @@ def _label_ends(axes: Axes, chart: ChartSeries, colour: str) -> None:
         )
 
 
+def _name_ends(chart: ChartSeries, top: float) -> list[str]:
+    return [
+        _format_tick(float(series[-1]), chart.unit, top)
+        for series in (chart.actual, chart.expected)
+        if series.size and np.isfinite(series[-1])
+    ]
+
+
 def _describe_unit(chart: ChartSeries) -> str:
     words = {
         "usd": "US dollars a day",
@@ -203,6 +219,7 @@ def _describe_unit(chart: ChartSeries) -> str:
         "usd_per_task": "US dollars per task",
         "usd_per_call": "US dollars per call",
         "usd_per_successful_task": "US dollars per successful task",
+        "usd_without_success_per_day": "US dollars a day for tasks that did not succeed",
     }
     return words.get(chart.unit, f"{chart.unit.replace('_', ' ')} a day")
 
@@ -214,10 +231,28 @@ def _format_tick(figure: float, unit: str, top: float) -> str:
         return f"{sign}{figure / 1_000_000:.3g}M"
     if size >= 10_000:
         return f"{sign}{figure / 1_000:.3g}k"
-    if top >= 20 or size == 0:
+    if top >= 20 or size == 0 or top <= 0:
         return f"{sign}{figure:,.0f}"
-    places = 2 if top >= 0.2 else 3 if top >= 0.02 else 4 if top >= 0.002 else 6
+    # Three digits at the top: a call may cost a thousandth of a cent.
+    places = min(max(2, 1 - math.floor(math.log10(top / 2))), 9)
     return f"{sign}{figure:,.{places}f}"
+
+
+def _trim(texts: list[str]) -> list[str]:
+    """Without the zeros that all of them end with, but for cents."""
+    if not all(text[-1:].isdigit() for text in texts):
+        return texts
+    digits = max((len(text.partition(".")[2].rstrip("0")) for text in texts), default=0)
+    kept = max(digits, 2) if digits else 0
+    return [f"{whole}{dot}{part[:kept]}".rstrip(".") for whole, dot, part in (text.partition(".") for text in texts)]
+
+
+def _shorten(text: str, limit: int) -> str:
+    """At most `limit` characters: names are cut in the middle, figures stand at the end."""
+    if len(text) <= limit:
+        return text
+    _, _, end = text[-limit * 2 // 3 :].partition(" ")
+    return f"{text[: limit - 1 - len(end)].rstrip()}…{end}"
 
 
 @cache

@@ -117,7 +117,7 @@ def describe_break(
         excess_percent=Decimal(f"{lead.percent:.1f}"),
         evidence=_gather_evidence(group, panel, row, cost, units, onset, last, spend),
         drivers=drivers,
-        chart=_draw_chart(lead, panel.start, cost, units, row, chart_days),
+        chart=_draw_chart(lead, panel, cost, units, row, chart_days),
         is_weekend_only=_is_weekend_only(lead, panel.start, onset, last),
         history_days=int(np.isfinite(panel.cost_usd[row]).sum()),
     )
@@ -272,21 +272,47 @@ def _measure_unit(group: Sequence[Found], units: UnitCosts, row: int, onset: int
     return Evidence(metric, f"usd_per_{name}", _micros(money.after / work.after), _micros(expected), lower, upper)
 
 
-def _draw_chart(lead: Found, start: date, cost: Floats, units: UnitCosts, row: int, chart_days: int) -> ChartSeries:
+def _draw_chart(
+    lead: Found, panel: FeaturePanel, cost: Floats, units: UnitCosts, row: int, chart_days: int
+) -> ChartSeries:
     """The last days of the leading metric. Before the window that was fitted the expectation is NaN."""
-    is_unit = lead.kind in ("unit_cost", "zero_success")
+    if lead.kind == "zero_success":
+        return _draw_failures(lead, panel, units.serving_usd[row], row, chart_days)
+    is_unit = lead.kind == "unit_cost"
     series = units.usd[row] if is_unit else cost
     known = np.flatnonzero(np.isfinite(series))
     first = max(0, len(cost) - chart_days, int(known[0]) if known.size else 0)
     name = units.units[row]
     return ChartSeries(
-        start=start + timedelta(days=first),
+        start=panel.start + timedelta(days=first),
         metric="cost per " + (name.replace("_", " ") if is_unit else "day"),
         unit=f"usd_per_{name}" if is_unit else "usd_per_day",
         actual=series[first:].copy(),
         expected=lead.expected[first:].copy(),
         lower=lead.lower[first:].copy(),
         upper=lead.upper[first:].copy(),
+    )
+
+
+def _draw_failures(lead: Found, panel: FeaturePanel, paid: Floats, row: int, chart_days: int) -> ChartSeries:
+    """What was paid for tasks that did not succeed, as there is no cost per success without one; its range is that of
+    the four weeks before."""
+    told, good = panel.tasks_with_outcome[row], panel.successful_tasks[row]
+    known = np.nan_to_num(told) > 0
+    failed = np.where(known, paid * (1.0 - good / np.where(known, told, 1.0)), np.nan)
+    past = failed[max(0, lead.onset - _BEFORE_DAYS) : lead.onset]
+    usual = mean_of(past)
+    reach = 1.96 * float(np.sqrt(mean_of((past - usual) ** 2)))
+    first = max(0, len(failed) - chart_days)
+    flat = np.full(len(failed) - first, usual)
+    return ChartSeries(
+        start=panel.start + timedelta(days=first),
+        metric="cost of failed tasks per day",
+        unit="usd_without_success_per_day",
+        actual=failed[first:],
+        expected=flat,
+        lower=np.maximum(flat - reach, 0.0),
+        upper=flat + reach,
     )
 
 

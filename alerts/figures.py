@@ -14,13 +14,13 @@ def _round(figure: Decimal, places: int) -> Decimal:
 
 
 def format_usd(usd: Decimal) -> str:
-    """US dollars: whole from $10 on, cents below, two significant digits below ten cents."""
+    """US dollars: whole from $10 on, cents below, two significant digits below ten cents where cents do not say it."""
     size = abs(usd)
     if size == 0:
         return "$0"
     if _round(size, 2) >= 10:
         text = f"{_round(size, 0):,}"
-    elif _round(size, 2) >= Decimal("0.10"):
+    elif _round(size, 2) >= Decimal("0.10") or size == _round(size, 2):
         text = f"{_round(size, 2):,}".removesuffix(".00")
     elif size < Decimal("0.000001"):
         return "less than $0.000001"

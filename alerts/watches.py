@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,6 +17,7 @@ from alerts.message.sentences import name_node
 from alerts.model import ALL_FEATURES, UNALLOCATED, Direction, FeaturePanel, Floats, Severity
 from alerts.mutes import Mute
 
+_PLAIN_NAME = re.compile(r"\w[\w.-]{0,59}", re.ASCII)
 _STEADY_SHARE = 0.9  # of days with a charge: so many, and a day without one is news
 _STEADY_SPAN_DAYS = 14
 _COVERAGE_DAYS = 7
@@ -327,8 +329,8 @@ def _judge_budget(row: Mapping[str, Any], least_probability: float, as_of: date)
             ("Chance to go over", likely),
         ),
         cure=(
-            "`trendbreak explain NAME` shows what the dollars are spent on; if the budget is outgrown, raise "
-            "monthly_budget_usd in features.yml."
+            f"`trendbreak explain {_as_word(row['feature'])}` shows what the dollars are spent on; if the budget is "
+            f"outgrown, raise monthly_budget_usd in features.yml."
         ),
         sql=(
             "SELECT as_of, month_to_date_usd, mean_usd, lower_80_usd, upper_80_usd, breach_probability\n"
@@ -339,6 +341,11 @@ def _judge_budget(row: Mapping[str, Any], least_probability: float, as_of: date)
         episode=month.year * 12 + month.month,
         excess_usd=max(over, Decimal(0)),
     )
+
+
+def _as_word(feature: str) -> str:
+    """Its name as a shell takes it; a placeholder for one that would need quotes."""
+    return feature if _PLAIN_NAME.fullmatch(feature) else "NAME"
 
 
 def _holds(probability: float, least: float, is_over: bool) -> bool | None:

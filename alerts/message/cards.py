@@ -154,7 +154,7 @@ def render_click(incident: Incident, *, answer: str, who: str, key: str, context
     """The reply that tells the thread of a person's answer. `key`: the answer's own, so that it is told once."""
     is_condition = incident.kind in CONDITION_KINDS
     name, by = name_condition(incident) if is_condition else name_node(incident.node), fit(who, NAME_LIMIT)
-    worse = "it gets graver" if is_condition else "it doubles"
+    worse = "it gets graver" if is_condition else f"it doubles, to {_twice(incident)}"
     less = "It is closed."
     if not is_condition:
         less = f"It is closed, and {name} is judged less sharply for a while. {_told_again_from(incident)}"
@@ -273,10 +273,13 @@ def _status_sentence(incident: Incident, context: RenderContext) -> str:
 
 def _told_again_from(incident: Incident) -> str:
     """What an answer does not cover."""
+    return f"Twice as much, {_twice(incident)} or more, is told here all the same."
+
+
+def _twice(incident: Incident) -> str:
+    """So much is told again, whatever was answered: `$824 a day`."""
     accepted = abs(Decimal(str(incident.details.get("accepted_usd_per_day", incident.excess_usd_per_day))))
-    least = format_usd(accepted * IncidentPolicy.reaccept_factor)
-    less = " less" if incident.direction == "down" else ""
-    return f"Twice as much, {least} a day{less} or more, is told here all the same."
+    return f"{format_usd(accepted * IncidentPolicy.reaccept_factor)} a day"
 
 
 def render_test(channel: str, *, sent_at: datetime) -> Message:

@@ -37,7 +37,8 @@ def render_condition_card(incident: Incident, *, key: str, mark: str, context: R
     else:
         head = f"{mark} · {_SAID[incident.status]}" if incident.status in _SAID else mark
     facts = [Fact(label, text) for label, text in condition["facts"]]
-    facts.append(Fact("Since", format_day(incident.onset, today=context.as_of)))
+    if incident.kind != "budget":  # of its month
+        facts.append(Fact("Since", format_day(incident.onset, today=context.as_of)))
     return Message(
         idempotency_key=key,
         incident_id=incident.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from alerts.chart import draw
 from alerts.model import ChartSeries
@@ -69,6 +71,19 @@ def series(actual: list[float], unit: str = "usd") -> ChartSeries:
 def test_any_series(chart: ChartSeries) -> None:
     for onset in (None, chart.start, chart.start - timedelta(days=9), chart.start + timedelta(days=400)):
         assert size_of(draw(chart, title="t", onset=onset)) == (1200, 675)
+
+
+@pytest.mark.parametrize("usd", [2.3e-5, 0.0048, 0.35, 41.0, 8e5, 3e6])
+def test_no_figure_is_cut_at_an_edge(usd: float) -> None:
+    picture = imread(io.BytesIO(draw(make_chart(base=usd, jump=usd), title="x" * 90, onset=ONSET)))[:, :, :3]
+    assert picture[:, :4].min() == picture[:, -4:].min() == 1  # all white
+
+
+def test_of_a_long_title_the_name_is_cut_and_no_figure() -> None:
+    name = "High · " + "a_long_name_" * 6
+    end = "+$1,702/day (+{}%), over since 16 Nov"
+    first, second = (draw(make_chart(), title=f"{name} {end.format(n)}", onset=ONSET) for n in (8, 9))
+    assert first != second
 
 
 def test_no_global_state_of_matplotlib() -> None:
