@@ -655,7 +655,7 @@ def _said_plainly() -> Iterator[None]:
     """Errors that a person can mend: the text on stderr, exit code 2 (1 when only a source or an alert failed)."""
     from connectors.errors import ConnectorError
     from flows.errors import RunIncomplete
-    from warehouse.errors import WarehouseError
+    from warehouse.errors import WarehouseError, place_cure
 
     known: tuple[type[Exception], ...] = (FlowError, ConnectorError, WarehouseError)
     try:
@@ -667,7 +667,8 @@ def _said_plainly() -> Iterator[None]:
         _stop(str(error))
     except OSError as error:  # a folder that may not be written, a full disk
         place = f"{error.filename}: " if error.filename else ""
-        _stop(f"{place}{error.strerror or error}")
+        cure = place_cure(error)
+        _stop(f"{place}{error.strerror or error}" + (f" — {cure}" if cure else ""))
 
 
 def _stop(text: str) -> NoReturn:

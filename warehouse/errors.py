@@ -20,7 +20,13 @@ import errno
 # A full disk, a full quota, a file larger than the system allows; a disk that takes nothing.
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 _NO_ROOM_TEXTS = ("no space left", "file too large", "disk quota exceeded", "disk is full", "read-only file system")
+_NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM})
+_NOT_ALLOWED_TEXTS = ("readonly database", "unable to open database file", "permission denied")
 FREE_SPACE = "free space there and run again: what is not whole is taken back, and nothing is counted twice"
+MOUNT_TO_WRITE = "its disk is mounted read-only: mount it to be written, or point `home` at another"
+GIVE_RIGHTS = (
+    "let the user of this process read and write there (or run as its owner), and mount its disk to be written"
+)
 
 
 class WarehouseError(Exception):
@@ -70,6 +76,16 @@ class CheckError(ModelError):
 
 class ReconciliationError(WarehouseError):
     """The sums of two layers differ; `where` names step, source, day, currency and measure."""
+
+
+def place_cure(error: BaseException) -> str:
+    """What to do about a place that system, DuckDB or SQLite does not let us use; "" where that is not the matter."""
+    text, number = str(error).lower(), getattr(error, "errno", None)
+    if number == errno.EROFS or "read-only file system" in text:
+        return MOUNT_TO_WRITE
+    if number in _NOT_ALLOWED or any(one in text for one in _NOT_ALLOWED_TEXTS):
+        return GIVE_RIGHTS
+    return FREE_SPACE if has_no_room(error) else ""
 
 
 def has_no_room(error: BaseException) -> bool:

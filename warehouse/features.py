@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from warehouse.errors import WarehouseError
+from warehouse.errors import WarehouseError, place_cure
 from warehouse.patterns import PatternError, compile_pattern, has_open_set
 
 if TYPE_CHECKING:
@@ -258,8 +258,11 @@ def load_features(path: Path) -> Features:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise FeaturesError(f"{path}: no such file — `trendbreak init` writes a commented features.yml") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise FeaturesError(f"{path}: cannot be read as UTF-8 text: {error}") from None
+    except OSError as error:
+        cure = place_cure(error)
+        raise FeaturesError(f"{path}: cannot be read: {error.strerror}" + (f" — {cure}" if cure else "")) from None
+    except UnicodeDecodeError:
+        raise FeaturesError(f"{path}: is not UTF-8 text — save it as UTF-8") from None
     return parse_features(text, name=str(path))
 
 

@@ -25,7 +25,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.types import TypeDecorator
 
-from warehouse.errors import FREE_SPACE, WarehouseError, has_no_room
+from warehouse.errors import FREE_SPACE, WarehouseError, has_no_room, place_cure
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -383,7 +383,7 @@ class StateStore:
         except DBAPIError as error:
             # SQLite in WAL mode calls a full disk an I/O error where its shared memory finds no room.
             is_full = has_no_room(error) or "disk I/O error" in str(error.orig)
-            cure = f"is the disk full? {FREE_SPACE}" if is_full else ""
+            cure = f"is the disk full? {FREE_SPACE}" if is_full else place_cure(error)
             raise StateError(f"{error.orig}", where=f"state store {self._url.render_as_string()}", cure=cure) from error
 
     def create(self) -> None:
@@ -418,7 +418,8 @@ class StateStore:
                 return
             except Exception as error:
                 if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise StateError(str(error), where=f"state store {self._url.database}") from error
+                    where = f"state store {self._url.database}"
+                    raise StateError(str(error), where=where, cure=place_cure(error)) from error
                 time.sleep(0.02)
             finally:
                 raw.close()

@@ -25,7 +25,7 @@ from typing import Any, Literal, TypeVar
 
 import duckdb
 
-from warehouse.errors import FREE_SPACE, StoreError, WarehouseLocked, has_no_room
+from warehouse.errors import StoreError, WarehouseLocked, has_no_room, place_cure
 from warehouse.lake import CLOSED, TURN_SECONDS, Lake, Turns, conflicts_named, open_lake, retry_conflicts
 from warehouse.statements import render
 
@@ -320,13 +320,16 @@ def _room_named(folder: Path) -> Iterator[None]:
             raise
         where = getattr(error, "filename", None) or folder
         raise StoreError(
-            f"it cannot be written: {str(error).splitlines()[0]}", where=str(where), cure=FREE_SPACE
+            f"it cannot be written: {str(error).splitlines()[0]}", where=str(where), cure=place_cure(error)
         ) from error
 
 
 @contextmanager
-def hold_lock(path: Path, wait_seconds: float) -> Iterator[None]:
-    """Hold a writer's lock. The kernel frees it with its process, so a killed run leaves none behind."""
+def hold_lock(path: Path, wait_seconds: float, *, taken: str = "another run is writing to it") -> Iterator[None]:
+    """Hold a lock file. The kernel frees it with its process, so a killed run leaves none behind.
+
+    Raises WarehouseLocked, which says what is `taken` and by whom.
+    """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         deadline = time.monotonic() + wait_seconds
@@ -337,7 +340,7 @@ def hold_lock(path: Path, wait_seconds: float) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise WarehouseLocked(
-                        f"another run is writing to it: {_holder(path)}",
+                        f"{taken}: {_holder(path)}",
                         where=str(path.parent),
                         cure="wait for it to end, or stop it; a crashed run holds no lock",
                     ) from None

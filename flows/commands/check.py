@@ -13,7 +13,10 @@ from connectors.errors import ConnectorError
 from flows.errors import SettingsError
 from flows.report.figures import plural
 from flows.settings import Settings, SourceSettings, connect_source, slack_token
+from warehouse.errors import GIVE_RIGHTS
 
+# Of a home, what every run writes to.
+WRITTEN = ("landing", "outbox", "prefect", "published", "report", "state.sqlite", "warehouse")
 # Of a folder of bills so many files are opened, the newest, and none that is larger.
 TRIED_FILES = 3
 TRIED_BYTES = 32 * 1024 * 1024
@@ -35,6 +38,7 @@ def check_all(config: Path, settings: Settings) -> Iterator[tuple[str, CheckResu
             "name a source under `sources`: there is nothing to read",
         ),
     )
+    yield "home", _home(settings)
     yield "features", _features(settings)
     if settings.prices is not None:
         yield "prices", _prices(settings)
@@ -105,6 +109,16 @@ def _bounded(connector: Connector, ref: DeliveryRef) -> Iterator[Payload]:
 
     for payload in connector.fetch(ref):
         yield Payload(payload.name, counted(payload.chunks))
+
+
+def _home(settings: Settings) -> CheckResult:
+    """What a run writes to may be written, by this user."""
+    home = settings.home
+    there = next(place for place in (home, *home.parents) if os.path.exists(place))
+    for place in (there, *(home / name for name in WRITTEN)):
+        if os.path.exists(place) and not os.access(place, os.W_OK):
+            return CheckResult("writable", False, f"{place} cannot be written", GIVE_RIGHTS)
+    return CheckResult("writable", True, str(home) if there == home else f"{home} will be made")
 
 
 def _features(settings: Settings) -> CheckResult:

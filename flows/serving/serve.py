@@ -31,6 +31,7 @@ from flows.serving.deployments import DEPLOYMENTS, Deployment
 from flows.serving.liveness import sweep_dead_runs
 from flows.serving.metrics_server import start_metrics_server
 from flows.settings import Settings, app_token, connect_source, slack_token
+from warehouse.store import hold_lock
 
 
 @contextmanager
@@ -75,6 +76,7 @@ def serve(config: Path, settings: Settings, *, say: Callable[[str], None]) -> No
     """Register every deployment, catch up what was missed, and run what is due, until interrupted.
 
     Raises SettingsError when a token of Slack is missing; a source's missing secret is said, and stops no other.
+    Raises WarehouseLocked where the home is served already: each would run what is due, and answer every click.
     """
     slack_token(settings, os.environ)
     listens = app_token(settings, os.environ) is not None
@@ -83,7 +85,11 @@ def serve(config: Path, settings: Settings, *, say: Callable[[str], None]) -> No
             connect_source(source, os.environ)
         except (SettingsError, ConnectorError) as error:
             say(f"{source.name} will fail until this is mended: {error}")
-    with prefect_server(settings.home / "prefect") as url:
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with (
+        hold_lock(settings.home / ".serve.lock", 0, taken="it is served already"),
+        prefect_server(settings.home / "prefect") as url,
+    ):
         say(f"Prefect API: {url}")
         stop = threading.Event()
         if listens:

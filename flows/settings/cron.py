@@ -51,8 +51,9 @@ def check_timezone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        near = difflib.get_close_matches(name, sorted(available_timezones()), n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else "; write for example Europe/Berlin or UTC"
+        # Short names look alike and are hours apart: CEST and EST.
+        near = difflib.get_close_matches(name, sorted(available_timezones()), n=1, cutoff=0.5) if "/" in name else []
+        hint = f"; did you mean {near[0]!r}?" if near else "; write a place such as Europe/Berlin, or UTC"
         raise ValueError(f"{name!r} is no time zone{hint}") from None
     return name
 

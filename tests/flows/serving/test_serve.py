@@ -10,8 +10,13 @@ from pathlib import Path
 
 import duckdb
 import httpx
+import pytest
 
+from flows.serving.serve import serve
+from flows.settings import Settings
 from tests.flows.small_bill import write_small_home
+from warehouse.errors import WarehouseLocked
+from warehouse.store import hold_lock
 
 TIMEOUT_SECONDS = 240
 
@@ -42,6 +47,16 @@ def test_a_scheduled_run_fires_and_completes(tmp_path: Path) -> None:
         rows = published.execute("SELECT count(*) FROM core.charges").fetchone()
     assert rows is not None
     assert rows[0] > 0
+
+
+def test_a_home_is_served_once(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path / "data")
+    settings.home.mkdir()
+    with (
+        hold_lock(settings.home / ".serve.lock", 0),
+        pytest.raises(WarehouseLocked, match=rf"data: it is served already: pid {os.getpid()} "),
+    ):
+        serve(tmp_path / "trendbreak.yml", settings, say=print)
 
 
 def wait_for_completed_run(process: subprocess.Popen[bytes], log: Path) -> list[dict[str, object]]:

@@ -92,6 +92,7 @@ def test_a_secret_is_never_in_a_repr(tmp_path: Path) -> None:
         ("schedule: {cron: 30 25 * * *}\n", r"schedule\.cron: hour 25 is not between 0 and 23"),
         ('schedule: {digest: "0 9 31 2 *"}\n', r"schedule\.digest: '0 9 31 2 \*' never comes: month 2 has no day 31"),
         ("schedule: {timezone: Europe/Berln}\n", r"schedule\.timezone: .*did you mean 'Europe/Berlin'"),
+        ("schedule: {timezone: CEST}\n", r"schedule\.timezone: 'CEST' is no time zone; write a place such as"),
         ("schedule: {timezone: ../../etc/passwd}\n", r"schedule\.timezone: .*no time zone"),
         ("home: ${HOME\n", r"home: `\$\{` is not closed"),
         ("sources: [{name: a, type: openai, admin_key: '${1KEY}'}]\n", r"sources\[0\]\.admin_key: `\$\{1KEY\}` is no"),

@@ -295,7 +295,7 @@ def test_a_file_with_a_byte_order_mark_is_read_and_a_missing_one_is_told(tmp_pat
     with pytest.raises(FeaturesError, match=r"none\.yml: no such file — `trendbreak init`"):
         load_features(tmp_path / "none.yml")
     path.write_bytes(b"version: 1\nfeatures: {\xff: {}}")
-    with pytest.raises(FeaturesError, match="cannot be read as UTF-8"):
+    with pytest.raises(FeaturesError, match="is not UTF-8 text"):
         load_features(path)
 
 

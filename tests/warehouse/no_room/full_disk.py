@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from connectors.base import DeliveryRef, Payload
+from flows.commands.check import check_all
+from flows.settings import Settings
 from tests.warehouse.bills import JANUARY, NOW, Home, charge_rows, one
 from warehouse.errors import LandingError, StoreError
 from warehouse.landing import Landing
@@ -107,6 +109,22 @@ def check_state_store(disk: Path) -> None:
     assert state.watermarks() == {"drop": "before"}
     state.set_watermark("drop", "after", NOW)
     assert state.watermarks() == {"drop": "after"}
+
+
+def check_read_only(disk: Path) -> None:
+    state = StateStore(f"sqlite:///{disk}/state.sqlite")
+    state.create()
+    with open_warehouse(disk, threads=1):
+        pass
+    settings = Settings(home=disk)
+    assert [found.ok for subject, found in check_all(Path("trendbreak.yml"), settings) if subject == "home"] == [True]
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with pytest.raises(StoreError, match=r"Read-only.*mounted read-only"), open_warehouse(disk, threads=1):
+        pass
+    with pytest.raises(StateError, match=r"state\.sqlite.*mount its disk to be written"):
+        state.set_watermark("drop", "after", NOW)
+    [home] = [found for subject, found in check_all(Path("trendbreak.yml"), settings) if subject == "home"]
+    assert (home.ok, home.detail) == (False, f"{disk} cannot be written")
 
 
 def main(check: str, folder: str) -> None:

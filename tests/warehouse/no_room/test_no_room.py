@@ -1,4 +1,4 @@
-"""A full disk: the error names the place and the cure, and with room again everything is as it was before."""
+"""A full disk, or one mounted read-only: the error names the place and the cure; with room again all is as before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.warehouse.no_room.full_disk import NO_DISK
 NAMESPACES = (("--map-root-user", "--mount"), ("--mount",))
 
 
-@pytest.mark.parametrize("check", ["landing", "warehouse", "snapshot", "state_store"])
+@pytest.mark.parametrize("check", ["landing", "warehouse", "snapshot", "state_store", "read_only"])
 def test_a_full_disk(check: str, tmp_path: Path) -> None:
     if shutil.which("unshare") is None or shutil.which("mount") is None:
         pytest.fail("no `unshare` or `mount` to make a small disk with: apt-get install util-linux mount")
