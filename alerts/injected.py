@@ -89,12 +89,14 @@ def _is_usable(panel: FeaturePanel, row: int, onset: int) -> bool:
     return is_long and bool(np.isfinite(after).sum() >= DAYS_AFTER - 3 and before.mean() > 0)
 
 
-def _cut(panel: FeaturePanel, days: int, row: int, cost: Floats) -> FeaturePanel:
-    costs = panel.cost_usd[:, :days].copy()
-    costs[row] = cost[:days]
+def _cut(panel: FeaturePanel, days: int, row: int, factor: Floats) -> FeaturePanel:
+    """The first `days` days; what the feature of `row` costs, and serving of it, is `factor` [T] times as much."""
+    factors = np.ones((len(panel.features), days))
+    factors[row] = factor[:days]
     return replace(
         panel,
-        cost_usd=costs,
+        cost_usd=panel.cost_usd[:, :days] * factors,
+        serving_cost_usd=panel.serving_cost_usd[:, :days] * factors,
         calls=panel.calls[:, :days],
         retries=panel.retries[:, :days],
         failed_calls=panel.failed_calls[:, :days],
@@ -106,16 +108,16 @@ def _cut(panel: FeaturePanel, days: int, row: int, cost: Floats) -> FeaturePanel
 
 def _is_busy(panel: FeaturePanel, row: int, onset: int, settings: DetectionSettings) -> bool:
     """Is there a break of its own about there? Then nothing can be said of another."""
-    as_it_is = _cut(panel, onset + DAYS_AFTER + 1, row, panel.cost_usd[row])
+    as_it_is = _cut(panel, onset + DAYS_AFTER + 1, row, np.ones(panel.cost_usd.shape[1]))
     told = replay_breaks(as_it_is, settings, days_back=DAYS_AFTER + 21)
     return any(found.node == panel.features[row] for found in told)
 
 
 def _try(panel: FeaturePanel, row: int, onset: int, kind: Injection, settings: DetectionSettings) -> int | None:
     """Days from the onset until it is told; None when it is not."""
-    cost = panel.cost_usd[row].copy()
-    cost[onset:] *= kind.factor(np.arange(len(cost) - onset, dtype=np.float64))
-    told = replay_breaks(_cut(panel, onset + DAYS_AFTER + 1, row, cost), settings, days_back=DAYS_AFTER + 1)
+    factor = np.ones(panel.cost_usd.shape[1])
+    factor[onset:] = kind.factor(np.arange(len(factor) - onset, dtype=np.float64))
+    told = replay_breaks(_cut(panel, onset + DAYS_AFTER + 1, row, factor), settings, days_back=DAYS_AFTER + 1)
     first_day = panel.start + timedelta(days=onset)
     for found in told:
         is_it = found.node == panel.features[row] and found.direction == kind.direction
