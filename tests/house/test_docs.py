@@ -12,8 +12,6 @@ from connectors.registry import CONNECTORS
 from flows.settings import load_settings
 from flows.settings.planned_events import load_events
 from flows.settings.strict_yaml import load_strict_yaml
-from tests.flows.command import typed
-from tests.flows.small_bill import write_small_home
 from warehouse.features import parse_features
 from warehouse.query import canned, run_query
 
@@ -94,11 +92,9 @@ def test_every_json_block_is_json() -> None:
         assert json.loads(text), page
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("home")
-    assert typed("run", "--direct", "--config", write_small_home(folder)) == 0
-    return folder / "data" / "published" / "trendbreak.duckdb"
+@pytest.fixture
+def published(shared_home: Path) -> Path:
+    return shared_home / "data" / "published" / "trendbreak.duckdb"
 
 
 def test_every_query_of_the_cookbook_runs(published: Path) -> None:

@@ -12,20 +12,18 @@ from tests.flows.command import trendbreak
 from tests.flows.small_bill import bill_lines, first_day, write_small_home
 
 
-def test_an_invoice_is_compared_with_the_charges_of_its_month(tmp_path: Path) -> None:
-    write_small_home(tmp_path, days=20)
-    assert trendbreak("run", "--direct", cwd=tmp_path).returncode == 0
-    assert "no invoice is recorded yet" in trendbreak("invoice", "list", cwd=tmp_path).stdout
-    month = f"{first_day(20):%Y-%m}"
-    lines = [line for line in bill_lines(first_day(20), 20)[1:] if line.split(",")[5].startswith(month)]
+def test_an_invoice_is_compared_with_the_charges_of_its_month(ran: Path) -> None:
+    assert "no invoice is recorded yet" in trendbreak("invoice", "list", cwd=ran).stdout
+    month = f"{first_day():%Y-%m}"
+    lines = [line for line in bill_lines(first_day(), 60)[1:] if line.split(",")[5].startswith(month)]
     billed = sum((Decimal(line.split(",")[0]) for line in lines), Decimal(0))
-    exact = trendbreak("invoice", "add", "drop", month, f"{billed:.2f}", "USD", cwd=tmp_path)
+    exact = trendbreak("invoice", "add", "drop", month, f"{billed:.2f}", "USD", cwd=ran)
     assert exact.returncode == 0, exact.stderr
     assert "unexplained" not in exact.stdout
     assert f"invoice {billed:,.2f} USD" in exact.stdout
-    dearer = trendbreak("invoice", "add", "drop", month, f"{billed + 100:.2f}", "USD", cwd=tmp_path)
+    dearer = trendbreak("invoice", "add", "drop", month, f"{billed + 100:.2f}", "USD", cwd=ran)
     assert "unexplained +" in dearer.stdout
-    listed = trendbreak("invoice", "list", cwd=tmp_path).stdout
+    listed = trendbreak("invoice", "list", cwd=ran).stdout
     assert listed.count("invoice ") == 1  # the second replaced the first
     assert "unexplained +" in listed
 

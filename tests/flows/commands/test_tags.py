@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from tests.flows.command import trendbreak
-from tests.flows.small_bill import write_small_home
 
 BROKEN = "version: 1\nrules: [{when: {}, feature: nobody}]\n"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(shared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tags")
-    write_small_home(folder, days=40)
-    done = trendbreak("run", "--direct", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    shutil.copytree(shared_home, folder, dirs_exist_ok=True)
     (folder / "new.yml").write_text(
         (folder / "features.yml")
         .read_text()

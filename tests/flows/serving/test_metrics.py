@@ -1,6 +1,7 @@
 """Metrics that Prometheus' own parser reads, and logs that a machine reads."""
 
 import json
+import shutil
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from flows.serving.metrics_server import start_metrics_server
 from flows.serving.serve import _free_port
 from flows.settings import load_settings
 from tests.flows.command import trendbreak
-from tests.flows.small_bill import bill_lines, first_day, write_small_home
+from tests.flows.small_bill import bill_lines, first_day
 
 Samples = dict[tuple[str, str], float]
 
@@ -31,11 +32,11 @@ def read(text: str) -> Samples:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, object]]]:
+def ran(shared_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, object]]]:
     """A home after three runs: a restated bill with a break, then one with a source that fails; and the last's log."""
     folder = tmp_path_factory.mktemp("metrics")
-    config = write_small_home(folder)
-    assert trendbreak("run", "--direct", cwd=folder).returncode == 0
+    shutil.copytree(shared_home, folder, dirs_exist_ok=True)
+    config = folder / "trendbreak.yml"
     lines = bill_lines(first_day(), 60, last_factor=Decimal("2.4"), last_days=4)
     (folder / "inbox" / "bill.csv").write_text("\n".join(lines) + "\n")
     assert trendbreak("run", "--direct", cwd=folder).returncode == 0
