@@ -237,9 +237,10 @@ def _telling_columns(con: duckdb.DuckDBPyConnection, target: str) -> list[str]:
     combinations, rows = row or (0, 0)
     if combinations > MOST_COMBINATIONS_TO_REDUCE or (rows or 0) < FEWEST_ROWS_TO_REDUCE:
         return columns  # finding out would take longer than it saves
-    hashes = con.execute(render("load/dimension_hashes.sql", columns=KEYS, target=target)).fetchnumpy()
-    told = hashes["_target"]
-    key = np.sum([hashes[column] for column in KEYS], axis=0, dtype=np.uint64)
+    found = con.execute(render("load/dimension_hashes.sql", columns=KEYS, target=target)).fetchnumpy()
+    hashes = {name: np.asarray(values, np.uint64) for name, values in found.items()}
+    told = hashes.pop("_target")
+    key = np.sum(list(hashes.values()), axis=0, dtype=np.uint64)
     # Texts that are long or have many values are tried first: to leave one out saves most.
     for column in LONG_FIRST:
         rest = key - hashes[column]

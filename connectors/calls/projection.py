@@ -150,10 +150,11 @@ class Projection:
             return batch
         return self._project_rows(records)
 
-    def project_table(self, table: pa.Table) -> pa.RecordBatch | None:
+    def project_table(self, table: pa.Table, user_hashes: pa.Array | None = None) -> pa.RecordBatch | None:
         """All rows of a table with the events' columns, when every one is clean; None, and nothing counted, else.
 
-        Columns that are not on the allow-list are not looked at.
+        Columns that are not on the allow-list are not looked at. `user_hashes`: what `hash_users` made of the
+        rows' users, where many rows were hashed together.
         """
         columns: dict[str, pa.Array] = {}
         for name in TEXTS:
@@ -178,7 +179,8 @@ class Projection:
         columns |= {"called_at": called_at, "gpu_seconds": gpu_seconds, "logged_cost_usd": costs}
         columns["status"] = self._statuses(status)
         columns["pricing_tier"] = self._tiers(tiers)
-        columns["user_hash"] = self._user_hashes(users)
+        columns["user_hash"] = self.hash_users(users) if user_hashes is None else user_hashes
+        self._user_ids += len(users) - users.null_count
         return self._finish(columns)
 
     def _project_rows(self, records: Iterable[Numbered]) -> pa.RecordBatch:
@@ -286,17 +288,15 @@ class Projection:
             self.keep("unknown_pricing_tier", odd)
         return found
 
-    def _user_hashes(self, users: pa.Array) -> pa.Array:
-        if users.null_count == len(users):
+    def hash_users(self, users: pa.Array) -> pa.Array:
+        """The hash of each user's id; null without a key. The more rows at once, the fewer users are looked up."""
+        if self._hash_key is None or users.null_count == len(users):
             return pa.nulls(len(users), pa.string())
-        self._user_ids += len(users) - users.null_count
-        if self._hash_key is None:
-            return pa.nulls(len(users), pa.string())
-        encoded = users.dictionary_encode()
+        encoded = users if pa.types.is_dictionary(users.type) else users.dictionary_encode()
         ids = encoded.dictionary.to_pylist()
         hashes = list(map(self._hashes.get, ids))
         if None in hashes:
-            hashes = [known or self._hash(user) for user, known in zip(ids, hashes, strict=True)]
+            hashes = [known or (self._hash(user) if user else None) for user, known in zip(ids, hashes, strict=True)]
         return pa.array(hashes, pa.string()).take(encoded.indices)
 
     def _user_hash(self, user: Any) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +21,7 @@ from connectors.object_storage import Storage, StoredFile
 SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".parquet")
 VERSION = 3  # raise it when the allow-list or a rule changes: every file is then read again
 BATCH_ROWS = 16_384
+USERS_BATCH_ROWS = 500_000
 SAMPLE_BYTES = 256 * 2**10
 
 
@@ -51,9 +52,10 @@ def _read_parquet(data: bytes, projection: Projection, where: str) -> Iterator[p
         ) from None
     names = file.schema_arrow.names
     unknown = [name for name in names if name not in KNOWN]
+    users = _HashedUsers(data, names, projection)
     for batch in file.iter_batches(BATCH_ROWS, columns=[name for name in names if name in KNOWN]):
         table = pa.Table.from_batches([batch])
-        calls = projection.project_table(table)
+        calls = projection.project_table(table, users.take(table.num_rows))
         if calls is None:
             numbered = list(enumerate(table.to_pylist(), start=projection.lines + 1))
             calls = projection.project_records(numbered)
@@ -63,6 +65,29 @@ def _read_parquet(data: bytes, projection: Projection, where: str) -> Iterator[p
                 projection.drop_fields([name], table.num_rows)
         if calls.num_rows:
             yield calls
+
+
+class _HashedUsers:
+    """The hashes of a file's users, many rows at once: a user is looked up once for them all."""
+
+    def __init__(self, data: bytes, names: Collection[str], projection: Projection) -> None:
+        self._projection = projection
+        self._held = pa.nulls(0, pa.string())
+        self._batches: Iterator[pa.RecordBatch] | None = None
+        if "user_id" in names:
+            file = pq.ParquetFile(io.BytesIO(data), read_dictionary=["user_id"])
+            if pa.types.is_dictionary(file.schema_arrow.field("user_id").type):
+                self._batches = file.iter_batches(USERS_BATCH_ROWS, columns=["user_id"])
+
+    def take(self, rows: int) -> pa.Array | None:
+        """Of the next `rows` rows; None where they have no such column of texts, and each is to be looked at."""
+        if self._batches is None:
+            return None
+        while len(self._held) < rows:
+            hashes = self._projection.hash_users(next(self._batches).column(0))
+            self._held = pa.concat_arrays([self._held, hashes])
+        taken, self._held = self._held[:rows], self._held[rows:]
+        return taken
 
 
 def check_files(options: TelemetryFileOptions) -> list[CheckResult]:
