@@ -57,6 +57,7 @@ SCOPES: dict[str, str] = {
     "groups:history": "the same in private channels",
 }
 _PAGE = 200
+_MEMBERS_PAGE = 1000  # of a channel of the whole company there are many
 _MAX_PAGES = 50
 _LONGEST_PAUSE_SECONDS = 20
 _CLOCK_SKEW = timedelta(hours=1)  # Slack's clock names the messages, ours the attempts
@@ -260,8 +261,8 @@ class SlackSink:
 
     def is_member(self, channel_id: str, user_id: str) -> bool:
         """Whether a person is in a channel."""
-        pages = self._pages("members", self._client.conversations_members, channel_id, channel=channel_id)
-        return user_id in pages
+        arguments = {"channel": channel_id, "limit": _MEMBERS_PAGE}
+        return user_id in self._pages("members", self._client.conversations_members, channel_id, **arguments)
 
     def whisper(self, channel_id: str, user_id: str, text: str) -> None:
         """A line that only one person sees, and only now."""
@@ -293,12 +294,13 @@ class SlackSink:
     def _pages(self, field: str, method: Callable[..., _Answer], where: str, **arguments: Any) -> Iterator[Any]:
         cursor: str | None = None
         for _ in range(_MAX_PAGES):
-            answer = self._call(where, partial(method, limit=_PAGE, cursor=cursor, **arguments))
+            answer = self._call(where, partial(method, cursor=cursor, **{"limit": _PAGE, **arguments}))
             yield from answer.get(field) or []
             cursor = (answer.get("response_metadata") or {}).get("next_cursor")
             if not cursor:
                 return
-        raise DeliveryDelayed(f"{where} has more than {_PAGE * _MAX_PAGES:,} messages since the last attempt")
+        limit = int(arguments.get("limit", _PAGE)) * _MAX_PAGES
+        raise DeliveryDelayed(f"{where} has more {field} than the {limit:,} that are looked through")
 
     def _call(self, channel: str, call: Callable[[], T]) -> T:
         """One call, its failures sorted into what can pass, what cannot, and what may have worked."""

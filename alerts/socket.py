@@ -32,6 +32,7 @@ from alerts.slack import DEFAULT_BASE_URL, SlackSink, make_client
 _LOG = logging.getLogger("alerts.socket")
 _LOG.addHandler(logging.NullHandler())
 _CLICKED = "clicked:"  # a click as it came; the answer proper is recorded once the person was checked
+_PATIENCE = timedelta(days=1)
 _BLOCK_ID = re.compile(re.escape(ACTION_PREFIX) + r"(?P<incident>[\w-]+)_[0-9a-f]+")
 _APP_TOKEN_CURE = (
     "make an app-level token (xapp-…) with the scope connections:write in the Slack app's settings, turn Socket Mode "
@@ -178,27 +179,41 @@ class Listener:
         self._has_work.set()
 
     def follow_up(self) -> None:
-        """Check, apply and tell whatever was clicked so far. Raises DeliveryError when Slack has to be waited for."""
+        """Check, apply and tell whatever was clicked so far. Raises DeliveryDelayed when Slack has to be waited for.
+
+        A click whose check Slack refuses (the bot was thrown out of the channel, its token revoked) waits for a day,
+        and is looked at again with the next one; it holds up no other.
+        """
         rows = self._store.list_feedback()
         done = {row["key"] for row in rows}
+        delay: DeliveryDelayed | None = None
         for row in rows:
-            if str(row["kind"]).startswith(_CLICKED) and f"{row['key']}/checked" not in done:
+            if not str(row["kind"]).startswith(_CLICKED) or f"{row['key']}/checked" in done:
+                continue
+            try:
                 self._check(row)
+            except DeliveryDelayed as error:
+                delay = error
+            except DeliveryRefused as refusal:
+                _LOG.warning("%s's answer to %s cannot be checked: %s", row["who"], row["incident_id"], refusal)
+                if self._clock() - row["at"] > _PATIENCE:
+                    self._refuse(row, str(refusal))
         apply_answers(self._store, context=self._context(), now=self._clock())
         self._deliver()
+        if delay is not None:
+            raise delay
 
     def _check(self, row: Mapping[str, Any]) -> None:
-        place = json.loads(row["text"])
-        key, answer = f"{row['key']}/checked", str(row["kind"]).removeprefix(_CLICKED)
+        answer = str(row["kind"]).removeprefix(_CLICKED)
         until: datetime | None = row["until"]
-        refusal = self._find_refusal(row, place)
+        refusal = self._find_refusal(row, json.loads(row["text"]))
         if not refusal:
             try:
                 record_answer(
                     self._store,
                     row["incident_id"],
                     answer,
-                    key=key,
+                    key=f"{row['key']}/checked",
                     who=row["who"],
                     now=row["at"],
                     snoozed_until=None if until is None else until.date(),
@@ -206,6 +221,10 @@ class Listener:
                 return
             except UnknownIncidentError:
                 refusal = "This incident is not known any more."
+        self._refuse(row, refusal)
+
+    def _refuse(self, row: Mapping[str, Any], refusal: str) -> None:
+        key, place = f"{row['key']}/checked", json.loads(row["text"])
         self._store.add_feedback(key, row["incident_id"], "refused", row["who"], row["at"], text=refusal)
         with suppress(DeliveryError):
             self._slack.whisper(place["channel_id"], place["user_id"], refusal)

@@ -272,6 +272,22 @@ def test_clicks_wait_for_slack_to_come_back(story: Story) -> None:
     assert story.status == "acknowledged"
 
 
+def test_a_click_that_slack_does_not_let_be_checked_holds_up_no_other(story: Story) -> None:
+    lost = story.world.slack.add_channel(f"lost-{len(story.world.slack.channels)}")
+    run_day(story.world.store, [make_break(node="lost")], node="lost")
+    [row] = [row for row in story.world.store.list_incidents() if row["node"] == "lost"]
+    [letter] = [letter for letter in story.world.store.pending() if letter["incident_id"] == row["id"]]
+    story.world.store.mark_sending(letter["key"], datetime.now(UTC))
+    story.world.store.mark_sent(letter["key"], datetime.now(UTC), lost.id, "1.1")
+    del story.world.slack.channels[lost.id]  # the bot was thrown out of a private channel
+
+    block = f"trendbreak_{row['id']}_0123abcd"
+    story.world.gate.wait_for_ack(story.click("expected", channel_id=lost.id, block_id=block))
+    story.world.gate.wait_for_ack(story.click("expected"))
+    wait_for(story.replies)
+    assert story.status == "absorbed"
+
+
 def test_a_click_that_a_killed_listener_left_is_taken_up(story: Story) -> None:
     story.world.store.add_feedback(
         f"{MAYA}/1.2/expected",
