@@ -91,7 +91,9 @@ def show_budgets(settings: Settings, console: Console, *, fmt: str, threshold: f
     through = min(ahead) - timedelta(days=1)
     rows = [_budget_row(row, through) for row in month_ends if row["monthly_budget_usd"]]
     if not rows:
-        raise FlowError("no feature has a budget — give one `monthly_budget_usd` in features.yml and run again")
+        raise FlowError(
+            "no feature with costs has a budget — give one `monthly_budget_usd` in features.yml and run again"
+        )
     rows.sort(key=lambda row: (row["feature"] == ALL_FEATURES, -row["breach_probability"], row["feature"]))
     if fmt == "json":
         console.print_json(json.dumps([_plain(row) for row in rows]), highlight=False)

@@ -45,7 +45,9 @@ def show_check(settings: Settings, console: Console) -> bool:
     _show_unallocated(report, console, days=DAYS)
     idle = [use for use in report.rules if not use.charges]
     if idle:
-        console.print(Text(f"{figures.plural(len(idle), 'rule')} of {len(report.rules)} take nothing", style="yellow"))
+        take = "takes" if len(idle) == 1 else "take"
+        told = f"{figures.plural(len(idle), 'rule')} of {len(report.rules)} {take} nothing"
+        console.print(Text(told, style="yellow"))
     return not idle
 
 

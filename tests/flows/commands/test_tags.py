@@ -53,7 +53,7 @@ def test_check_fails_where_a_rule_takes_nothing(home: Path) -> None:
     finally:
         rules.write_text(kept)
     assert done.returncode == 1
-    assert "1 rule of 2 take nothing" in done.stdout
+    assert "1 rule of 2 takes nothing" in done.stdout
 
 
 def test_diff_shows_both_sides_and_changes_nothing(home: Path) -> None:
