@@ -198,7 +198,8 @@ def _gather_newcomers(
 
 
 def choose_label(panel: FeaturePanel, row: int, members: Sequence[MemberSeries], *, onset: int, last: int) -> Label:
-    """A word for the cause of the change of feature `row` since `onset`; "unknown" when nothing tells."""
+    """A word for the cause of the change of feature `row` since `onset`; "unknown" when nothing tells, and for
+    training: no work grew by it, nothing got dearer, and no machine is idle."""
 
     def change(series: Floats) -> Change:
         return compare_days(series[row], onset=onset, last=last)
@@ -206,6 +207,9 @@ def choose_label(panel: FeaturePanel, row: int, members: Sequence[MemberSeries],
     cost, tasks, calls = change(panel.cost_usd), change(panel.tasks), change(panel.calls)
     work = tasks if np.isfinite(tasks.log_ratio) else calls
     total = cost.log_ratio
+    training, rise = change(panel.cost_usd - panel.serving_cost_usd), cost.after - cost.before
+    if rise and (training.after - training.before) / rise >= 0.6:
+        return "unknown"
     machine = _machine_share(members, onset=onset, last=last, cost=cost)
     if not np.isfinite(work.log_ratio):
         is_machine_on_quiet_days = machine >= 0.6 and _is_on_quiet_days(panel.cost_usd[row], onset=onset, last=last)

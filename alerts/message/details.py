@@ -89,7 +89,7 @@ _PART_NAMES: Mapping[str, tuple[str, str]] = {
     "cache_rate": ("less read from the cache", "more read from the cache"),
     "model_mix": ("a dearer mix of models", "a cheaper mix of models"),
     "price": ("a higher price per token", "a lower price per token"),
-    "idle": ("more idle, or caused by no call", "less idle, or caused by no call"),
+    "idle": ("more that no call caused (idle, training)", "less that no call caused (idle, training)"),
 }
 _REAL_SHARE, _CENT = Decimal("0.1"), Decimal("0.01")
 _MOST_PARTS = 4

@@ -43,7 +43,7 @@ _PARTS = {
     "cache_rate": "share read from the cache",
     "model_mix": "mix of models",
     "price": "price of a token",
-    "idle": "idle, or caused by no call",
+    "idle": "caused by no call (idle, training)",
 }
 
 

@@ -21,8 +21,9 @@ def add_parts(con: duckdb.DuckDBPyConnection, found: Break) -> Break:
     """The break with the exact parts of its change, as `trendbreak explain` gives them: of its own days against the 28
     before its onset, weekends against weekends; of a unit cost, where successes are known, of the cost of a success.
 
-    A label that nothing else told is that of the parts, where one label carries most of the change. Estimates and nodes
-    without telemetry stay as they are.
+    A label that nothing else told is that of the parts, where one label carries most of the change; but what no call
+    caused may be training as well as idle machines, which the detector knows by themselves. Estimates and nodes without
+    telemetry stay as they are.
     """
     if found.basis == "estimated":
         return found
@@ -36,11 +37,12 @@ def add_parts(con: duckdb.DuckDBPyConnection, found: Break) -> Break:
         return found
     label = find_label(parts)
     carried = add_up_by_label(parts)[label] / sum(usd for _, usd in parts)
+    is_told = found.label == "unknown" and label != "idle" and carried >= MOST_OF_IT
     return replace(
         found,
         parts=tuple(Part(driver, usd) for driver, usd in parts),
         has_parts_of_success=of_success,
-        label=cast("Label", label) if found.label == "unknown" and carried >= MOST_OF_IT else found.label,
+        label=cast("Label", label) if is_told else found.label,
     )
 
 

@@ -179,5 +179,12 @@ class TestLabels:
         assert choose_label(panel, 0, machines, onset=96, last=97) == "idle"
         assert self.label(machines, has_telemetry=False, cost=2.0) == "unknown"
 
+    def test_training_is_no_idle_machine(self) -> None:
+        tuned = np.where(AFTER, 800.0, 400.0)
+        machines = [member("gpu_type", "A10G", tuned)]
+        work = {"chat": np.full(DAYS, 1000.0)}
+        panel = make_panel({"chat": tuned}, serving_cost_usd={"chat": np.full(DAYS, 400.0)}, tasks=work, calls=work)
+        assert choose_label(panel, 0, machines, onset=ONSET, last=DAYS - 1) == "unknown"
+
     def test_unknown(self) -> None:
         assert self.label(has_telemetry=False, cost=2.0) == "unknown"

@@ -248,6 +248,19 @@ def a_day(feature: str, day: date, now: dict[str, Any]) -> tuple[list[dict[str, 
     return calls, [*charges, charge(now["idle"], provider="aws", ai_kind="other", **plain)]
 
 
+def test_training_is_caused_by_no_call_and_not_told_as_idle() -> None:
+    wh = new_warehouse()
+    days = [FIRST + timedelta(days=n) for n in range(35)]
+    charges = [charge(PRICE, charge_date=day, model="gpt-5", sub_account_id="a") for day in days]
+    tuning = {"model": "gpt-5", "workload": "fine_tuning", "sub_account_id": "a"}
+    add_charges(wh, [*charges, *(charge(50, charge_date=day, **tuning) for day in days[28:])])
+    add_calls(wh, [{"called_at": f"{day} 10:00:00+00", "task_id": str(day), **CALL} for day in days])
+    build_marts(wh, FEATURES)
+    found = add_parts(wh.con, make_break())
+    assert {part.driver: part.change_usd for part in found.parts if part.change_usd} == {"idle": 50}
+    assert found.label == "unknown"
+
+
 def test_of_one_change_in_the_traffic_nearly_all_lands_on_its_driver() -> None:
     wh = new_warehouse()
     calls, charges = [], []
