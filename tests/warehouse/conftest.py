@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,18 @@ from tests.warehouse.bills import Home
 from warehouse.store import Warehouse
 
 
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an empty warehouse of this version, to copy: making one takes longer than many a test."""
+    empty = Home(tmp_path_factory.mktemp("migrated"))
+    with empty.open():
+        pass
+    return empty.root
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return Home(tmp_path / "home")
+def home(migrated: Path, tmp_path: Path) -> Home:
+    return Home(Path(shutil.copytree(migrated, tmp_path / "home")))
 
 
 @pytest.fixture

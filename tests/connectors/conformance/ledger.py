@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +108,17 @@ def scan(part: FileScan) -> pa.Table:
     """The files of a scan under their canonical names, read in place."""
     columns = ", ".join(f'"{name}" AS "{canonical}"' for canonical, name in part.columns.items())
     files = [str(path) for path in part.files]
-    with duckdb.connect() as con:
-        if part.file_format == "parquet":
-            source = con.read_parquet(files, union_by_name=True, hive_partitioning=False)  # type: ignore[arg-type]
-        else:
-            source = con.read_csv(files, all_varchar=True, union_by_name=True)  # type: ignore[arg-type]
-        con.execute("SET TimeZone = 'UTC'")
-        return source.project(columns).to_arrow_table()
+    con = _reader()
+    if part.file_format == "parquet":
+        source = con.read_parquet(files, union_by_name=True, hive_partitioning=False)  # type: ignore[arg-type]
+    else:
+        source = con.read_csv(files, all_varchar=True, union_by_name=True)  # type: ignore[arg-type]
+    return source.project(columns).to_arrow_table()
+
+
+@cache
+def _reader() -> duckdb.DuckDBPyConnection:
+    """One for all scans: a database of its own would take longer than most of them."""
+    con = duckdb.connect()
+    con.execute("SET TimeZone = 'UTC'")
+    return con

@@ -18,6 +18,13 @@ from warehouse import store
 from warehouse.errors import StoreError, WarehouseLocked
 from warehouse.store import open_warehouse
 
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A folder in which nothing was made yet."""
+    return Home(tmp_path / "home")
+
+
 HOLDER = """
 import sys, time
 from pathlib import Path
