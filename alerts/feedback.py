@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from alerts.incidents import ANSWERS, incident_from_row, incident_to_row, record_click
 from alerts.message import RenderContext, render_card, render_click
-from alerts.model import Incident, Message
+from alerts.model import LIVE, Incident, Message
 from alerts.outbox import IncidentStore, enqueue_message
 
 DETECTED: frozenset[str] = frozenset({"cost", "unit_cost", "zero_success", "usage"})
@@ -49,6 +49,10 @@ class UnknownIncidentError(LookupError):
     """No incident has this id."""
 
 
+class AnswerRefusedError(ValueError):
+    """An answer that changes nothing any more; the text is for whoever gave it."""
+
+
 def record_answer(
     store: FeedbackStore,
     incident_id: str,
@@ -61,11 +65,15 @@ def record_answer(
 ) -> bool:
     """Keep an answer. False when this `key` (one click, however often it is delivered) is known.
 
-    Raises UnknownIncidentError, and ValueError for an answer that is none.
+    Raises UnknownIncidentError; AnswerRefusedError for one that comes too late; ValueError for one that is none.
     """
     incident = next((row for row in store.list_incidents() if row["id"] == incident_id), None)
     if incident is None:
         raise UnknownIncidentError(f"no incident {incident_id}; `trendbreak incidents list` shows them")
+    if incident["status"] not in LIVE and answer in ("investigating", "snooze"):
+        raise AnswerRefusedError(f"This is over ({incident['status']}): there is nothing to investigate or to snooze.")
+    if snoozed_until is not None and snoozed_until <= now.date():
+        raise AnswerRefusedError(f"A snooze needs a day in the future, not {snoozed_until}.")
     record_click(incident_from_row(incident), answer, who=who, now=now, snoozed_until=snoozed_until)
     until = None if snoozed_until is None else datetime.combine(snoozed_until, time(), UTC)
     return store.add_feedback(key, incident_id, answer, who, now, until=until)

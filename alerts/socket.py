@@ -24,7 +24,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 
 from alerts.blocks import ACTION_PREFIX, ANSWERS
-from alerts.feedback import FeedbackStore, UnknownIncidentError, apply_answers, record_answer
+from alerts.feedback import AnswerRefusedError, FeedbackStore, UnknownIncidentError, apply_answers, record_answer
 from alerts.message import RenderContext
 from alerts.sinks import SDK_LOG, DeliveryDelayed, DeliveryError, DeliveryRefused
 from alerts.slack import DEFAULT_BASE_URL, SlackSink, make_client
@@ -221,6 +221,8 @@ class Listener:
                 return
             except UnknownIncidentError:
                 refusal = "This incident is not known any more."
+            except AnswerRefusedError as error:
+                refusal = str(error)
         self._refuse(row, refusal)
 
     def _refuse(self, row: Mapping[str, Any], refusal: str) -> None:
@@ -231,9 +233,6 @@ class Listener:
 
     def _find_refusal(self, row: Mapping[str, Any], place: Mapping[str, str]) -> str:
         """Why this click does not count; empty when it does."""
-        until: datetime | None = row["until"]
-        if until is not None and until.date() <= row["at"].date():
-            return "A snooze needs a day in the future."
         thread = self._store.thread(row["incident_id"])
         if thread is None or thread[0] != place["channel_id"]:
             return "This message does not belong to the incident's channel."

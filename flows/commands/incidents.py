@@ -43,15 +43,19 @@ def list_incidents(settings: Settings, console: Console, *, include_closed: bool
     """One line per incident, the newest last."""
     from alerts.model import CONDITION_KINDS
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in ("id", "status", "severity", "kind", "node", "since", "excess/day"):
-        table.add_column(column, no_wrap=column == "id", overflow="fold")
+        table.add_column(column, no_wrap=column != "node", overflow="fold")
     for row in open_state(settings).list_incidents():
         if include_closed or row["status"] not in CLOSED:
             excess = "–" if row["kind"] in CONDITION_KINDS else f"${row['excess_usd_per_day']:,.2f}"
             kind = row["kind"].replace("_", " ")
             cells = (row["id"], row["status"], row["severity"], kind, row["node"], row["onset"], excess)
             table.add_row(*(Text(str(cell)) for cell in cells))
+    if not table.rows:
+        more = "" if include_closed else "; `trendbreak incidents list --all` shows closed ones too"
+        console.print(Text(f"no incident is {'known' if include_closed else 'open'}{more}"))
+        return
     console.print(table)
 
 

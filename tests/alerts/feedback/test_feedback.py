@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.feedback import UnknownIncidentError, apply_answers, record_answer
+from alerts.feedback import AnswerRefusedError, UnknownIncidentError, apply_answers, record_answer
 from alerts.incidents import find_limit_factors, incident_from_row
 from alerts.model import Incident
 from tests.alerts.outbox.letters import open_store, run_day
@@ -73,6 +73,20 @@ def test_an_unknown_incident_or_answer_is_refused(store: StateStore) -> None:
     with pytest.raises(ValueError, match="unknown answer"):
         answer(store, "perhaps")
     assert store.list_feedback() == []
+
+
+@pytest.mark.parametrize(("kind", "until"), [("investigating", None), ("snooze", AS_OF + timedelta(days=7))])
+def test_what_is_over_is_not_opened_again_by_an_answer(store: StateStore, kind: str, until: date | None) -> None:
+    answer(store, "resolve")
+    apply_answers(store, context=CONTEXT, now=NOW)
+    with pytest.raises(AnswerRefusedError, match=r"This is over \(resolved\)"):
+        answer(store, kind, key="terminal/2", until=until)
+    assert answer(store, "false_alarm", key="terminal/3")
+
+
+def test_a_snooze_into_the_past_is_refused(store: StateStore) -> None:
+    with pytest.raises(AnswerRefusedError, match="a day in the future, not 2026-11-22"):
+        answer(store, "snooze", until=NOW.date())
 
 
 def test_false_alarms_make_the_detector_less_sharp_for_a_while(store: StateStore) -> None:
