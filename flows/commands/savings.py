@@ -236,9 +236,11 @@ def judge_actions(con: duckdb.DuckDBPyConnection, state: StateStore) -> list[Act
         if last is None or last < end - timedelta(days=1):
             results.append(ActionResult(action, None, f"waits for {end - timedelta(days=1)} to settle"))
             continue
+        # Read as one, so that both sides count the same: tasks, or calls where none of these days has a task.
+        rows = read_work(con, feature, since=done_on - timedelta(days=BEFORE_DAYS), until=end)
         before, after = (
-            [DayOfWork(row["cost_usd"], row["units"]) for row in read_work(con, feature, since=since, until=until)]
-            for since, until in ((done_on - timedelta(days=BEFORE_DAYS), done_on), (first, end))
+            [DayOfWork(row["cost_usd"], row["units"]) for row in rows if since <= row["usage_date"] < until]
+            for since, until in ((date.min, done_on), (first, end))
         )
         realised = realised_saving(before, after)
         reason = None if realised else "fewer than 7 settled days with telemetry before or after it"

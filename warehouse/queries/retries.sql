@@ -9,8 +9,11 @@ SELECT
     sum(e.failed_calls)::BIGINT AS failed_calls,
     round(100 * sum(e.retries) / nullif(sum(e.calls), 0), 2) AS retry_percent,
     round(100 * sum(e.failed_calls) / nullif(sum(e.calls), 0), 2) AS failure_percent,
-    (sum(e.effective_cost_before_credits_usd) * sum(e.retries)::DOUBLE / nullif(sum(e.calls), 0))::DECIMAL(38, 2)
-        AS retry_cost_usd
+    -- Of the days whose dollars are known.
+    (
+        sum(e.serving_cost_usd) * sum(e.retries) FILTER (WHERE e.serving_cost_usd IS NOT NULL)::DOUBLE
+        / nullif(sum(e.calls) FILTER (WHERE e.serving_cost_usd IS NOT NULL), 0)
+    )::DECIMAL(38, 2) AS retry_cost_usd
 FROM marts.feature_unit_economics_daily AS e
 CROSS JOIN newest AS n
 WHERE e.usage_date BETWEEN n.usage_date - 29 AND n.usage_date AND e.calls IS NOT NULL

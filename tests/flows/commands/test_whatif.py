@@ -70,7 +70,8 @@ PRICES = (
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """answers: 500M tokens a day at $1.90 a million, $950, as five calls. tagging: a GPU machine at $48 a day, 6 of 24
-    hours busy. drafts: $10 a day for ten tasks until CHANGED, then $6. dear, middling: 1M tokens a day at $15, $3.5.
+    hours busy. drafts: $10 a day for ten tasks until CHANGED, then $6. dear, middling: 1M tokens a day at $15, $3.5;
+    middling names its tasks since CHANGED only.
     nightly: 1M tokens a day at $20, and as many as a batch at $10. young: as dear, for ten days. unbilled: without a
     bill. foreign: with a day in euros, of which nobody knows the rate."""
     folder = tmp_path_factory.mktemp("whatif")
@@ -100,7 +101,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for feature, model, usd in (("dear", "m15", 15), ("middling", "m3", "3.5")):
             charges.append(charge(usd, sub_account_id=feature, provider="acme", model=model, charge_date=day))
             tokens = {"input_tokens": 800_000, "output_tokens": 200_000}
-            calls.append({"called_at": at, "feature": feature, "provider": "acme", "model": model, **tokens})
+            named = {"task_id": f"m{age}"} if feature == "middling" and day > CHANGED else {}
+            calls.append({"called_at": at, "feature": feature, "provider": "acme", "model": model, **tokens, **named})
         for feature in ("young", "foreign", "unbilled"):
             if feature == "young" and age >= 10:
                 continue
@@ -376,6 +378,14 @@ def test_what_was_done_stands_beside_what_came_of_it(home: Path) -> None:
     listed = trendbreak(home, "action", "list")
     assert done in listed
     assert "realised $121.67 a month" in listed.replace("\n", " ")
+
+
+def test_an_action_is_not_judged_by_calls_before_and_tasks_after(home: Path) -> None:
+    named = record(home, feature="middling")
+    with open_published(load_settings(home / "trendbreak.yml")) as con:
+        results = judge_actions(con, StateStore(load_settings(home / "trendbreak.yml").state_url))
+    (result,) = [result for result in results if result.action["action_id"] == named]
+    assert (result.realised, result.reason) == (None, "fewer than 7 settled days with telemetry before or after it")
 
 
 def test_the_digest_of_the_week_in_which_two_weeks_are_over_says_what_came_of_it(home: Path) -> None:

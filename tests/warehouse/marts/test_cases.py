@@ -8,7 +8,8 @@ settle_days      source → days until a day is settled; the run's day is 2026-0
 commitments      prepaid credits and commitments to spend
 invoices         rows of the state store's invoices
 sql              statements that put other rows in place
-expect           table → rows; the columns that a row names are compared, and no row may be missing or extra
+expect           table, or `query NAME` for a canned query → rows; the columns that a row names are compared, and no row
+                 may be missing or extra
 warnings         texts of the model's own `warn` checks that must find something; no other may
 """
 
@@ -22,6 +23,7 @@ import yaml
 from tests.warehouse.ledger import add_calls, add_charges, build_marts, charge, new_warehouse, rows_of
 from warehouse.features import parse_features
 from warehouse.model_runner import MODELS, read_models
+from warehouse.query import canned
 
 CASES = Path(__file__).parent / "cases"
 FILES = sorted(CASES.glob("*/*.yml"))
@@ -57,7 +59,8 @@ def test_a_case(path: Path) -> None:
     for table, expected in case.get("expect", {}).items():
         names = sorted({name for row in expected for name in row})
         columns = ", ".join(f'"{name}"' for name in names) or "*"
-        found = rows_of(wh.con, f"SELECT {columns} FROM {table}")
+        read = f"({canned()[table.removeprefix('query ')][1]})" if table.startswith("query ") else table
+        found = rows_of(wh.con, f"SELECT {columns} FROM {read}")
         told = sorted([{name: normal(row.get(name)) for name in names} for row in expected], key=str)
         assert sorted([{name: normal(row[name]) for name in names} for row in found], key=str) == told
     table = {model.name: model.table for model in read_models()}[path.parent.name]
