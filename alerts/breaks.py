@@ -24,7 +24,7 @@ the panel on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -119,6 +119,8 @@ def find_breaks(
             made = describe_break(
                 group, panel, row, scored.cost[row], scored.units, own, chart_days=settings.chart_days
             )
+            if name == UNALLOCATED:
+                made = _recall_members(made, members, panel.start)
             if not is_expected(made, settings):
                 breaks.append(made)
     if n >= settings.common_cause_series:
@@ -524,6 +526,18 @@ def _find_new_members(cost: Floats, members: Sequence[MemberSeries], settings: D
         if is_settled_in and change.after - before >= 0.5 * spent and passes_gates(found, settings):
             out.append(found)
     return out
+
+
+def _recall_members(found: Break, members: Iterable[MemberSeries], start: date) -> Break:
+    """Of what is unallocated: an account or a provider that features had before is no new one."""
+    onset = (found.onset - start).days
+    elsewhere = {
+        (member.dimension, member.member)
+        for member in members
+        if member.feature != UNALLOCATED and (member.cost_usd[:onset] > 0).any()
+    }
+    known = (replace(one, is_new=one.is_new and (one.dimension, one.member) not in elsewhere) for one in found.drivers)
+    return replace(found, drivers=tuple(known))
 
 
 def _merge(found: Sequence[Found], gap_days: int) -> list[list[Found]]:

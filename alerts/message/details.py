@@ -268,7 +268,7 @@ def find_cure(found: Break, context: RenderContext, *, is_new_told: bool = False
     """What the reader can do about it, in a sentence or two; empty where nobody can say. `is_new_told`: the card
     lists what was new on the onset day."""
     newcomer = find_newcomer(found)
-    if found.node == UNALLOCATED and newcomer is not None:
+    if found.node == UNALLOCATED and newcomer is not None and len(newcomer.member) <= MEMBER_LIMIT:
         return (
             f"Add a rule to features.yml that gives it to its feature: "
             f"when: {{{newcomer.dimension}: {_yaml_text(newcomer.member)}}}, feature: <name>"

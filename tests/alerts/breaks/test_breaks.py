@@ -318,6 +318,21 @@ class TestUnitCost:
 
 
 class TestUnallocated:
+    def test_an_account_that_a_feature_had_before_is_no_new_one(self) -> None:
+        spent = np.zeros(DAYS)
+        spent[-4:] = 80.0
+        costs = {UNALLOCATED: spent, **with_neighbours(draw_cost(DAYS))}
+        members = [
+            MemberSeries(UNALLOCATED, "sub_account_id", "1234", spent),
+            MemberSeries(UNALLOCATED, "service_name", "Forecaster", spent),
+            MemberSeries("chat", "sub_account_id", "1234", costs["chat"]),
+            MemberSeries("chat", "service_name", "Forecaster", spent),
+        ]
+        [found] = [one for one in find_breaks(make_panel(costs), members) if one.node == UNALLOCATED]
+        assert {driver.dimension: driver.is_new for driver in found.drivers} == {
+            "sub_account_id": False, "service_name": True,
+        }  # fmt: skip
+
     @staticmethod
     def find(total: Floats, members: dict[str, Floats], dimension: str = "api_key_id") -> list[Break]:
         costs = {UNALLOCATED: total, **with_neighbours(draw_cost(DAYS))}

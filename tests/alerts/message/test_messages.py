@@ -168,6 +168,8 @@ def test_the_new_key_is_named_with_its_cure() -> None:
     message = open_message(new_key())
     assert "key_Zt81kq" in message.summary
     assert "when: {api_key_id: key_Zt81kq}" in message.cure
+    long = replace(new_key(), drivers=(Driver("api_key_id", "k" * 5000, Decimal("231.00"), True),))
+    assert "trendbreak query unallocated" in open_message(long).cure
     odd = replace(new_key(), drivers=(Driver("api_key_id", "a: b'c", Decimal("231.00"), True),))
     assert "{api_key_id: 'a: b''c'}" in open_message(odd).cure
 
