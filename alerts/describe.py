@@ -119,6 +119,7 @@ def describe_break(
         drivers=drivers,
         chart=_draw_chart(lead, panel, cost, units, row, chart_days),
         is_weekend_only=_is_weekend_only(lead, panel.start, onset, last),
+        newest_excess_usd_per_day=_cents(mean_of(lead.excess[max(onset, last - 6) : last + 1])),
         history_days=int(np.isfinite(panel.cost_usd[row]).sum()),
     )
 
@@ -171,6 +172,7 @@ def describe_common_cause(found: Found, total: Floats, cost: Floats, panel: Feat
             lower=found.lower[first:].copy(),
             upper=found.upper[first:].copy(),
         ),
+        newest_excess_usd_per_day=_cents(found.newest_excess),
         history_days=int(np.isfinite(total).sum()),
     )
 

@@ -714,7 +714,7 @@ def break_from_json(plain: Mapping[str, Any], chart: ChartSeries | None = None) 
     for name in ("onset", "last_day", "data_through"):
         figures[name] = date.fromisoformat(figures[name])
     for name, figure in figures.items():
-        if name.endswith(("_per_day", "_total", "_percent")):
+        if name.endswith(("_per_day", "_total", "_percent")) and figure is not None:
             figures[name] = Decimal(figure)
     figures["parts"] = tuple(
         Part(row["driver"], Decimal(row["change_usd" if "change_usd" in row else "change_usd_per_day"]))

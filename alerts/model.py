@@ -139,6 +139,7 @@ class Break:
     chart: ChartSeries | None = field(default=None, compare=False, repr=False)
     basis: Literal["reported", "estimated"] = "reported"
     is_weekend_only: bool = False  # every day over its limit is a Saturday or a Sunday
+    newest_excess_usd_per_day: Decimal | None = None  # mean of its last seven days: the present pace of a drift
     history_days: int = 0  # < 28: only gross rules were used, and the message says so
 
 

@@ -61,8 +61,8 @@ def list_facts(incident: Incident, found: Break, context: RenderContext) -> list
     if not is_unit:
         word = "Excess" if found.excess_usd_total >= 0 else "Saved"
         facts.append(Fact(f"{word} so far" if found.is_active else word, format_usd(abs(found.excess_usd_total))))
-        if found.is_active and incident.status in LIVE:
-            facts.append(Fact("By month end at this pace", _month_end(found)))
+    if found.is_active and incident.status in LIVE and found.kind != "unit_cost":
+        facts.append(Fact("By month end at this pace", _month_end(found)))
     if budget := context.budgets.get(found.node):
         facts.append(Fact("Budget", _budget(budget)))
     facts.append(Fact("Data", _data(found, context)))
@@ -131,18 +131,21 @@ def _usual_spend(found: Break) -> str:
 
 
 def _month_end(found: Break) -> str:
-    """The excess so far and the present pace for what is left of the newest day's month; of a break that only
-    weekends have, what a weekend day costs for the weekend days that are left."""
+    """The excess so far, and the pace of its last week for what is left of the newest day's month; of a break that
+    only weekends have, what a weekend day costs for the weekend days that are left."""
     newest = found.data_through
     next_month = date(newest.year + newest.month // 12, newest.month % 12 + 1, 1)
     left = [newest + timedelta(days=n) for n in range(1, (next_month - newest).days)]
     lasted = [found.onset + timedelta(days=n) for n in range((found.last_day - found.onset).days + 1)]
-    per_day = found.excess_usd_per_day
+    pace = found.newest_excess_usd_per_day
+    per_day = found.excess_usd_per_day if pace is None else pace
     if found.is_weekend_only:
         left = [day for day in left if day.weekday() >= 5]
         per_day = found.excess_usd_total / max(1, sum(day.weekday() >= 5 for day in lasted))
     projected = found.excess_usd_total + per_day * len(left)
     text = f"{format_usd(abs(projected))} {'more' if projected >= 0 else 'less'} than expected"
+    if found.kind == "zero_success":
+        text = f"{format_usd(projected)} without a success"
     return f"{text}, if the weekends that are left are like this" if found.is_weekend_only and left else text
 
 

@@ -199,6 +199,8 @@ def test_how_sure_the_data_are(context: dict[str, date], changes: dict[str, str]
 def test_month_end_counts_the_days_that_are_left() -> None:
     # 10 days from 21 to 30 November: 3,708.72 + 10 x 412.08
     assert fact(open_message(make_break()), "By month end at this pace") == "$7,830 more than expected"
+    drift = make_break(newest_excess_usd_per_day=Decimal(600))  # it grew to that: 3,708.72 + 10 x 600
+    assert fact(open_message(drift), "By month end at this pace") == "$9,709 more than expected"
     last_day = last(make_break(), date(2026, 11, 30))
     assert fact(open_message(last_day), "By month end at this pace") == "$3,709 more than expected"
     assert not any(f.label.startswith("By month end") for f in open_message(weekend()).facts)
