@@ -35,6 +35,7 @@ from flows.errors import FlowError
 if TYPE_CHECKING:
     from warehouse.prices import Band, PriceBook
 
+NO_CAP = 10**9  # tokens; no call has as many
 KINDS = ("input", "cache_read", "cache_write", "output")
 FOLKLORE_TOKENS = (20_000_000, 100_000_000)  # "self-hosting pays from 20 to 100 million tokens a month"
 _MILLION = Decimal(1_000_000)
@@ -317,8 +318,14 @@ def trim(traffic: Traffic, found: dict[str, Any], *, most_input: int, most_outpu
         traffic,
         lambda kept: beyond * (1 - kept),
         (
-            f"input is cut at {most_input:,} tokens ({found['long_inputs']:,} of {found['calls']:,} calls are longer), "
-            f"output at {most_output:,} ({found['long_outputs']:,})",
+            *(
+                f"{what} is cut at {most:,} tokens ({longer:,} of {found['calls']:,} calls are longer)"
+                for what, most, longer in (
+                    ("input", most_input, found["long_inputs"]),
+                    ("output", most_output, found["long_outputs"]),
+                )
+                if most < NO_CAP
+            ),
             "uncached input is cut before cached input; reasoning counts as output",
             f"{told(kept)} of the saving comes back, as calls that need what was cut",
             f"scaled to the bill (× {traffic.drift:.3f})",

@@ -107,8 +107,8 @@ def batch(
 def trim(
     feature: FeatureOption,
     model: ModelOption = None,
-    max_input: Annotated[int, typer.Option(min=1, help="Cap on a call's whole input, tokens.")] = 10**9,
-    max_output: Annotated[int, typer.Option(min=1, help="Cap on a call's output, tokens.")] = 10**9,
+    max_input: Annotated[int | None, typer.Option(min=1, help="Cap on a call's whole input, tokens.")] = None,
+    max_output: Annotated[int | None, typer.Option(min=1, help="Cap on a call's output, tokens.")] = None,
     kept: Annotated[str, typer.Option(help="Part of the saving that comes back as calls made again.")] = "0.1..0.5",
     config: ConfigOption = None,
 ) -> None:
@@ -116,8 +116,9 @@ def trim(
     from flows.commands import whatif
     from warehouse.whatif_reads import read_trim
 
-    if max_input == max_output == 10**9:
+    if max_input is None and max_output is None:
         raise FlowError("nothing is capped — give --max-input, --max-output, or both")
+    caps = {"most_input": max_input or whatif.NO_CAP, "most_output": max_output or whatif.NO_CAP}
     settings = _settings(config)
     traffic, book, _ = _traffic(settings, feature, model)
     with open_home(settings) as warehouse:
@@ -127,12 +128,11 @@ def trim(
             feature=feature,
             provider=traffic.provider,
             model=traffic.model,
-            most_input=max_input,
-            most_output=max_output,
+            **caps,
             last_day=traffic.last_day,
             days=traffic.days,
         )
-    _say(whatif.trim(traffic, found, most_input=max_input, most_output=max_output, kept=_shares(kept, "--kept")))
+    _say(whatif.trim(traffic, found, **caps, kept=_shares(kept, "--kept")))
 
 
 @whatif_app.command("quantize")

@@ -249,7 +249,7 @@ def test_batch_trim_and_cache(home: Path) -> None:
     # 70M of 500M are beyond 100M of input: 133 of 950 dollars, of which a tenth comes back: 119.70.
     text = trendbreak(home, "whatif", "trim", "-f", "answers", "--max-input", "100000000", "--kept", "0.1")
     assert dollars(text, "would cost")[0] == monthly("830.3")
-    assert "28 of 140 calls are longer" in text
+    assert "input is cut at 100,000,000 tokens (28 of 140 calls are longer)\n" in text
     # Reading and writing cost what input does here: caching saves nothing, and says so.
     text = trendbreak(home, "whatif", "cache", "-f", "answers")
     assert "may save or lose  $0.00" in text
