@@ -16,7 +16,7 @@ PYTHON_312 ?= 3.12
 JOBS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format bench test-faults test-browser test-wheel check-infra audit bench-scale new-connector \
+.PHONY: help setup demo test lint format bench test-long test-faults test-browser test-wheel check-infra audit bench-scale new-connector \
 	focus-validate measure-demo clean
 
 help: ## show this list
@@ -40,6 +40,10 @@ demo: setup ## an invented company, its bills, the real daily flow, the alerts (
 test: setup ## lint, types, import contract, all tests (under ten minutes on two cores)
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder tests
+
+test-long: setup ## the long form of proofs that `make test` makes in a short one: more days, kills, seeds and examples
+	TRENDBREAK_EXAMPLES=10 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
+	  -m "slow or properties" tests
 
 test-faults: setup ## the long form of the tests that kill real processes
 	TRENDBREAK_KILLS=200 $(BIN)/python -m pytest -m faults tests

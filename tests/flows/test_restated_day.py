@@ -1,5 +1,6 @@
 """A day that is restated is scored again: the incident follows the bill, the forecast moves, history keeps both."""
 
+import shutil
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -21,13 +22,19 @@ def bill(home: DailyHome, *, last_factor: str, last_days: int = 2) -> None:
     home.bill("drop", calm + last + daily_lines("search", FIRST, DAYS, usd=300))
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> DailyHome:
-    home = DailyHome(tmp_path)
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> DailyHome:
+    """A home whose last two days cost four times as much, which was told."""
+    home = DailyHome(tmp_path_factory.mktemp("told"))
     home.write()
     bill(home, last_factor="4")
     home.run(TODAY)
     return home
+
+
+@pytest.fixture
+def home(told: DailyHome, tmp_path: Path) -> DailyHome:
+    return DailyHome(Path(shutil.copytree(told.folder, tmp_path, dirs_exist_ok=True)), runs=list(told.runs))
 
 
 def test_the_restated_day_withdraws_the_alert_moves_the_forecast_and_history_keeps_both(home: DailyHome) -> None:

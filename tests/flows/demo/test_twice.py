@@ -41,7 +41,13 @@ def test_a_second_demo_says_that_nothing_is_told_twice(
     assert re.search(rf"{nodes['idle_gpu']} +GPU hours that served no call", wasted)
     assert re.search(rf"{nodes['retry_storm']} +calls that failed and were billed", wasted)
 
-    # Bills, telemetry, outcomes and meters of six months come out of landing as they were, to the last digit.
+
+@pytest.mark.slow
+def test_six_months_of_bills_and_telemetry_come_out_of_landing_to_the_last_digit(
+    tmp_path: Path,
+) -> None:
+    """The short form: tests/flows/commands/test_rebuild.py."""
+    assert typed("demo", "--direct", "--seed", str(SEED), "--home", tmp_path / "home") == 0
     published = tmp_path / "home" / "published" / "trendbreak.duckdb"
     before = checksums_of(published)
     assert before["core.charges"][0] > 5_000

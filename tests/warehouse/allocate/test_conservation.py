@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.warehouse.ledger import add_calls, add_charges, charge, new_warehouse, rows_of
 from warehouse.allocate import MEASURES, allocate
 from warehouse.features import parse_features
@@ -109,7 +110,8 @@ def totals(wh: Warehouse, table: str) -> list[dict[str, Any]]:
     )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.properties
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=st.lists(charges(), max_size=12), rules=RULES, seed=st.integers(0, 9))
 def test_every_measure_is_conserved_and_order_does_not_matter(
     wh: Warehouse, rows: list[dict[str, Any]], rules: list[tuple[str, str, str, int]], seed: int
@@ -132,7 +134,8 @@ def test_every_measure_is_conserved_and_order_does_not_matter(
     assert rows_of(wh.con, "SELECT * FROM core.allocations ORDER BY ALL") == first
 
 
-@settings(max_examples=20, deadline=None)
+@pytest.mark.properties
+@settings(max_examples=examples(10), deadline=None)
 @given(amounts=st.lists(st.decimals(min_value=-(10**13), max_value=10**13, places=12), min_size=1, max_size=5))
 def test_a_remainder_of_any_size_stays_in_the_split(wh: Warehouse, amounts: list[Decimal]) -> None:
     wh.con.execute("DELETE FROM core.charges")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.warehouse.ledger import NOW, TODAY, add_charges, charge, new_warehouse, rows_of
 from warehouse.books import TABLES, BooksError, check_closable, freeze_month
 from warehouse.build import BuildResult, build
@@ -199,7 +200,8 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=3, deadline=None, phases=[Phase.generate])
+@pytest.mark.properties
+@settings(max_examples=examples(3), deadline=None, phases=[Phase.generate])
 @given(bills=st.lists(st.tuples(ROWS, st.booleans()), min_size=2, max_size=4))
 def test_the_books_add_up_after_any_bills_and_rules(tmp_path_factory: Any, bills: list[tuple[Any, bool]]) -> None:
     books = Books(tmp_path_factory.mktemp("books"))

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.warehouse.bills import Home, bedrock_row, everything, focus_row, one, rows_of, sums
 from warehouse.errors import LoadError
 from warehouse.store import Warehouse
@@ -125,7 +126,8 @@ amounts = st.decimals(min_value=-10_000_000, max_value=10_000_000, places=12, al
 scientific = st.tuples(st.integers(-9999, 9999), st.integers(-18, 5)).map(lambda pair: f"{pair[0]}E{pair[1]}")
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.properties
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     costs=st.lists(st.one_of(amounts, scientific), min_size=1, max_size=12),
     seed=st.randoms(use_true_random=False),
