@@ -283,7 +283,7 @@ def _explain(
         estimated_days=sum(bool(row["is_estimated"]) for row in own),
         incident_id="" if incident is None else incident.id,
         has_incident_days=incident is not None and after == _days_of(incident),
-        sql=make_sql(name, before, after),
+        sql=make_sql(name, before, after, of_success=is_of_success),
         is_of_success=is_of_success,
     )
 
@@ -395,23 +395,36 @@ def _find_expected(
     return Expectation(usual, least, most, "forecast from the days before", outside)
 
 
-def make_sql(name: str, before: Days, after: Days) -> str:
-    """The query that gives both periods' days and dollars."""
+def make_sql(name: str, before: Days, after: Days, *, of_success: bool = False) -> str:
+    """The query that gives both periods' days and dollars; `of_success`: what a success cost in both."""
     from alerts.message.reproduce import sql_text
     from alerts.model import ALL_FEATURES
 
     where = "NOT starts_with(feature, 'shared: ')" if name == ALL_FEATURES else f"feature = {sql_text(name)}"
-    own = f"charge_date BETWEEN DATE '{after.first}' AND DATE '{after.last}'"
-    base = f"charge_date BETWEEN DATE '{before.first}' AND DATE '{before.last}'"
+    day = "usage_date" if of_success else "charge_date"
+    own = f"{day} BETWEEN DATE '{after.first}' AND DATE '{after.last}'"
+    base = f"{day} BETWEEN DATE '{before.first}' AND DATE '{before.last}'"
     on = ""
     if after.weekdays != EVERY_WEEKDAY:
-        on = f"  AND isodow(charge_date) IN ({', '.join(str(day + 1) for day in after.weekdays)})\n"
+        on = f"  AND isodow({day}) IN ({', '.join(str(n + 1) for n in after.weekdays)})\n"
+    table = "feature_cost_daily"
+    figures = (
+        "       count(DISTINCT charge_date) AS days,\n"
+        "       sum(effective_cost_before_credits_usd) AS cost_usd,\n"
+        "       sum(effective_cost_before_credits_usd) / count(DISTINCT charge_date) AS cost_usd_per_day\n"
+    )
+    if of_success:
+        table = "feature_unit_economics_daily"
+        figures = (
+            "       sum(serving_cost_usd) AS serving_cost_usd,\n"
+            "       sum(successful_tasks) AS successful_tasks,\n"
+            "       sum(serving_cost_usd) / sum(successful_tasks) AS cost_per_success_usd\n"
+        )
+        on += "  AND is_settled AND is_outcome_settled\n"
+        on += "  AND successful_tasks IS NOT NULL AND serving_cost_usd IS NOT NULL\n"
     return (
-        f"SELECT CASE WHEN {own} THEN 'after' ELSE 'before' END AS period,\n"
-        f"       count(DISTINCT charge_date) AS days,\n"
-        f"       sum(effective_cost_before_credits_usd) AS cost_usd,\n"
-        f"       sum(effective_cost_before_credits_usd) / count(DISTINCT charge_date) AS cost_usd_per_day\n"
-        f"FROM marts.feature_cost_daily\n"
+        f"SELECT CASE WHEN {own} THEN 'after' ELSE 'before' END AS period,\n{figures}"
+        f"FROM marts.{table}\n"
         f"WHERE {where}\n{on}"
         f"  AND ({own}\n"
         f"    OR {base})\n"

@@ -115,10 +115,12 @@ def list_parts(found: Break, context: RenderContext) -> list[str]:
 
 
 def _per_what(found: Break, context: RenderContext) -> str:
-    """What the parts are of: a day, a weekend day, a success."""
+    """What the parts are of: a day (of weekends that others lie between, a weekend day), or a success."""
     if found.has_parts_of_success:
         return f" per {name_unit(found, context)}"
-    return " per weekend day" if found.is_weekend_only else "/day"
+    days = (found.onset + timedelta(days=n) for n in range((found.last_day - found.onset).days + 1))
+    is_partly = found.is_weekend_only and any(day.weekday() < 5 for day in days)
+    return " per weekend day" if is_partly else "/day"
 
 
 def _name_part(part: Part) -> str:

@@ -154,6 +154,10 @@ def test_a_dearer_success_is_explained_by_what_a_success_is_made_of(command: Com
     assert change == Decimal(told["after"]["cost_per_success_usd"]) - Decimal(told["before"]["cost_per_success_usd"])
     assert sum(Decimal(part["change_usd_per_success"]) for part in found["parts"]) == change
     assert change != 0
+    with duckdb.connect(str(published_path(home_of(command))), read_only=True) as con:
+        rows = {row[0]: row[-1] for row in con.execute(found["sql"]).fetchall()}
+    for period in ("before", "after"):
+        assert rows[period] == pytest.approx(float(told[period]["cost_per_success_usd"]))
     text = command("--incident", "inc-success").stdout
     assert "per successful answer (" in text.splitlines()[0]
     assert "dollars per successful answer; the parts add up to the change" in text

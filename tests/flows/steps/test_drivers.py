@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -131,8 +132,10 @@ def test_a_break_carries_its_parts_and_a_label_that_they_tell(grown: Warehouse) 
 
 def test_a_break_of_weekends_has_the_parts_of_weekends() -> None:
     wh = world(10, weekend_calls=4)
-    found = make_break(onset=FIRST + timedelta(days=33), is_weekend_only=True)
-    assert list_parts(add_parts(wh.con, found), CONTEXT) == ["+$1.22 per weekend day: more tasks"]  # 6 x $.2025
+    found = add_parts(wh.con, make_break(onset=FIRST + timedelta(days=33), is_weekend_only=True))
+    assert list_parts(found, CONTEXT) == ["+$1.22/day: more tasks"]  # 6 x $.2025
+    between = replace(found, onset=FIRST + timedelta(days=26))
+    assert list_parts(between, CONTEXT) == ["+$1.22 per weekend day: more tasks"]
 
 
 @pytest.mark.parametrize("fields", [{"basis": "estimated"}, {"node": "unallocated"}])
