@@ -131,7 +131,7 @@ class Fetcher:
                 results.append(self._check_price(estimate))
                 results.append(self._check_events(bigquery, table))
         except ConnectorError as error:
-            results.append(CheckResult("query" if results else "tables", False, str(error), error.cure))
+            results.append(CheckResult("query" if results else "tables", False, error.what, error.cure))
         return results
 
     def _check_price(self, estimate: int) -> CheckResult:

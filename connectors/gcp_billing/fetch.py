@@ -148,7 +148,7 @@ class Fetcher:
                 fresh, now = self._check_fresh(bigquery, table)
                 results += [fresh, self._check_price(bigquery, table, now)]
         except ConnectorError as error:
-            results.append(CheckResult("table" if not results else "query", False, str(error), error.cure))
+            results.append(CheckResult("table" if not results else "query", False, error.what, error.cure))
         return results
 
     def _check_fresh(self, bigquery: BigQuery, table: ExportTable) -> tuple[CheckResult, datetime]:

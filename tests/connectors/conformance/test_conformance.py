@@ -215,6 +215,7 @@ def test_check_says_yes_to_a_good_source_and_names_a_cure_for_a_bad_one(world: W
     bad = [result for result in world.connect().check() if not result.ok]
     assert bad
     assert all(result.cure for result in bad)
+    assert not any(result.cure in result.detail for result in bad), "the cure is told once"
 
 
 def test_a_denied_source_is_a_configuration_error_with_a_cure(world: World, ledger: Ledger) -> None:
