@@ -56,11 +56,12 @@ def command(*words: str, config: Path | None = None) -> str:
 
 
 def shown_path(path: Path) -> str:
-    """Relative to the working folder where it is below it, else absolute."""
+    """Relative to the working folder where it is below it, else absolute; everything is below /."""
     # Not resolved: the venv's own path is shown, not that of the interpreter it links to.
     absolute = Path(os.path.abspath(path))
     here = Path.cwd()
-    return str(absolute.relative_to(here)) if absolute.is_relative_to(here) else str(absolute)
+    is_below = absolute.is_relative_to(here) and here != Path(here.anchor)
+    return str(absolute.relative_to(here)) if is_below else str(absolute)
 
 
 def _quoted(word: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from flows.commands.terminal import launcher
+from flows.commands.terminal import launcher, shown_path
 from flows.demo.screen import render_terminal_summary, show_story, sparkline
 from flows.demo.world import DemoWorld
 from flows.report.data import ReportData, SuggestedQuery
@@ -105,3 +105,12 @@ def test_where_path_finds_the_command_its_name_is_enough(monkeypatch: pytest.Mon
     assert launcher() == str(beside / "trendbreak")
     monkeypatch.setenv("PATH", f"{beside}:/usr/bin")
     assert launcher() == "trendbreak"
+
+
+def test_a_path_is_short_below_the_working_folder_and_whole_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert shown_path(tmp_path / "data" / "x") == "data/x"
+    monkeypatch.chdir("/")  # where systemd starts a service
+    assert shown_path(tmp_path / "data" / "x") == str(tmp_path / "data" / "x")
