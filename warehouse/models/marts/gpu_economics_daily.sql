@@ -1,12 +1,16 @@
 -- What a million tokens of a self-hosted model costs, and what GPU hours without work cost.
 --
--- Grain: one row per usage_date, feature, model and gpu_type. model is null where the telemetry saw no call that day.
+-- Grain: one row per usage_date, feature, model and gpu_type. model is null where neither calls nor counters tell
+--   of one that day.
 -- Calendar: days with a GPU charge only; absence is zero.
 -- Units: US dollars, effective cost before credits, of the whole machine; device hours; tokens of all kinds.
 -- Why a filter: inference only (charges whose workload is training, fine-tuning or evaluation are left out, and all charges
 --   of a machine whose GPU charges of the day all are).
 -- Model: a GPU's hours go to models by the GPU seconds that their calls tell (none to a model whose calls tell none beside
 --   others that do), else by tokens.
+-- Tokens: those of the feature's calls. What the servers' own counters (prometheus) tell beyond all calls belongs to the
+--   features with machines and without such a call that day, by their GPU hours. Of sources that share a GPU one is read; so
+--   is the one that tells the most of a model, where none of its sources tells of GPUs.
 -- Utilisation: what the devices' own counters say (core.gpu_activity), where they were measured for all of the hours;
 --   else the GPU seconds that calls tell ÷ paid hours; else null. A day without any call of a feature that tells them on
 --   other days is idle, if telemetry heard from anybody.
@@ -17,6 +21,7 @@
 --   utilisation: busy ÷ paid device hours, 6 decimals.
 --   utilisation_basis: 'counters', 'calls' or 'no calls': where the utilisation comes from; null where it is unknown.
 --   tokens: input (cached or not) and output.
+--   tokens_basis: 'calls' or 'counters': where the tokens come from.
 --   cost_usd: all of it, the allocation basis.
 --   idle_cost_usd: dollars of the hours that served no call.
 --   busy_cost_usd: dollars of those that did, the usage basis.
@@ -45,7 +50,7 @@ WITH pools AS (
       AND m.is_training IS NOT TRUE
     GROUP BY ALL
 ),
-served AS (
+logged AS (
     SELECT
         usage_date,
         feature,
@@ -59,6 +64,57 @@ served AS (
     FROM core.usage
     WHERE gpu_seconds > 0 OR provider NOT IN (SELECT provider FROM core.metered_providers)
     GROUP BY usage_date, feature, model
+),
+metered AS (
+    SELECT usage_date, model, coalesce(sum(tokens) FILTER (WHERE has_gpus), max(tokens)) AS tokens
+    FROM (
+        SELECT
+            m.usage_date,
+            m.source_name,
+            m.model,
+            m.source_name IN (SELECT g.source_name FROM core.gpu_devices AS g WHERE g.usage_date = m.usage_date) AS has_gpus,
+            sum(
+                coalesce(m.input_tokens, 0) + coalesce(m.cache_read_tokens, 0) + coalesce(m.cache_write_tokens, 0)
+                + coalesce(m.output_tokens, 0) + coalesce(m.reasoning_tokens, 0)
+            )::DECIMAL(38, 0) AS tokens
+        FROM core.metered_usage AS m
+        WHERE m.provider = 'self_hosted'
+          AND NOT EXISTS (
+              SELECT 1
+              FROM core.gpu_devices AS d
+              WHERE d.usage_date = m.usage_date
+                AND list_contains(list_append(string_split(d.also_from, ', '), d.source_name), m.source_name)
+                AND list_min(list_append(string_split(d.also_from, ', '), d.source_name)) < m.source_name
+          )
+        GROUP BY ALL
+    ) AS s
+    GROUP BY usage_date, model
+),
+unlogged AS (
+    SELECT m.usage_date, m.model, m.tokens - coalesce(c.tokens, 0) AS tokens
+    FROM metered AS m
+    LEFT JOIN (SELECT usage_date, model, sum(tokens) AS tokens FROM logged GROUP BY usage_date, model) AS c
+        ON c.usage_date = m.usage_date AND c.model IS NOT DISTINCT FROM m.model
+    WHERE m.tokens > coalesce(c.tokens, 0)
+),
+silent AS (
+    SELECT
+        p.usage_date,
+        p.feature,
+        coalesce(
+            coalesce(sum(p.gpu_hours), 0) / nullif(sum(sum(p.gpu_hours)) OVER of_day, 0), 1 / count(*) OVER of_day
+        )::DECIMAL(13, 12) AS share
+    FROM pools AS p
+    WHERE NOT EXISTS (SELECT 1 FROM logged AS c WHERE c.usage_date = p.usage_date AND c.feature = p.feature)
+    GROUP BY p.usage_date, p.feature
+    WINDOW of_day AS (PARTITION BY p.usage_date)
+),
+served AS (
+    SELECT *, 'calls' AS tokens_basis FROM logged
+    UNION ALL
+    SELECT s.usage_date, s.feature, u.model, NULL, (u.tokens * s.share)::DECIMAL(38, 0), 'counters'
+    FROM silent AS s
+    JOIN unlogged AS u ON u.usage_date = s.usage_date
 ),
 telling AS (
     SELECT feature, min(usage_date) AS usage_date FROM served WHERE gpu_seconds > 0 GROUP BY feature
@@ -74,6 +130,7 @@ claims AS (
         coalesce(coalesce(p.gpu_hours, 0) / nullif(sum(p.gpu_hours) OVER types, 0), 1 / count(*) OVER types) AS type_share,
         (s.gpu_seconds::DOUBLE * type_share)::DECIMAL(38, 9) AS gpu_seconds,
         (s.tokens * type_share::DECIMAL(13, 12))::DECIMAL(38, 0) AS tokens,
+        s.tokens_basis,
         s.feature IS NOT NULL AS is_served,
         t.feature IS NOT NULL AND h.usage_date IS NOT NULL AS is_heard
     FROM pools AS p
@@ -131,6 +188,7 @@ SELECT
     utilisation,
     utilisation_basis,
     tokens,
+    tokens_basis,
     cost_usd::DECIMAL(38, 12) AS cost_usd,
     idle_cost_usd,
     (cost_usd - idle_cost_usd)::DECIMAL(38, 12) AS busy_cost_usd,
