@@ -23,6 +23,8 @@ from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol
 
+import pyarrow as pa
+
 from warehouse.errors import FREE_SPACE, LandingError, has_no_room
 
 MANIFEST = "manifest.json"
@@ -129,6 +131,7 @@ class Landing:
             ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+            pa.default_memory_pool().release_unused()  # what a large fetch took, the build may need
 
     def _store(
         self,
