@@ -95,14 +95,14 @@ audit: setup ## known vulnerabilities of the locked versions (asks the advisory 
 
 bench: setup ## in one run: the whole table of forecasts and detection beside ETS, AutoETS and the usual rules (PANEL=x.npz: also on real series), what is posted, loads
 	@test -x .bench-venv/bin/python || { $(UV) venv --quiet --python $(PYTHON) .bench-venv \
-	  && $(UV) pip install --quiet --python .bench-venv/bin/python -r benchmarks/forecast/requirements.txt; } \
-	  || { rm -rf .bench-venv; echo "the locked environment of AutoETS cannot be had here: the table goes without it"; }
+	  && $(UV) pip install --quiet --python .bench-venv/bin/python -r benchmarks/requirements.txt; } \
+	  || { rm -rf .bench-venv; echo "the locked environment of AutoETS and dlt cannot be had here: the tables go without them"; }
 	$(BIN)/python -m benchmarks.table $(if $(PANEL),--panel $(PANEL)) \
 	  $$(test -x .bench-venv/bin/python && echo --statsforecast .bench-venv/bin/python)
 	$(BIN)/python -m benchmarks.detection.posted --companies 20 --clean 5 --teams 4
 	$(BIN)/python -m benchmarks.telemetry.run
 	$(BIN)/python -m benchmarks.allocate.run
-	$(BIN)/python -m benchmarks.load.run
+	$(BIN)/python -m benchmarks.load.run $$(test -x .bench-venv/bin/python && echo --dlt .bench-venv/bin/python)
 	$(BIN)/python -m benchmarks.load.run --rows 1000000 --pods
 	$(BIN)/python -m benchmarks.load.history
 

@@ -25,7 +25,7 @@ HORIZON = 14
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--panel", type=Path, help=".npz of daily series; without it the real rows are left out")
-    parser.add_argument("--statsforecast", metavar="PYTHON", help="interpreter that has forecast/requirements.txt")
+    parser.add_argument("--statsforecast", metavar="PYTHON", help="interpreter that has benchmarks/requirements.txt")
     parser.add_argument("--half", choices=["development", "report", "all"], default="development")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clean", type=int, default=120, help="clean invented series for the detectors")

@@ -1,5 +1,5 @@
 """AutoETS of statsforecast on windows given as .npz: arguments windows.npz forecasts.npz horizon. Runs in its own
-environment (requirements.txt), without the product."""
+environment (benchmarks/requirements.txt), without the product."""
 
 from __future__ import annotations
 

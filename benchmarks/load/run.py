@@ -1,11 +1,12 @@
 """Loading one large export, side by side in one run, each in a process of its own: CPU seconds, wall seconds, memory.
 
-    python -m benchmarks.load.run [--rows 10000000] [--pods]
+    python -m benchmarks.load.run [--rows 10000000] [--pods] [--dlt .bench-venv/bin/python]
 
 bare   DuckDB's own SELECT day, dimensions, sum(double) GROUP BY over the file: no classification, no exact decimals
 quick  the same with the day taken from the instant without asking for a time zone, row by row: what the load does too
 load   landed file → core.charges: classified, exact, reconciled, the period replaced in one transaction
 copy   the file copied into a DuckDB table, row by row, and grouped there
+dlt    the file loaded into a DuckDB table by dlt, as Arrow batches, and grouped there (with --dlt)
 """
 
 from __future__ import annotations
@@ -101,6 +102,16 @@ def measure(name: str, bill: Path, *, pods: bool) -> dict[str, float]:
     return dict(json.loads(done.stdout))
 
 
+def measure_dlt(python: Path, bill: Path) -> dict[str, float]:
+    """Figures of dlt, from the interpreter that has it."""
+    with tempfile.TemporaryDirectory(prefix="trendbreak-load-") as scratch:
+        script = Path(__file__).with_name("with_dlt.py")
+        done = subprocess.run(
+            [python, script, bill, scratch], check=True, stdout=subprocess.PIPE, text=True, cwd=scratch
+        )
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
 def run_one(name: str, bill: Path, *, pods: bool) -> None:
     scratch = Path(tempfile.mkdtemp(prefix="trendbreak-load-"))
     ways: dict[str, Callable[[], int]] = {
@@ -134,6 +145,7 @@ def main() -> None:
     parser.add_argument(
         "--pods", action="store_true", help="an id per row among the tags, and an allow-list against it"
     )
+    parser.add_argument("--dlt", type=Path, metavar="PYTHON", help="interpreter that has benchmarks/requirements.txt")
     parser.add_argument("--only", choices=("bare", "quick", "copy", "load", "listed"), help=argparse.SUPPRESS)
     parser.add_argument("--bill", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -153,6 +165,8 @@ def main() -> None:
         print(f"{arguments.rows:,} rows × {columns} columns, {bill.stat().st_size / 1e6:.0f} MB", flush=True)
         ways = ("bare", "quick", "load", "copy") if not arguments.pods else ("bare", "quick", "listed", "load")
         found = {way: measure(way, bill, pods=arguments.pods) for way in ways}
+        if arguments.dlt:
+            found["dlt"] = measure_dlt(arguments.dlt.absolute(), bill)
         for way, figures in found.items():
             cpu = figures["cpu"]
             ratios = ", ".join(f"{cpu / found[other]['cpu']:5.2f} × {other}" for other in found if other != way)
