@@ -10,7 +10,8 @@ SELECT
     p99_cost_usd::DECIMAL(38, 4) AS p99_usd,
     round(100 * top_1_percent_share, 1) AS top_1_percent_of_cost,
     unprofitable_users,
-    unprofitable_loss_usd::DECIMAL(38, 2) AS unprofitable_loss_usd
+    unprofitable_loss_usd::DECIMAL(38, 2) AS unprofitable_loss_usd,
+    basis
 FROM marts.user_cost_monthly
 WHERE users > 0
 ORDER BY usage_month DESC, feature, plan

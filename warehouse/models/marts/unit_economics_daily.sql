@@ -31,6 +31,7 @@
 --   revenue_usd: revenue per unit × successful tasks, where features.yml has it; other revenue is per feature.
 --   margin_usd: revenue minus cost.
 --   is_outcome_settled: no more outcomes are to be expected for the day's tasks.
+--   is_billed: the provider's bill of the day is there, or the calls ran on machines that were billed.
 --   is_settled: the day's cost is final as far as the feature's sources promise.
 WITH usage AS (
     SELECT
@@ -334,6 +335,7 @@ SELECT
     (f.revenue_per_unit_usd * j.successful_tasks)::DECIMAL(38, 12) AS revenue_usd,
     (f.revenue_per_unit_usd * j.successful_tasks - j.known_cost_usd)::DECIMAL(38, 12) AS margin_usd,
     CASE WHEN j.has_estimates THEN 'estimated' ELSE 'reported' END AS basis,
+    NOT j.is_unbilled AS is_billed,
     coalesce(j.usage_date + f.outcome_settles_days <= t.usage_date, FALSE) AS is_outcome_settled,
     coalesce(d.is_settled, FALSE) AS is_settled
 FROM joined AS j

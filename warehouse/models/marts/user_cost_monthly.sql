@@ -2,7 +2,8 @@
 --
 -- Grain: one row per usage_month, feature and plan; plan is null where the calls name none.
 -- Calendar: months with a call only; users is 0 where none of the calls names one.
--- Units: US dollars, effective cost before credits: each call's part of what its row of marts.unit_economics_daily cost.
+-- Units: US dollars, effective cost before credits: each call's part of what its row of marts.unit_economics_daily cost; where
+--   no bill is there for it (yet), of its scaled estimate, or its estimate where there is no scale.
 --   Idle GPU hours and charges without traffic are nobody's. Percentiles are those of actual users (no interpolation).
 --   Where what one of the users cost is not known, no figure of them all is: sums, percentiles and shares are null.
 -- Why a filter: calls without a user are in unknown_user_cost_usd, in no percentile. A user who changes plan counts in
@@ -10,7 +11,8 @@
 -- Columns:
 --   usage_month: first UTC day of the month.
 --   users: different users with a call.
---   unknown_cost_users: of these, users with a call whose dollars are not known.
+--   unknown_cost_users: of these, users with a call whose dollars are not known: a charge without US dollars, or neither bill
+--     nor price.
 --   cost_usd: of all of them.
 --   p50_cost_usd: half of the users cost no more.
 --   top_1_percent_share: share of the cost that the dearest hundredth of users (at least one) causes, 6 decimals.
@@ -18,6 +20,7 @@
 --   unprofitable_users: users who cost more than that; null where it is not known.
 --   unprofitable_loss_usd: what they cost more than they pay.
 --   unknown_user_cost_usd: of calls that name no user; null where what one of them cost is not known.
+--   basis: 'estimated' where some of the calls have no bill.
 --   is_settled: the month is over and its cost final.
 WITH costs AS (
     SELECT
@@ -26,7 +29,9 @@ WITH costs AS (
         provider,
         model,
         task_type,
-        effective_cost_before_credits_usd AS row_cost_usd,
+        CASE WHEN is_billed THEN effective_cost_before_credits_usd ELSE coalesce(scaled_estimate_usd, estimated_cost_usd) END
+            AS row_cost_usd,
+        NOT is_billed OR basis = 'estimated' AS is_estimated,
         is_settled
     FROM marts.unit_economics_daily
     WHERE calls IS NOT NULL
@@ -37,6 +42,7 @@ rows_of_usage AS (
         date_trunc('month', r.usage_date)::DATE AS usage_month,
         r.feature,
         c.row_cost_usd,
+        c.is_estimated,
         c.is_settled,
         d.is_priced,
         d.estimated_cost_usd,
@@ -65,6 +71,7 @@ weighed AS (
         r.usage_month,
         r.feature,
         r.row_cost_usd,
+        r.is_estimated,
         r.is_settled,
         d.plan,
         d.user_id,
@@ -83,6 +90,7 @@ users AS (
         plan,
         user_id,
         CASE WHEN count(*) = count(row_cost_usd) THEN sum((row_cost_usd * share)::DECIMAL(38, 12)) END AS cost_usd,
+        bool_or(is_estimated) AS is_estimated,
         bool_and(is_settled) AS is_settled
     FROM weighed
     GROUP BY ALL
@@ -131,6 +139,7 @@ SELECT
     END::DECIMAL(38, 12) AS unprofitable_loss_usd,
     CASE WHEN count(*) = count(p.nobodys_cost_usd) THEN sum(p.nobodys_cost_usd) END::DECIMAL(38, 12)
         AS unknown_user_cost_usd,
+    CASE WHEN bool_or(p.is_estimated) THEN 'estimated' ELSE 'reported' END AS basis,
     bool_and(p.is_settled) AND last_day(p.usage_month) <= any_value(e.usage_date) AS is_settled
 FROM people AS p
 CROSS JOIN newest AS e
