@@ -24,12 +24,20 @@ EVERY_WEEKDAY = 0b1111111  # a bit for each, Monday the lowest
 
 @contextmanager
 def open_snapshot(published: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The published snapshot, read-only; it stays this one while it is open. Raises QueryError where none is."""
+    """The published snapshot, read-only; it stays this one while it is open. Raises QueryError where none is, and
+    within the block where the snapshot has not the columns that this version reads."""
     if not published.is_file():
         raise QueryError("nothing is published yet", where=str(published), cure="`trendbreak run` publishes")
     with duckdb.connect(str(published), read_only=True, config={"threads": 2}) as con:
         con.execute("SET TimeZone = 'UTC'")
-        yield con
+        try:
+            yield con
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            raise QueryError(
+                f"another version published it ({str(error).splitlines()[0]})",
+                where=str(published),
+                cure="`trendbreak run` publishes anew",
+            ) from error
 
 
 def read_published_at(con: duckdb.DuckDBPyConnection) -> datetime:

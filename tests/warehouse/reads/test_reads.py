@@ -113,3 +113,11 @@ def test_a_snapshot_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_snapshot_takes_no_writes(con: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(duckdb.InvalidInputException, match="read-only"):
         con.execute("DELETE FROM core.charges")
+
+
+def test_a_snapshot_of_another_version_is_named_with_its_cure(tmp_path: Path) -> None:
+    older = tmp_path / "older.duckdb"
+    duckdb.connect(str(older)).execute("CREATE SCHEMA ops; CREATE TABLE ops.publication (moment DATE)").close()
+    told = "another version published it .* `trendbreak run` publishes anew"
+    with pytest.raises(QueryError, match=told), open_snapshot(older) as con:
+        read_published_at(con)
