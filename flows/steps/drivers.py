@@ -35,9 +35,9 @@ def add_parts(con: duckdb.DuckDBPyConnection, found: Break) -> Break:
     parts = find_parts(con, compared, of_success=of_success)
     if not parts:
         return found
-    label = find_label(parts)
-    carried = add_up_by_label(parts)[label] / sum(usd for _, usd in parts)
-    is_told = found.label == "unknown" and label != "idle" and carried >= MOST_OF_IT
+    label, change_usd = find_label(parts), sum((usd for _, usd in parts), Decimal(0))
+    carries_most = change_usd != 0 and add_up_by_label(parts)[label] / change_usd >= MOST_OF_IT
+    is_told = found.label == "unknown" and label != "idle" and carries_most
     return replace(
         found,
         parts=tuple(Part(driver, usd) for driver, usd in parts),

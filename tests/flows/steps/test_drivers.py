@@ -138,6 +138,14 @@ def test_a_break_of_weekends_has_the_parts_of_weekends() -> None:
     assert list_parts(between, CONTEXT) == ["+$1.22 per weekend day: more tasks"]
 
 
+def test_a_bill_that_stays_the_same_has_parts_that_cancel_out_and_no_label() -> None:
+    wh = world(16, recent_factor=Decimal(10) / 16)
+    found = add_parts(wh.con, make_break(kind="zero_success"))
+    assert sum(part.change_usd for part in found.parts) == 0
+    assert {part.driver for part in found.parts if abs(part.change_usd) > Decimal("0.01")} == {"tasks", "price"}
+    assert found.label == "unknown"
+
+
 @pytest.mark.parametrize("fields", [{"basis": "estimated"}, {"node": "unallocated"}])
 def test_breaks_that_have_no_such_parts_stay_as_they_are(grown: Warehouse, fields: dict[str, Any]) -> None:
     found = make_break(**fields)
