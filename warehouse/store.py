@@ -157,7 +157,7 @@ def _make_lake(con: duckdb.DuckDBPyConnection) -> None:
         try:
             _apply_migrations(con, _due_migrations(con))
             con.execute("CREATE SCHEMA IF NOT EXISTS staging")
-            con.execute(render("store/staging_tables.sql"))
+            con.execute(render("store/staging_tables.sql", in_lake=True))
             con.execute(render("lake/turn_tables.sql"))
             con.execute("COMMIT")
         except BaseException:
@@ -243,7 +243,7 @@ def _connect(folder: Path, memory_limit: str, threads: int | None) -> duckdb.Duc
     try:
         con.execute("SET TimeZone = 'UTC'")
         con.execute(render("store/attach_staging.sql", path=str(folder / STAGING_FILE)))
-        con.execute(render("store/staging_tables.sql"))
+        con.execute(render("store/staging_tables.sql", in_lake=False))
     except duckdb.Error as error:
         con.close()
         if has_no_room(error):

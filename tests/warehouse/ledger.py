@@ -47,7 +47,7 @@ def new_warehouse(home: Path = Path("unused")) -> Warehouse:
     con = duckdb.connect(":memory:", config={"threads": 1, "preserve_insertion_order": False})
     con.execute("SET TimeZone = 'UTC'")
     con.execute("ATTACH ':memory:' AS staging")
-    con.execute(render("store/staging_tables.sql"))
+    con.execute(render("store/staging_tables.sql", in_lake=False))
     for path in sorted(MIGRATIONS.glob("*.sql")):
         con.execute(path.read_text(encoding="utf-8"))
     return Warehouse(con, home)

@@ -62,9 +62,10 @@ def start_loader(lake: Lake, root: Path, source: str) -> ForkServerProcess:
     return child
 
 
-def wait_for(file: Path) -> None:
+def wait_for(file: Path, child: ForkServerProcess) -> None:
     deadline = time.monotonic() + SECONDS
     while not file.exists():
+        assert child.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -82,7 +83,7 @@ def test_four_processes_load_at_once_one_is_killed_and_readers_never_wait(lake: 
     """Two of them also find no lake and make it; the killed one's second delivery is loaded by its next run."""
     loaders = {source: start_loader(lake, tmp_path, source) for source in SOURCES}
     victim = loaders.pop("d")
-    wait_for(tmp_path / "d" / "loaded")
+    wait_for(tmp_path / "d" / "loaded", victim)
     assert victim.pid is not None
     os.kill(victim.pid, signal.SIGKILL)
     with lake_connection() as reader:
