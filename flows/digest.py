@@ -97,6 +97,7 @@ def gather_facts(
         opened=told,
         confirmed=confirmed,
         false_alarms=false_alarms,
+        report_url=settings.report_url or "",
     )
 
 

@@ -46,7 +46,8 @@ class DigestFacts:
     `opened`, `false_alarms`, `confirmed`: incidents of the last 90 days, and how many of them people called a
     false alarm or answered in any other way. `going_on`: titles of the incidents that are open. `savings`: the
     largest found, each with the dollars a month that are expected; they overlap. `actions`: what was done to save and
-    is judged this week, each a line with its predicted and its realised saving.
+    is judged this week, each a line with its predicted and its realised saving. `report_url`: where people open the
+    report; "" where it is nowhere but in a file.
     """
 
     week_start: date
@@ -59,6 +60,7 @@ class DigestFacts:
     false_alarms: int = 0
     savings: tuple[tuple[str, Decimal], ...] = ()
     actions: tuple[str, ...] = ()
+    report_url: str = ""
 
 
 def render_digest(facts: DigestFacts) -> Message:
@@ -79,7 +81,11 @@ def render_digest(facts: DigestFacts) -> Message:
         summary=_summarise(features, total),
         facts=tuple(_facts(facts, features, total)),
         why=(),
-        footnotes=("Effective cost before promotional credits; settled days only.",),
+        footnotes=(
+            "Effective cost before promotional credits; settled days only.",
+            *(() if facts.report_url else ("The whole report as one page, to forward: trendbreak report",)),
+        ),
+        links=(("The whole report", facts.report_url),) if facts.report_url else (),
         owner="",
         sql="",
         sections=tuple(

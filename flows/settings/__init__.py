@@ -42,6 +42,7 @@ DUCKLAKE = "ducklake:postgres:"
 _WEB_ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?")
 _SOURCE_NAME = re.compile(r"^[a-z][a-z0-9_-]{0,62}$")
 _TASK_URL = re.compile(r"https://[^\s/<>|\"{}]+/([^\s<>|\"{}]|\{task_id\})*")
+_LINK = re.compile(r"https://[^\s/<>|\"{}]+(/[^\s<>|\"{}]*)?")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _CURRENCY = re.compile(r"^[A-Z]{3}$")
 # Resolved when they are needed, not when the file is read.
@@ -294,6 +295,9 @@ class Settings(_Strict):
     retention: RetentionSettings = RetentionSettings()
     backup: BackupSettings = BackupSettings()
     metrics: MetricsSettings = MetricsSettings()
+    report_url: str | None = Field(
+        default=None, description="where people open what lies in home/report: the digest links to it"
+    )
     backfill_days: int = Field(default=120, ge=1, le=1200, description="how far the first run reaches back")
     state: str | None = Field(default=None, repr=False, description="state store URL; default: SQLite in home")
     warehouse: str | None = Field(
@@ -301,6 +305,13 @@ class Settings(_Strict):
     )
     lake: LakeSettings = LakeSettings()
     _file: Path | None = PrivateAttr(default=None)
+
+    @field_validator("report_url")
+    @classmethod
+    def _is_a_link(cls, address: str | None) -> str | None:
+        if address is not None and not _LINK.fullmatch(address):
+            raise ValueError('must be an https address, such as "https://costs.example.com/report/index.html"')
+        return address
 
     @field_validator("warehouse")
     @classmethod

@@ -37,6 +37,7 @@ FACTS = DigestFacts(
         "trim of chat on 2026-10-30 (shorter prompts): predicted $400.00 a month ($300.00 to $500.00), realised "
         "$365.00 a month ($341.20 to $388.80)",
     ),
+    report_url="https://costs.example.com/report/index.html",
 )
 
 
@@ -62,5 +63,7 @@ def test_an_empty_week_divides_by_nothing() -> None:
     message = render_digest(DigestFacts(date(2026, 11, 9), date(2026, 11, 15), "#c", ()))
     assert message.summary == "No AI cost in these days."
     assert message.sections == ()
+    assert message.links == ()
+    assert "trendbreak report" in message.footnotes[-1]
     assert message_from_json(message_to_json(message)) == message
     assert message_from_json(message_to_json(render_digest(FACTS))) == render_digest(FACTS)

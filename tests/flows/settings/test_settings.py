@@ -94,6 +94,7 @@ def test_a_secret_is_never_in_a_repr(tmp_path: Path) -> None:
         ("schedule: {timezone: Europe/Berln}\n", r"schedule\.timezone: .*did you mean 'Europe/Berlin'"),
         ("schedule: {timezone: CEST}\n", r"schedule\.timezone: 'CEST' is no time zone; write a place such as"),
         ("schedule: {timezone: ../../etc/passwd}\n", r"schedule\.timezone: .*no time zone"),
+        ('report_url: "http://x/<@U1>"\n', r"report_url: must be an https address"),
         ("home: ${HOME\n", r"home: `\$\{` is not closed"),
         ("sources: [{name: a, type: openai, admin_key: '${1KEY}'}]\n", r"sources\[0\]\.admin_key: `\$\{1KEY\}` is no"),
         ("state: '${}'\n", "state: .* is no reference"),
