@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -25,6 +25,8 @@ GAUGES = {"gpu_util": Decimal("0.01"), "engine_active": Decimal(1)}  # percent, 
 SCRAPED_BY = frozenset({"job", "prometheus", "prometheus_replica", "replica", "__replica__"})
 MEASURES = ("requests", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 SIX_PLACES = Decimal("0.000001")
+_Device = tuple[str | None, str]  # its host, where its name is not its own; its name
+_Names = tuple[str | None, str | None]  # host and kind of GPU
 
 
 def parse_files(files: Mapping[str, Path], *, model_label: str) -> Parsed:
@@ -75,34 +77,38 @@ def _target(labels: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
 def _utilization(files: Mapping[str, Path], day: date, asked: Mapping[str, Any], unknown: UnknownFields) -> pa.Table:
     """The mean of each GPU's samples. The engine's activity counts where it is exported, else the older gauge."""
     step_seconds = asked.get("step_seconds")  # deliveries of older versions do not say it
-    sums: dict[str, dict[tuple[str | None, str, str | None], dict[float, Decimal]]] = {}
     midnight = datetime.combine(day, time(), UTC).timestamp() + 86_400
-    for name, unit in GAUGES.items():
-        sums[name] = defaultdict(dict)
-        for labels, samples in _series(files, name, unknown):
-            gpu = _text(labels, "UUID") or _text(labels, "gpu") or _text(labels, "device")
-            key = (_text(labels, "Hostname") or _text(labels, "instance"), gpu or "", _text(labels, "modelName"))
-            # Midnight's sample is the next day's; values outside 0 to 1 mean that the driver cannot tell.
-            # A device that is scraped twice has two samples of a moment: the first counts.
-            told = {at: value * unit for at, value in samples.items() if 0 <= value * unit <= 1 and at < midnight}
-            sums[name][key] = told | sums[name][key]
+    # Of a moment a device may have several samples: it is scraped twice, or parted (MIG). Their mean is one.
+    told: dict[str, dict[_Device, dict[float, list[Decimal]]]] = {}
+    names: dict[_Device, Counter[_Names]] = defaultdict(Counter)
+    for gauge, unit in GAUGES.items():
+        told[gauge] = defaultdict(lambda: defaultdict(list))
+        for labels, samples in _series(files, gauge, unknown):
+            host = _text(labels, "Hostname") or _text(labels, "instance")
+            gpu = _text(labels, "UUID") or _text(labels, "gpu") or _text(labels, "device") or ""
+            # A UUID is the device's wherever it is; a number is one of its host's.
+            device = (None if gpu.startswith(("GPU-", "MIG-")) else host, gpu)
+            for at, value in samples.items():
+                # Midnight's sample is the next day's; values outside 0 to 1 mean that the driver cannot tell.
+                if 0 <= value * unit <= 1 and at < midnight:
+                    told[gauge][device][at].append(value * unit)
+                    names[device][host, _text(labels, "modelName")] += 1
     rows = []
-    for key in sorted({*sums["gpu_util"], *sums["engine_active"]}, key=str):
-        values = list((sums["engine_active"].get(key) or sums["gpu_util"].get(key) or {}).values())
-        if values:
-            host, gpu, gpu_model = key
-            mean = (sum(values, Decimal(0)) / len(values)).quantize(SIX_PLACES)
-            rows.append(
-                {
-                    "usage_date": day,
-                    "host": host,
-                    "gpu": gpu,
-                    "gpu_model": gpu_model,
-                    "samples": len(values),
-                    "step_seconds": step_seconds,
-                    "utilization": mean,
-                }
-            )
+    for device in sorted(names, key=str):
+        moments = told["engine_active"].get(device) or told["gpu_util"][device]
+        means = [sum(values, Decimal(0)) / len(values) for values in moments.values()]
+        (host, gpu_model), _ = max(names[device].items(), key=lambda counted: (counted[1], str(counted[0])))
+        rows.append(
+            {
+                "usage_date": day,
+                "host": host,
+                "gpu": device[1],
+                "gpu_model": gpu_model,
+                "samples": len(means),
+                "step_seconds": step_seconds,
+                "utilization": (sum(means, Decimal(0)) / len(means)).quantize(SIX_PLACES),
+            }
+        )
     return pa.Table.from_pylist(rows, schema=GPU_UTILIZATION)
 
 

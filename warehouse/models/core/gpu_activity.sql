@@ -30,7 +30,6 @@ hosts AS (
     JOIN core.gpu_devices AS d
         ON d.usage_date = c.usage_date
         AND split_part(d.host, ':', 1) IN (c.resource_id, regexp_extract(c.resource_id, '[^/:]+$'))
-    WHERE d.samples > 0
     GROUP BY ALL
 ),
 machines AS (
@@ -63,7 +62,7 @@ types AS (
         sum(seen_hours) AS seen_hours,
         (sum(seen_hours * utilization) / sum(seen_hours))::DECIMAL(9, 6) AS utilization
     FROM core.gpu_devices AS d
-    WHERE samples > 0 AND gpu_type IS NOT NULL
+    WHERE gpu_type IS NOT NULL
         AND NOT EXISTS (SELECT 1 FROM hosts AS m WHERE m.usage_date = d.usage_date AND m.host = d.host)
     GROUP BY usage_date, gpu_type
 ),

@@ -35,17 +35,38 @@ WITH seen AS (
         )::DECIMAL(18, 9) AS seen_hours
     FROM core.gpu_utilization AS u
     LEFT JOIN gpu_model_types AS n ON n.gpu_model = u.gpu_model
+    WHERE u.samples > 0
+),
+-- A device whose host was renamed in a day (a pod's name, say) was seen under both names.
+told AS (
+    SELECT
+        usage_date,
+        source_name,
+        device,
+        any_value(gpu) AS gpu,
+        max({'samples': samples, 'host': host, 'gpu_model': gpu_model, 'gpu_type': gpu_type}) AS named,
+        sum(samples)::BIGINT AS samples,
+        (sum(samples * utilization) / sum(samples))::DECIMAL(9, 6) AS utilization,
+        least(24, sum(seen_hours))::DECIMAL(18, 9) AS seen_hours
+    FROM seen
+    GROUP BY usage_date, source_name, device
 )
 SELECT
-    * EXCLUDE (device),
+    usage_date,
+    source_name,
+    named.host AS host,
+    gpu,
+    named.gpu_model AS gpu_model,
+    named.gpu_type AS gpu_type,
+    samples,
+    utilization,
+    seen_hours,
     nullif(
         array_to_string(
             list_sort(list_filter(list(DISTINCT source_name) OVER same_device, lambda other: other <> source_name)), ', '
         ),
         ''
     ) AS also_from
-FROM seen
+FROM told
 WINDOW same_device AS (PARTITION BY usage_date, device)
-QUALIFY row_number() OVER (
-    PARTITION BY usage_date, device ORDER BY seen_hours DESC, source_name, host, gpu_model, samples, utilization
-) = 1
+QUALIFY row_number() OVER (PARTITION BY usage_date, device ORDER BY seen_hours DESC, source_name) = 1
