@@ -33,8 +33,11 @@ def read_invocation(
     given, came = _part(record, "input"), _part(record, "output")
     own = {name: metadata.get(fields.get(name, name)) for name in OWN}
     event: dict[str, Any] = {name: identifier(value, name) for name, value in own.items()}
-    if event["feature"] is None and len(found := features_of(metadata.get("tags"))) == 1:
-        event["feature"] = found[0]
+    if event["feature"] is None and (found := features_of(metadata.get("tags"))):
+        if len(found) > 1:
+            projection.keep("several_features")
+        else:
+            event["feature"] = found[0]
     yield event | {
         "time": moment(record.get("timestamp")),
         "provider": "bedrock",

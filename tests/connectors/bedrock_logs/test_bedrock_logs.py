@@ -115,3 +115,11 @@ def test_models(tmp_path: Path, model_id: str, model: str) -> None:
 def test_the_tier_that_a_request_was_served_in(changes: dict[str, Any], tier: str) -> None:
     [call] = read_invocation(invocation(1, MOMENT, **changes), Projection(None), {})
     assert read_tier(call["pricing_tier"]) == tier
+
+
+def test_a_request_whose_tags_name_several_features_is_of_none() -> None:
+    projection = Projection(None)
+    told = [json.dumps([f"feature:{name}" for name in names]) for names in (["search"] * 100, ["a", "b"])]
+    calls = [next(read_invocation(invocation(1, MOMENT, requestMetadata={"tags": t}), projection, {})) for t in told]
+    assert [call["feature"] for call in calls] == ["search", None]
+    assert json.loads(projection.report())["kept_with_gaps"] == {"several_features": 1}
