@@ -23,7 +23,7 @@ from flows.errors import DeliveriesWaiting
 from flows.run import RULE_MEMORY_DAYS, Run
 from flows.settings.planned_events import list_expected_changes
 from flows.steps.delivery import empty_outbox, make_context
-from flows.steps.drivers import add_parts
+from flows.steps.drivers import add_parts_to_each
 from flows.steps.findings import add_findings, recall_findings
 from flows.steps.watches import BY_OUTCOMES, BY_TELEMETRY, decide_watches, find_conditions, list_mutes
 
@@ -115,7 +115,7 @@ def _find_breaks(run: Run, panel: FeaturePanel, ledger: list[Incident]) -> list[
     detection = make_detection(run, ledger, panel.features)
     own = find_breaks(panel, members, detection)
     billed = confirm_estimates(ledger, panel, through=run.feature_through, found=own)
-    return [add_parts(run.warehouse.con, found) for found in own + billed]
+    return add_parts_to_each(run.warehouse.con, own + billed, run.notes)
 
 
 def deliver_messages(run: Run) -> None:

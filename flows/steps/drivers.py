@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +15,23 @@ from flows.comparison import compare, days_before, days_of, drivers_between, fin
 if TYPE_CHECKING:
     import duckdb
 
+_LOG = logging.getLogger("trendbreak.alert")
 MOST_OF_IT = Decimal("0.6")
+
+
+def add_parts_to_each(con: duckdb.DuckDBPyConnection, breaks: Iterable[Break], notes: list[str]) -> list[Break]:
+    """The breaks with their parts. One whose parts cannot be worked out is told without them: the error is logged, and
+    `notes` gets its feature."""
+    explained: list[Break] = []
+    for found in breaks:
+        try:
+            explained.append(add_parts(con, found))
+        except Exception as error:  # whatever it is, the dollars of this and of every other feature are right
+            what = f"{type(error).__name__}: {error}".partition("\n")[0]
+            _LOG.exception("the parts of %s's change are not worked out", found.node)
+            notes.append(f"{found.node}: its alert does not say why the cost changed ({what})")
+            explained.append(found)
+    return explained
 
 
 def add_parts(con: duckdb.DuckDBPyConnection, found: Break) -> Break:

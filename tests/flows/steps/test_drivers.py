@@ -14,7 +14,7 @@ from alerts.incidents import break_from_json, break_to_json
 from alerts.message.details import list_parts
 from alerts.model import Break, FeaturePanel, Incident
 from flows.comparison import drivers_between
-from flows.steps.drivers import add_parts, write_drivers
+from flows.steps.drivers import add_parts, add_parts_to_each, write_drivers
 from tests.alerts.stories import CONTEXT
 from tests.warehouse.ledger import add_calls, add_charges, build_marts, charge, new_warehouse, rows_of
 from warehouse.features import parse_features
@@ -144,6 +144,16 @@ def test_a_bill_that_stays_the_same_has_parts_that_cancel_out_and_no_label() -> 
     assert sum(part.change_usd for part in found.parts) == 0
     assert {part.driver for part in found.parts if abs(part.change_usd) > Decimal("0.01")} == {"tasks", "price"}
     assert found.label == "unknown"
+
+
+def test_a_break_whose_parts_cannot_be_worked_out_is_told_without_them_and_the_next_with_its_own(
+    grown: Warehouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    too_early, notes = make_break(onset=date.min), list[str]()  # no calendar has the 28 days before
+    told = add_parts_to_each(grown.con, [too_early, make_break()], notes)
+    assert told == [too_early, add_parts(grown.con, make_break())]
+    assert notes == ["a: its alert does not say why the cost changed (OverflowError: date value out of range)"]
+    assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"]
 
 
 @pytest.mark.parametrize("fields", [{"basis": "estimated"}, {"node": "unallocated"}])
