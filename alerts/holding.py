@@ -10,6 +10,7 @@ out at any time. A row that may have been sent already (`sending`) is never held
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -152,7 +153,9 @@ def _enqueue_roll_up(
     today: date,
     now: datetime,
 ) -> None:
-    incident_id = f"{_ROLL_UP}-{today.isoformat()}-{re.sub(r'[^a-z0-9]+', '-', channel.lower()).strip('-')}"
+    # Names of channels may differ in what no id holds.
+    slug = re.sub(r"[^a-z0-9]+", "-", channel.lower()).strip("-") or "channel"
+    incident_id = f"{_ROLL_UP}-{today.isoformat()}-{slug}-{hashlib.sha256(channel.encode()).hexdigest()[:6]}"
     told = sum(row["incident_id"] == incident_id for row in rows)
     key = make_card_key(incident_id) if told == 0 else f"{incident_id}/{told + 1}/update"
     message = _render_roll_up(key, incident_id, channel, letters, limit=rules.daily_messages or 0, is_first=told == 0)

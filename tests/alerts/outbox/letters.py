@@ -10,6 +10,7 @@ from alerts.incidents import decide, incident_from_row
 from alerts.message import RenderContext
 from alerts.model import Action, Break
 from alerts.outbox import record_action
+from alerts.routing import Routing
 from tests.alerts.stories import AS_OF, NEWEST, ROUTING
 from warehouse.state import StateStore
 
@@ -28,6 +29,7 @@ def run_day(
     through: date = NEWEST,
     node: str | None = None,
     digest_below_usd_per_day: Decimal | None = None,
+    routing: Routing = ROUTING,
 ) -> list[Action]:
     """One run's decisions, recorded; of `node` only where one is given."""
     now = datetime.now(UTC)
@@ -36,7 +38,7 @@ def run_day(
         [incident_from_row(row) for row in store.list_incidents() if node in (None, row["node"])],
         now=now,
         as_of=as_of,
-        routing=ROUTING,
+        routing=routing,
         data_through=through,
     )
     for action in actions:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from alerts.holding import PostingRules, hold_threads
 from alerts.message import RenderContext
 from alerts.outbox import Delivered, deliver_pending, move_threads
+from alerts.routing import FeatureRoute, Routing
 from alerts.sinks import DeliveryDelayed, FolderSink, Letter, Receipt, RefusingSink, Sink
 from alerts.slack import SlackSink
 from tests.alerts.outbox.letters import Clock, open_store, run_day
@@ -90,6 +92,18 @@ def test_bursts_that_come_together_are_for_the_digest_as_those_that_come_alone(
     assert len(slack.posts()) == told
     [row] = store.list_incidents()
     assert bool(row["details"].get("digest_only")) == (told == 0)
+
+
+def test_channels_that_look_alike_have_a_roll_up_each(store: StateStore) -> None:
+    channels = ("#ai-costs", "#ai_costs", "#費用", "#コスト")
+    names = [(f"{channel} {n}", channel) for channel in channels for n in range(2)]
+    routing = Routing("#c", features={name: FeatureRoute(channel) for name, channel in names})
+    run_day(store, [make_break(node=name) for name, _ in names], routing=routing)
+    for _ in range(2):
+        assert len(hold_threads(store, PostingRules(daily_messages=1), now=datetime.now(UTC))) == 4
+    told = [row for row in store.outbox() if row["payload"].get("names")]
+    assert sorted(row["channel"] for row in told) == sorted(channels)
+    assert all(row["thread_of"] is None for row in told)
 
 
 def test_a_day_alerted_and_restated_ends_withdrawn(store: StateStore, slack: SlackServer, clock: Clock) -> None:
