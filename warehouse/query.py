@@ -45,11 +45,13 @@ def run_query(
     memory_limit: str = "512MB",
     max_rows: int | None = None,
     unsafe: bool = False,
+    is_canned: bool = False,
 ) -> pa.Table:
     """The result of one SELECT (or DESCRIBE, SHOW, SUMMARIZE, EXPLAIN) on the snapshot.
 
     With `max_rows`, at most so many rows; `is_truncated(table)` tells whether more exist. `unsafe` lifts
-    the limits on memory, files and network, for the owner of the machine. Raises QueryError.
+    the limits on memory, files and network, for the owner of the machine. `is_canned`: the statement is this
+    version's own, so that a snapshot without its columns is another version's. Raises QueryError.
     """
     import pyarrow.ipc as ipc
 
@@ -77,11 +79,20 @@ def run_query(
             f"stopped after {timeout_seconds:g} s", cure="narrow it by date or feature, or allow more with --timeout"
         ) from None
     if done.returncode != 0:
-        raise _explained(done.stderr, done.returncode, memory_limit)
+        raise _explained(done.stderr, done.returncode, memory_limit, published if is_canned else None)
     table = ipc.open_stream(done.stdout).read_all()
     if max_rows is not None and table.num_rows > max_rows:
         table = table.slice(0, max_rows).replace_schema_metadata({TRUNCATED: b"true"})
     return table
+
+
+def of_another_version(published: Path, text: str) -> QueryError:
+    """What a snapshot is told that does not have what this version reads. `text`: of DuckDB's error."""
+    return QueryError(
+        f"another version published it ({text.splitlines()[0]})",
+        where=str(published),
+        cure="`trendbreak run` publishes anew",
+    )
 
 
 def is_truncated(table: pa.Table) -> bool:
@@ -126,8 +137,9 @@ def _bytes_of(size: str) -> int:
     return int(float(match[1]) * _SIZES[match[2].upper()])
 
 
-def _explained(stderr: bytes, code: int, memory_limit: str) -> QueryError:
-    """DuckDB's error in the words of someone who asked for a table."""
+def _explained(stderr: bytes, code: int, memory_limit: str, canned_on: Path | None) -> QueryError:
+    """DuckDB's error in the words of someone who asked for a table. `canned_on`: the snapshot that a canned query
+    asked."""
     memory = QueryError(
         f"needs more than {memory_limit} of memory", cure="select fewer columns or days, or aggregate first"
     )
@@ -144,6 +156,8 @@ def _explained(stderr: bytes, code: int, memory_limit: str) -> QueryError:
         return memory
     if kind == "Statement":
         return QueryError(text, cure="write one SELECT")
+    if canned_on is not None and kind in ("BinderException", "CatalogException"):
+        return of_another_version(canned_on, text)
     missing = re.search(r'(?:Table|View|Schema) with name "?([^"\s!]+)"? does not exist', text)
     if kind == "CatalogException" and missing:
         return _missing_table(missing[1], text, tables)

@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from warehouse.query import QueryError
+from warehouse.query import QueryError, of_another_version
 from warehouse.statements import render
 
 EVERY_WEEKDAY = 0b1111111  # a bit for each, Monday the lowest
@@ -33,11 +33,7 @@ def open_snapshot(published: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         try:
             yield con
         except (duckdb.BinderException, duckdb.CatalogException) as error:
-            raise QueryError(
-                f"another version published it ({str(error).splitlines()[0]})",
-                where=str(published),
-                cure="`trendbreak run` publishes anew",
-            ) from error
+            raise of_another_version(published, str(error)) from error
 
 
 def read_published_at(con: duckdb.DuckDBPyConnection) -> datetime:

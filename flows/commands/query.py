@@ -57,9 +57,17 @@ def run_adhoc(
     if _NAME.match(sql) and sql not in queries:
         hint = nearest(sql, queries)
         raise FlowError(f"no canned query is named {sql!r}{hint} — `trendbreak query --list` shows them")
-    statement = queries[sql][1] if sql in queries else sql
+    is_canned = sql in queries
+    statement = queries[sql][1] if is_canned else sql
     with past_snapshot(*at, statement) if at is not None else nullcontext(published) as file:
-        table = run_query(file, statement, timeout_seconds=timeout_seconds, memory_limit=memory_limit, unsafe=unsafe)
+        table = run_query(
+            file,
+            statement,
+            timeout_seconds=timeout_seconds,
+            memory_limit=memory_limit,
+            unsafe=unsafe,
+            is_canned=is_canned,
+        )
     answer = format_table(table, fmt)
     data = answer if isinstance(answer, bytes) else answer.encode()
     if output is not None:

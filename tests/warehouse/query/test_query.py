@@ -5,6 +5,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -92,6 +93,18 @@ REFUSED = [
 def test_what_a_query_may_not_or_cannot_is_told(published: Path, sql: str, told: str) -> None:
     with pytest.raises(QueryError, match=told):
         run_query(published, sql)
+
+
+def test_a_canned_query_of_a_snapshot_of_another_version_names_the_cure(tmp_path: Path) -> None:
+    older = tmp_path / "older.duckdb"
+    older_mart = "CREATE SCHEMA marts; CREATE TABLE marts.feature_cost_daily (charge_date DATE)"
+    duckdb.connect(str(older)).execute(older_mart).close()
+    for name, text in (("gpu-utilization", "Catalog Error: .*"), ("month-to-date", "Binder Error: .*")):
+        told = rf"older.duckdb: another version published it \({text}\) — `trendbreak run` publishes anew"
+        with pytest.raises(QueryError, match=told):
+            run_query(older, canned()[name][1], is_canned=True)
+    with pytest.raises(QueryError, match='Referenced column "mine" not found'):
+        run_query(older, "SELECT mine FROM marts.feature_cost_daily")
 
 
 def test_a_query_is_stopped_when_its_time_is_over(published: Path) -> None:
