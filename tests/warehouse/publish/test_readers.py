@@ -128,7 +128,7 @@ def test_readers_see_whole_snapshots_only(tmp_path: Path) -> None:
     make_home(tmp_path)
     published, runs = published_path(tmp_path), 2
     first = sum_of(published)
-    seen = with_readers(published, 4, lambda: run_times(tmp_path, published, runs))
+    seen = with_readers(published, 2, lambda: run_times(tmp_path, published, runs))
     check(seen, first, runs)
 
 
