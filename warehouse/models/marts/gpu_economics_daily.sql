@@ -8,9 +8,11 @@
 --   of a machine whose GPU charges of the day all are).
 -- Model: a GPU's hours go to models by the GPU seconds that their calls tell (none to a model whose calls tell none beside
 --   others that do), else by tokens.
--- Tokens: those of the feature's calls. What the servers' own counters (prometheus) tell beyond all calls belongs to the
---   features with machines and without such a call that day, by their GPU hours. Of sources that share a GPU one is read; so
---   is the one that tells the most of a model, where none of its sources tells of GPUs.
+-- Tokens: those of the feature's calls. What the servers' own counters (prometheus) tell of a model that no feature has logged
+--   by then belongs to the one feature with machines that has logged no such call by then; nobody can tell whose it is, and
+--   it is left out, where there are more of these (unallocated machines among them) or where the day's logs name a model of
+--   such machines that the counters do not. Of sources that share a GPU one is read; so is the one that tells the most of a
+--   model, where none of its sources tells of GPUs.
 -- Utilisation: what the devices' own counters say (core.gpu_activity), where they were measured for all of the hours;
 --   else the GPU seconds that calls tell ÷ paid hours; else null. A day without any call of a feature that tells them on
 --   other days is idle, if telemetry heard from anybody.
@@ -90,34 +92,40 @@ metered AS (
     ) AS s
     GROUP BY usage_date, model
 ),
+-- Models that are in no log yet, of days on which the counters name every model that the features with machines log: a
+-- name that only a log has may be another's in the counters.
 unlogged AS (
-    SELECT m.usage_date, m.model, m.tokens - coalesce(c.tokens, 0) AS tokens
+    SELECT m.usage_date, m.model, m.tokens
     FROM metered AS m
-    LEFT JOIN (SELECT usage_date, model, sum(tokens) AS tokens FROM logged GROUP BY usage_date, model) AS c
-        ON c.usage_date = m.usage_date AND c.model IS NOT DISTINCT FROM m.model
-    WHERE m.tokens > coalesce(c.tokens, 0)
+    WHERE NOT EXISTS (SELECT 1 FROM logged AS c WHERE c.usage_date <= m.usage_date AND c.model IS NOT DISTINCT FROM m.model)
+      AND NOT EXISTS (
+          SELECT 1
+          FROM logged AS c
+          JOIN pools AS p ON p.usage_date = c.usage_date AND p.feature = c.feature
+          WHERE c.usage_date = m.usage_date
+            AND NOT EXISTS (
+                SELECT 1 FROM metered AS o WHERE o.usage_date = c.usage_date AND o.model IS NOT DISTINCT FROM c.model
+            )
+      )
 ),
+-- Of machines that no log tells of, whose they are, where they are all one feature's.
 silent AS (
-    SELECT
-        p.usage_date,
-        p.feature,
-        coalesce(
-            coalesce(sum(p.gpu_hours), 0) / nullif(sum(sum(p.gpu_hours)) OVER of_day, 0), 1 / count(*) OVER of_day
-        )::DECIMAL(13, 12) AS share
+    SELECT p.usage_date, any_value(p.feature) AS feature
     FROM pools AS p
-    WHERE NOT EXISTS (SELECT 1 FROM logged AS c WHERE c.usage_date = p.usage_date AND c.feature = p.feature)
-    GROUP BY p.usage_date, p.feature
-    WINDOW of_day AS (PARTITION BY p.usage_date)
+    WHERE NOT starts_with(p.feature, 'shared: ')
+      AND NOT EXISTS (SELECT 1 FROM logged AS c WHERE c.usage_date <= p.usage_date AND c.feature = p.feature)
+    GROUP BY p.usage_date
+    HAVING count(DISTINCT p.feature) = 1 AND any_value(p.feature) <> 'unallocated'
 ),
 served AS (
     SELECT *, 'calls' AS tokens_basis FROM logged
     UNION ALL
-    SELECT s.usage_date, s.feature, u.model, NULL, (u.tokens * s.share)::DECIMAL(38, 0), 'counters'
+    SELECT s.usage_date, s.feature, u.model, NULL, u.tokens, 'counters'
     FROM silent AS s
     JOIN unlogged AS u ON u.usage_date = s.usage_date
 ),
 telling AS (
-    SELECT feature, min(usage_date) AS usage_date FROM served WHERE gpu_seconds > 0 GROUP BY feature
+    SELECT feature, min(usage_date) AS usage_date FROM logged WHERE gpu_seconds > 0 GROUP BY feature
 ),
 heard AS (
     SELECT DISTINCT usage_date FROM core.usage
@@ -131,7 +139,7 @@ claims AS (
         (s.gpu_seconds::DOUBLE * type_share)::DECIMAL(38, 9) AS gpu_seconds,
         (s.tokens * type_share::DECIMAL(13, 12))::DECIMAL(38, 0) AS tokens,
         s.tokens_basis,
-        s.feature IS NOT NULL AS is_served,
+        s.tokens_basis IS NOT DISTINCT FROM 'calls' AS is_served,
         t.feature IS NOT NULL AND h.usage_date IS NOT NULL AS is_heard
     FROM pools AS p
     LEFT JOIN served AS s ON s.usage_date = p.usage_date AND s.feature = p.feature
