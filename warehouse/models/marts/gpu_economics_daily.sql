@@ -11,8 +11,8 @@
 -- Tokens: those of the feature's calls. What the servers' own counters (prometheus) tell of a model that no feature has logged
 --   by then belongs to the one feature with machines that has logged no such call by then; nobody can tell whose it is, and
 --   it is left out, where there are more of these (unallocated machines among them) or where the day's logs name a model of
---   such machines that the counters do not. Of sources that share a GPU one is read; so is the one that tells the most of a
---   model, where none of its sources tells of GPUs.
+--   such machines that the counters do not. Of sources that meter a model and share a GPU the first by name is read; so is
+--   the one that tells the most of a model, where none of its sources tells of GPUs.
 -- Utilisation: what the devices' own counters say (core.gpu_activity), where they were measured for all of the hours;
 --   else the GPU seconds that calls tell ÷ paid hours; else null. A day without any call of a feature that tells them on
 --   other days is idle, if telemetry heard from anybody.
@@ -67,30 +67,43 @@ logged AS (
     WHERE gpu_seconds > 0 OR provider NOT IN (SELECT provider FROM core.metered_providers)
     GROUP BY usage_date, feature, model
 ),
+scraped AS (
+    SELECT usage_date, host, gpu, unnest(list_append(string_split(also_from, ', '), source_name)) AS source_name
+    FROM core.gpu_devices
+),
+metered_by AS (
+    SELECT
+        usage_date,
+        source_name,
+        model,
+        sum(
+            coalesce(input_tokens, 0) + coalesce(cache_read_tokens, 0) + coalesce(cache_write_tokens, 0)
+            + coalesce(output_tokens, 0) + coalesce(reasoning_tokens, 0)
+        )::DECIMAL(38, 0) AS tokens
+    FROM core.metered_usage
+    WHERE provider = 'self_hosted'
+    GROUP BY usage_date, source_name, model
+),
+-- Of sources that meter a model and share a GPU the first by name speaks.
 metered AS (
-    SELECT usage_date, model, coalesce(sum(tokens) FILTER (WHERE has_gpus), max(tokens)) AS tokens
-    FROM (
-        SELECT
-            m.usage_date,
-            m.source_name,
-            m.model,
-            m.source_name IN (SELECT g.source_name FROM core.gpu_devices AS g WHERE g.usage_date = m.usage_date) AS has_gpus,
-            sum(
-                coalesce(m.input_tokens, 0) + coalesce(m.cache_read_tokens, 0) + coalesce(m.cache_write_tokens, 0)
-                + coalesce(m.output_tokens, 0) + coalesce(m.reasoning_tokens, 0)
-            )::DECIMAL(38, 0) AS tokens
-        FROM core.metered_usage AS m
-        WHERE m.provider = 'self_hosted'
-          AND NOT EXISTS (
-              SELECT 1
-              FROM core.gpu_devices AS d
-              WHERE d.usage_date = m.usage_date
-                AND list_contains(list_append(string_split(d.also_from, ', '), d.source_name), m.source_name)
-                AND list_min(list_append(string_split(d.also_from, ', '), d.source_name)) < m.source_name
-          )
-        GROUP BY ALL
-    ) AS s
-    GROUP BY usage_date, model
+    SELECT m.usage_date, m.model, coalesce(sum(m.tokens) FILTER (WHERE s.source_name IS NOT NULL), max(m.tokens)) AS tokens
+    FROM metered_by AS m
+    LEFT JOIN (SELECT DISTINCT usage_date, source_name FROM scraped) AS s
+        ON s.usage_date = m.usage_date AND s.source_name = m.source_name
+    WHERE NOT EXISTS (
+        SELECT 1
+        FROM metered_by AS o
+        JOIN scraped AS theirs ON theirs.usage_date = o.usage_date AND theirs.source_name = o.source_name
+        JOIN scraped AS ours
+            ON ours.usage_date = theirs.usage_date
+            AND ours.host IS NOT DISTINCT FROM theirs.host
+            AND ours.gpu = theirs.gpu
+        WHERE o.usage_date = m.usage_date
+          AND o.model IS NOT DISTINCT FROM m.model
+          AND o.source_name < m.source_name
+          AND ours.source_name = m.source_name
+    )
+    GROUP BY m.usage_date, m.model
 ),
 -- Models that are in no log yet, of days on which the counters name every model that the features with machines log: a
 -- name that only a log has may be another's in the counters.
