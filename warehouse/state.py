@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.types import TypeDecorator
 
 from warehouse.errors import FREE_SPACE, WarehouseError, has_no_room, place_cure
@@ -384,6 +384,8 @@ class StateStore:
             # SQLite in WAL mode calls a full disk an I/O error where its shared memory finds no room.
             is_full = has_no_room(error) or "disk I/O error" in str(error.orig)
             cure = f"is the disk full? {FREE_SPACE}" if is_full else place_cure(error)
+            if not cure and isinstance(error, OperationalError) and self._url.host:
+                cure = "check `state` in trendbreak.yml, and that the server is up"
             raise StateError(f"{error.orig}", where=f"state store {self._url.render_as_string()}", cure=cure) from error
 
     def create(self) -> None:

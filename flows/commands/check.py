@@ -40,6 +40,8 @@ def check_all(config: Path, settings: Settings) -> Iterator[tuple[str, CheckResu
     )
     yield "home", _home(settings)
     yield "features", _features(settings)
+    if settings.events is not None:
+        yield "events", _events(settings)
     if settings.prices is not None:
         yield "prices", _prices(settings)
     if settings.warehouse is not None:
@@ -163,6 +165,18 @@ def _state(settings: Settings) -> CheckResult:
     except WarehouseError as error:
         return CheckResult("writable", False, f"{error.where}: {error.what}", error.cure)
     return CheckResult("writable", True, "its tables are there")
+
+
+def _events(settings: Settings) -> CheckResult:
+    from flows.settings.planned_events import load_events
+    from warehouse.errors import WarehouseError
+    from warehouse.features import load_features
+
+    try:
+        found = load_events(settings.events, load_features(settings.features).features)
+    except (SettingsError, WarehouseError) as error:
+        return CheckResult("valid", False, str(error))
+    return CheckResult("valid", True, plural(len(found.events), "planned event"))
 
 
 def _prices(settings: Settings) -> CheckResult:

@@ -66,6 +66,7 @@ def execute(
                 return summarise(run)
         # What fails is in the summary, in one line; Prefect would log each with its traceback too.
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+        brief_server.check_named_server()
         server = brief_server.start(settings.home / "prefect")
         from flows.daily import daily
 

@@ -80,6 +80,23 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def check_named_server() -> None:
+    """Raises FlowError where PREFECT_API_URL names a server and nobody answers there: Prefect would by a traceback."""
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        return
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=STOP_TIMEOUT_SECONDS):
+            return
+    except urllib.error.HTTPError:
+        return  # somebody answers, if only to ask who we are
+    except (OSError, ValueError) as error:
+        raise FlowError(
+            f"PREFECT_API_URL: no Prefect server answers at {url} ({getattr(error, 'reason', error)}) — start it, or "
+            f"unset PREFECT_API_URL; `trendbreak run --direct` needs none"
+        ) from error
+
+
 def start(home: Path) -> BriefServer | None:
     """Start one over the database of the Prefect home `home`; None where the person has a home or server of theirs."""
     return BriefServer(home) if prefect_home.prepare(home) else None

@@ -9,6 +9,7 @@ import pytest
 from flows.commands import check
 from flows.settings import load_settings
 from tests.flows.ingesting import Company
+from tests.flows.small_bill import write_small_home
 from tests.warehouse.bills import focus_row
 
 GERMAN = {"BilledCost": "Abgerechnete Kosten", "EffectiveCost": "Effektive Kosten", "BillingCurrency": "Währung"}
@@ -51,3 +52,16 @@ def test_a_large_file_is_left_to_the_run(tmp_path: Path, monkeypatch: pytest.Mon
     assert ok
     assert "not opened" in detail
     assert not (tmp_path / "data" / "landing").exists()
+
+
+def test_planned_events_are_checked_as_a_run_reads_them(tmp_path: Path) -> None:
+    config = write_small_home(tmp_path)
+    config.write_text(config.read_text() + "\nevents: events.yml\n")
+
+    def told() -> tuple[bool, str]:
+        found = dict(check.check_all(config, load_settings(config)))["events"]
+        return found.ok, found.detail
+
+    assert told() == (False, f"{tmp_path}/events.yml: no such file — create it, or take `events` out of trendbreak.yml")
+    (tmp_path / "events.yml").write_text("version: 1\nevents: []\n")
+    assert told() == (True, "0 planned events")

@@ -10,6 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from flows.errors import FlowError
+from flows.serving.brief_server import check_named_server
+from tests.servers.json_api import Fault, JsonApi, serve
+
 SCRIPT = """
 import sys, time
 from pathlib import Path
@@ -38,3 +42,13 @@ def test_a_killed_run_leaves_no_server(tmp_path: Path) -> None:
             return
         time.sleep(0.2)
     raise AssertionError(f"{url} still answers")
+
+
+def test_a_named_server_that_is_not_there_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with pytest.raises(FlowError, match=r"PREFECT_API_URL: no Prefect server answers at .*:9/api .*--direct"):
+        check_named_server()
+    with serve(JsonApi()) as api:  # one that wants to know who asks is there
+        api.fault_for_ever = Fault(status=401)
+        monkeypatch.setenv("PREFECT_API_URL", f"{api.url}/api/")
+        check_named_server()
