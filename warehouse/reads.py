@@ -204,6 +204,14 @@ def read_new_values(
     return _rows(con, "new_values", feature=feature, since=since, until=until, through=through)
 
 
+def read_new_prices(
+    con: duckdb.DuckDBPyConnection, *, feature: str, onset: date, through: date
+) -> list[dict[str, Any]]:
+    """model, token_type, pricing_tier, before_usd_per_million, usd_per_million (of tokens) and first_seen of prices
+    that changed about `onset`, the largest in dollars first; of the models that the feature pays for since."""
+    return _rows(con, "new_prices", feature=feature, onset=onset, through=through)
+
+
 def read_worst_tasks(
     con: duckdb.DuckDBPyConnection, *, feature: str, since: date, through: date, most: int
 ) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from alerts.figures import fit, format_percent, format_short_day, format_usd
+from alerts.figures import fit, format_percent, format_short_day, format_signed_percent, format_usd
 from alerts.incidents import DIGEST_ONLY
 from alerts.model import CONDITION_KINDS
 
@@ -38,7 +38,7 @@ def add_findings(
         found = action.found
         if found is None or (action.kind == "skip" and not action.incident.details.get(DIGEST_ONLY)):
             continue
-        changes[action.incident.id] = tuple(list_new_values(con, found))
+        changes[action.incident.id] = (*list_new_prices(con, found), *list_new_values(con, found))
         tasks[action.incident.id] = tuple(link_worst_tasks(con, found, task_url)) if task_url else ()
     return replace(context, changes=changes, worst_tasks=tasks)
 
@@ -77,6 +77,25 @@ def list_new_values(con: duckdb.DuckDBPyConnection, found: Break) -> list[str]:
         share = format_percent(_percent(row["share"]))
         name = f"New {_KINDS[row['kind']]} {fit(row['value'], _NAME_LIMIT)}"
         lines.append(f"{name}, first seen {format_short_day(row['first_seen'])}: {share} of the calls since")
+    return lines
+
+
+def list_new_prices(con: duckdb.DuckDBPyConnection, found: Break) -> list[str]:
+    """`New price of gpt-5 output: $12.50 per million tokens (+25%), first seen 14 Nov`, by the bill."""
+    from warehouse.reads import read_new_prices
+
+    rows = read_new_prices(con, feature=found.node, onset=found.onset, through=found.last_day)
+    lines = []
+    for row in rows[:MOST_NEW]:
+        tier = "" if row["pricing_tier"] in (None, "standard") else f", {row['pricing_tier']}"
+        name = f"{row['model']} {(row['token_type'] or 'tokens').replace('_', ' ')}{tier}"
+        change = Decimal(round((row["usd_per_million"] / row["before_usd_per_million"] - 1) * 100))
+        usd: Decimal = row["usd_per_million"]
+        price = f"${usd:,.2f}".removesuffix(".00") if usd >= 10 else format_usd(usd)
+        lines.append(
+            f"New price of {fit(name, _NAME_LIMIT)}: {price} per million tokens ({format_signed_percent(change)}), "
+            f"first seen {format_short_day(row['first_seen'])}"
+        )
     return lines
 
 

@@ -14,8 +14,11 @@ from alerts.outbox import enqueue_message
 from flows.commands.incidents import open_state, present_context
 from flows.errors import SettingsError
 from flows.settings import load_settings
-from flows.steps.findings import address_of, recall_findings
+from flows.steps.findings import address_of, list_new_prices, recall_findings
+from tests.alerts.stories import make_break
 from tests.flows.daily_home import DailyHome, daily_lines
+from tests.warehouse.ledger import add_charges, build_marts, charge, new_warehouse
+from warehouse.features import parse_features
 from warehouse.state import StateStore
 
 AS_OF = date(2026, 11, 22)
@@ -116,6 +119,31 @@ def test_each_incident_keeps_what_was_found_for_it(tmp_path: Path) -> None:
     assert context.changes == {"inc-0": ("New release 2",), "inc-2": ("New release 3",)}
     assert context.worst_tasks == {"inc-0": (("Task 1", "https://x/1"),), "inc-2": ()}
     state.close()
+
+
+def test_a_price_that_changed_on_the_onset_day_is_named() -> None:
+    wh = new_warehouse()
+    charges = []
+    for offset in range(20):
+        day = FIRST + timedelta(days=offset)
+        for feature, model, kind, before, since in (
+            ("a", "gpt-5", "output", "10", "12.5"), ("a", "gpt-5", "input", "1.25", "1.25"),
+            ("a", "o3", "output", "8", f"{8 + offset % 3}"), ("b", "gpt-5-mini", "output", "2", "4"),
+        ):  # fmt: skip
+            usd = Decimal(before if offset < 15 else since) * 3
+            where = {"charge_date": day, "sub_account_id": feature, "model": model}
+            charges.append(charge(usd, tokens=3_000_000, token_type=kind, **where))
+    add_charges(wh, charges)
+    rules = "[{when: {sub_account_id: a}, feature: a}, {when: {sub_account_id: b}, feature: b}]"
+    build_marts(wh, parse_features(f"version: 1\nfeatures: {{a: {{}}, b: {{}}}}\nrules: {rules}"))
+    told = FIRST + timedelta(days=15)
+    for onset in (told - timedelta(days=1), told, told + timedelta(days=1)):
+        found = make_break(node="a", onset=onset, last_day=FIRST + timedelta(days=19))
+        assert list_new_prices(wh.con, found) == [
+            f"New price of gpt-5 output: $12.50 per million tokens (+25%), first seen {told.day} {told:%b}"
+        ]
+    assert list_new_prices(wh.con, make_break(node="a", onset=told, last_day=told)) != []
+    assert list_new_prices(wh.con, make_break(node="a", onset=told + timedelta(days=3), last_day=told)) == []
 
 
 def test_without_an_address_no_task_is_named(tmp_path: Path) -> None:
