@@ -85,15 +85,17 @@ class Listener:
         deliver: Callable[[], None],
         base_url: str = DEFAULT_BASE_URL,
         retry_seconds: float = 10.0,
+        recheck_seconds: float = 3600.0,
         ping_seconds: float = 5.0,
     ) -> None:
         """`clock`: the present in UTC. `context`: what a card is rendered with, now. `deliver`: one pass over
-        the outbox, under its lock; may raise DeliveryError. Nothing is sent before `start`."""
+        the outbox, under its lock; may raise DeliveryError. Nothing is sent before `start`. `retry_seconds`: after a
+        delay; `recheck_seconds`: while a click waits whose check Slack refuses."""
         self._store = store
         self._clock = clock
         self._context = context
         self._deliver = deliver
-        self._retry_seconds = retry_seconds
+        self._retry_seconds, self._recheck_seconds = retry_seconds, recheck_seconds
         self._slack = SlackSink(bot_token, base_url=base_url, interactive=True)
         self._socket = SocketModeClient(
             app_token=app_token,
@@ -159,13 +161,14 @@ class Listener:
         self._has_work.set()
 
     def _follow_up_for_ever(self) -> None:
+        is_waiting = False
         while not self._stopped.is_set():
-            self._has_work.wait()
+            self._has_work.wait(self._recheck_seconds if is_waiting else None)
             self._has_work.clear()
             if self._stopped.is_set():
                 return
             try:
-                self.follow_up()
+                is_waiting = self.follow_up()
             except DeliveryError as error:
                 _LOG.warning("clicks wait: %s", error)
                 self._try_again_later()
@@ -178,30 +181,37 @@ class Listener:
         self._stopped.wait(self._retry_seconds)
         self._has_work.set()
 
-    def follow_up(self) -> None:
-        """Check, apply and tell whatever was clicked so far. Raises DeliveryDelayed when Slack has to be waited for.
+    def follow_up(self) -> bool:
+        """Check, apply and tell whatever was clicked so far; whether a click waits whose check Slack refuses. Raises
+        DeliveryDelayed when Slack has to be waited for.
 
-        A click whose check Slack refuses (the bot was thrown out of the channel, its token revoked) waits for a day,
-        and is looked at again with the next one; it holds up no other.
+        A refused check (the bot was thrown out of the channel, its token revoked) is tried again for a day. A click
+        that waits holds up the later ones of its incident, whose last answer is to win, and no other.
         """
         rows = self._store.list_feedback()
         done = {row["key"] for row in rows}
         delay: DeliveryDelayed | None = None
+        waiting: set[str] = set()  # incidents
         for row in rows:
-            if not str(row["kind"]).startswith(_CLICKED) or f"{row['key']}/checked" in done:
+            is_click = str(row["kind"]).startswith(_CLICKED) and f"{row['key']}/checked" not in done
+            if not is_click or row["incident_id"] in waiting:
                 continue
             try:
                 self._check(row)
             except DeliveryDelayed as error:
                 delay = error
+                waiting.add(row["incident_id"])
             except DeliveryRefused as refusal:
                 _LOG.warning("%s's answer to %s cannot be checked: %s", row["who"], row["incident_id"], refusal)
                 if self._clock() - row["at"] > _PATIENCE:
                     self._refuse(row, str(refusal))
+                else:
+                    waiting.add(row["incident_id"])
         apply_answers(self._store, context=self._context(), now=self._clock())
         self._deliver()
         if delay is not None:
             raise delay
+        return bool(waiting)
 
     def _check(self, row: Mapping[str, Any]) -> None:
         answer = str(row["kind"]).removeprefix(_CLICKED)

@@ -46,7 +46,7 @@ class World:
             deliver_pending(self.store, self.sink, now=datetime.now(UTC))
 
     @contextmanager
-    def listening(self, *, app_token: str = APP_TOKEN) -> Iterator[Listener]:
+    def listening(self, *, app_token: str = APP_TOKEN, recheck_seconds: float = 3600) -> Iterator[Listener]:
         listener = Listener(
             self.store,
             app_token=app_token,
@@ -56,6 +56,7 @@ class World:
             deliver=self.deliver,
             base_url=self.slack.base_url,
             retry_seconds=0.2,
+            recheck_seconds=recheck_seconds,
             ping_seconds=0.2,
         )
         opened = self.gate.opened
@@ -270,6 +271,25 @@ def test_clicks_wait_for_slack_to_come_back(story: Story) -> None:
     slack.fault_for_ever.clear()
     wait_for(story.replies)
     assert story.status == "acknowledged"
+
+
+def test_the_last_of_two_clicks_counts_though_the_first_could_not_be_checked(story: Story) -> None:
+    now = datetime.now(UTC)
+    for n, answer in enumerate(("investigating", "snooze")):
+        story.world.store.add_feedback(
+            f"{story.node}/{n}",
+            story.row["id"],
+            f"clicked:{answer}",
+            "@maya",
+            now + timedelta(milliseconds=n),
+            until=now + timedelta(days=7) if answer == "snooze" else None,
+            text=f'{{"user_id": "{MAYA}", "channel_id": "{story.parent["channel"]}"}}',
+        )
+    story.world.slack.fail_next("conversations.members", Fault("status"), Fault("error", error="missing_scope"))
+    with story.world.listening(recheck_seconds=0.2):  # nobody clicks again
+        wait_for(lambda: len(story.replies()) == 2)
+    assert [title.split(" · ")[0] for title in story.replies()] == ["👀 Investigating", "💤 Snoozed"]
+    assert story.status == "snoozed"
 
 
 def test_a_click_that_slack_does_not_let_be_checked_holds_up_no_other(story: Story) -> None:
