@@ -317,7 +317,7 @@ def invoice_list(config: ConfigOption = None) -> None:
 
 @app.command()
 def status(config: ConfigOption = None) -> None:
-    """Sources, how far they are, coverage, open incidents. Exit code 1 when a source is late or an alert waits."""
+    """Sources, coverage, last runs, open incidents. Exit code 1: a source is late, a run failed or an alert waits."""
     from datetime import UTC
 
     from flows.commands.status import show_status
