@@ -103,20 +103,23 @@ def test_a_doubled_call_counts_once_and_is_counted_and_the_better_report_speaks(
     assert one(wh, "SELECT count(*) FROM ops.telemetry_issues WHERE issue = 'duplicate'") == 0
 
 
-def test_of_calls_that_name_nothing_those_of_one_microsecond_that_are_alike_are_one(home: Home, wh: Warehouse) -> None:
-    bare = {"task_id": None, "response_id": None, "user_hash": "u1"}
+def test_of_calls_that_name_nothing_those_of_two_files_and_one_microsecond_that_are_alike_are_one(
+    home: Home, wh: Warehouse
+) -> None:
+    bare = {"task_id": None, "response_id": None, "user_hash": "u1", "latency_ms": 812}
     told = {**bare, "called_at": at(1).replace(microsecond=123_456)}
-    other = {**told, "output_tokens": 11}
-    # By the second or the millisecond many calls may be alike: they all count.
+    # By the second or the millisecond, and without a latency, many calls may be alike: they all count.
     whole = [{**bare, "called_at": at(2)}, {**bare, "called_at": at(3).replace(microsecond=5000)}] * 2
-    load(home, wh, call_rows(told, told, other, {**told, "user_hash": "u2"}, *whole))
-    load(home, wh, call_rows(told, whole[0]), source="again")
+    batch = [{**told, "called_at": at(4).replace(microsecond=123_456), "latency_ms": None}] * 3
+    load(home, wh, call_rows(told, told, {**told, "output_tokens": 11}, {**told, "user_hash": "u2"}, *whole, *batch))
+    load(home, wh, call_rows(told, {**told, "trace_id": "tr1"}, whole[0], *batch), source="again")
     assert rows_of(built(wh), "SELECT usage_date::VARCHAR, calls FROM core.usage ORDER BY 1") == [
-        ("2026-01-01", 3),
+        ("2026-01-01", 5),
         ("2026-01-02", 3),
         ("2026-01-03", 2),
+        ("2026-01-04", 6),
     ]
-    assert one(wh, "SELECT sum(occurrences) FROM ops.telemetry_issues WHERE issue = 'duplicate'") == 2
+    assert one(wh, "SELECT sum(occurrences) FROM ops.telemetry_issues WHERE issue = 'duplicate'") == 1
 
 
 def test_late_calls_are_taken_and_counted_and_a_first_delivery_has_none(home: Home, wh: Warehouse) -> None:
