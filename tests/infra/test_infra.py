@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from flows.cli import app
-from flows.settings import ScheduleSettings, load_settings
+from flows.serving.deployments import DEPLOYMENTS
+from flows.settings import load_settings
 from warehouse.features import load_features
 
 INFRA = Path(__file__).parents[2] / "infra"
@@ -100,13 +101,11 @@ def test_pods_without_a_disk_run_what_serve_would_and_lose_nothing() -> None:
     assert settings.lake.data_path is not None
     assert settings.lake.data_path.startswith("s3://")
     jobs = {job["metadata"]["name"]: job["spec"] for job in documents(folder / "jobs.yaml")}
-    schedule = ScheduleSettings()
-    assert {name: job["schedule"] for name, job in jobs.items()} == {
-        "trendbreak-daily": schedule.cron,
-        "trendbreak-digest": schedule.digest,
-        "trendbreak-maintain": schedule.maintenance,
-        "trendbreak-backtest": schedule.backtest,
+    assert {name: None if job.get("suspend") else job["schedule"] for name, job in jobs.items()} == {
+        f"trendbreak-{one.name}": one.timing(settings)[0] for one in DEPLOYMENTS if one.name != "backfill"
     }
+    assert {job["timeZone"] for job in jobs.values()} == {"Etc/UTC"}
+    assert settings.schedule.timezone == "UTC"
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     for name, job in jobs.items():
         pod = job["jobTemplate"]["spec"]["template"]["spec"]
