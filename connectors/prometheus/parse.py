@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
@@ -22,9 +22,10 @@ from connectors.schema import GPU_UTILIZATION, METERED_USAGE
 COUNTERS = ("prompt", "cached", "generation", "requests")
 GAUGES = {"gpu_util": Decimal("0.01"), "engine_active": Decimal(1)}  # percent, and a fraction
 # Labels that tell who scraped a process, not which it is.
-SCRAPED_BY = frozenset({"job", "prometheus", "prometheus_replica", "replica", "__replica__"})
+SCRAPED_BY = frozenset({"job", "prometheus", "prometheus_replica", "__replica__"})
 MEASURES = ("requests", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 SIX_PLACES = Decimal("0.000001")
+_Labels = frozenset[tuple[str, str]]
 _Device = tuple[str | None, str]  # its host, where its name is not its own; its name
 _Names = tuple[str | None, str | None]  # host and kind of GPU
 
@@ -37,12 +38,11 @@ def parse_files(files: Mapping[str, Path], *, model_label: str) -> Parsed:
     found: dict[str, dict[str | None, int]] = {}
     for name in COUNTERS:
         found[name] = defaultdict(int)
-        counted: dict[frozenset[tuple[str, str]], tuple[str | None, int]] = {}
+        scrapes: dict[tuple[str | None, _Labels], list[dict[float, Decimal]]] = defaultdict(list)
         for labels, samples in _series(files, name, unknown):
-            key, count = _target(labels), round(increase(list(samples.values())))
-            counted[key] = (_text(labels, model_label), max(count, counted.get(key, (None, 0))[1]))
-        for model, count in counted.values():
-            found[name][model] += count
+            scrapes[_text(labels, model_label), _target(labels)].append(samples)
+        for (model, _), told in scrapes.items():
+            found[name][model] += max((round(increase(list(one.values()))) for one in follow(told)), default=0)
     usage = Table(METERED_USAGE, measures=MEASURES, add=add_counts)
     for model in {model for counts in found.values() for model, count in counts.items() if count}:
         prompt, cached = found["prompt"].get(model), found["cached"].get(model)
@@ -67,36 +67,54 @@ def increase(samples: list[Decimal]) -> Decimal:
     return sum((after - before if after >= before else after for before, after in pairs), Decimal(0))
 
 
-def _target(labels: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+def follow(scrapes: Iterable[dict[float, Decimal]]) -> list[dict[float, Decimal]]:
+    """Scrapes of one counter (moment → value), those one after another as one: a job that was renamed goes on. What is
+    left was told at the same time, each of the whole."""
+    joined: list[dict[float, Decimal]] = []
+    for samples in sorted(filter(None, scrapes), key=min):
+        before = next((one for one in joined if max(one) < min(samples)), None)
+        if before is None:
+            joined.append(dict(samples))
+        else:
+            before.update(samples)
+    return joined
+
+
+def _target(labels: Mapping[str, Any]) -> _Labels:
     """What tells a counter of one process from another's. Two scrapes of a process, by two jobs or two servers of a
     pair, differ in who scraped it; a counter that names no process is one by all of its labels."""
-    scraped_by = SCRAPED_BY if "instance" in labels or "pod" in labels else frozenset[str]()
-    return frozenset((name, str(text)) for name, text in labels.items() if name not in scraped_by)
+    return _without(SCRAPED_BY if "instance" in labels or "pod" in labels else frozenset(), labels)
+
+
+def _without(names: frozenset[str], labels: Mapping[str, Any]) -> _Labels:
+    return frozenset((name, str(text)) for name, text in labels.items() if name not in names)
 
 
 def _utilization(files: Mapping[str, Path], day: date, asked: Mapping[str, Any], unknown: UnknownFields) -> pa.Table:
     """The mean of each GPU's samples. The engine's activity counts where it is exported, else the older gauge."""
     step_seconds = asked.get("step_seconds")  # deliveries of older versions do not say it
     midnight = datetime.combine(day, time(), UTC).timestamp() + 86_400
-    # Of a moment a device may have several samples: it is scraped twice, or parted (MIG). Their mean is one.
-    told: dict[str, dict[_Device, dict[float, list[Decimal]]]] = {}
+    # A device may have several samples of a moment: scraped twice, the first counts; where it is parted (MIG)
+    # or known by two names the mean.
+    told: dict[str, dict[_Device, dict[float, dict[_Labels, Decimal]]]] = {}
     names: dict[_Device, Counter[_Names]] = defaultdict(Counter)
     for gauge, unit in GAUGES.items():
-        told[gauge] = defaultdict(lambda: defaultdict(list))
+        told[gauge] = defaultdict(lambda: defaultdict(dict))
         for labels, samples in _series(files, gauge, unknown):
             host = _text(labels, "Hostname") or _text(labels, "instance")
             gpu = _text(labels, "UUID") or _text(labels, "gpu") or _text(labels, "device") or ""
             # A UUID is the device's wherever it is; a number is one of its host's.
             device = (None if gpu.startswith(("GPU-", "MIG-")) else host, gpu)
+            part = _without(SCRAPED_BY, labels)
             for at, value in samples.items():
                 # Midnight's sample is the next day's; values outside 0 to 1 mean that the driver cannot tell.
                 if 0 <= value * unit <= 1 and at < midnight:
-                    told[gauge][device][at].append(value * unit)
+                    told[gauge][device][at].setdefault(part, value * unit)
                     names[device][host, _text(labels, "modelName")] += 1
     rows = []
     for device in sorted(names, key=str):
         moments = told["engine_active"].get(device) or told["gpu_util"][device]
-        means = [sum(values, Decimal(0)) / len(values) for values in moments.values()]
+        means = [sum(parts.values(), Decimal(0)) / len(parts) for parts in moments.values()]
         (host, gpu_model), _ = max(names[device].items(), key=lambda counted: (counted[1], str(counted[0])))
         rows.append(
             {

@@ -97,24 +97,28 @@ def test_the_engines_activity_goes_before_the_older_gauge(tmp_path: Path) -> Non
 
 
 def test_what_two_jobs_or_servers_scrape_counts_once(tmp_path: Path) -> None:
-    # Pod a by two jobs, one of which began an hour later; pod b by one. A GPU by both servers of a pair.
-    pods = [{"model_name": "m", "instance": pod, "job": job} for pod, job in ("ax", "ay", "bx")]
+    # Pod a by two jobs, one of which began an hour later; pod b by one, which is renamed. Two replicas are two.
+    pods = [{"model_name": "m", "instance": pod, "job": job} for pod, job in ("ax", "ay", "bx", "by")]
+    servers = [{"model_name": "n", "instance": "c", "replica": replica} for replica in "01"]
+    # A GPU by both servers of a pair.
     # The exporter was started anew at 3 o'clock, under another name; half of another GPU (MIG) is busy.
     gpus = [{"Hostname": host, "UUID": "GPU-0", "prometheus_replica": replica} for host, replica in ("a0", "a1", "b0")]
-    parts = [{"Hostname": "a", "UUID": "GPU-1", "GPU_I_ID": part} for part in "12"]
+    parts = [{"Hostname": "a", "UUID": "GPU-1", "GPU_I_ID": part, "job": job} for part, job in ("1x", "2x", "1y")]
     api = PrometheusStub(
         series={
             "vllm:generation_tokens_total": [
-                hourly(pods[0], 0, 70, 90), hourly(pods[1], 70, 90, first_hour=1), hourly(pods[2], 0, 90)
+                hourly(pods[0], 0, 70, 90), hourly(pods[1], 70, 90, first_hour=1),
+                hourly(pods[3], 400, 600, first_hour=2), hourly(pods[2], 0, 300),
+                *(hourly(one, 0, 5) for one in servers),
             ],
             "DCGM_FI_DEV_GPU_UTIL": [
                 hourly(gpus[0], 10, 20, 60), hourly(gpus[1], 20, 60, first_hour=1), hourly(gpus[2], 50, first_hour=3)
             ],
-            "DCGM_FI_PROF_GR_ENGINE_ACTIVE": [hourly(parts[0], 1, 1), hourly(parts[1], 0, 0)],
+            "DCGM_FI_PROF_GR_ENGINE_ACTIVE": [hourly(parts[n], value, value) for n, value in enumerate((1, 0, 1))],
         }
     )  # fmt: skip
     rows = read(tmp_path, api)
-    assert [row["output_tokens"] for row in rows["metered_usage"]] == [90 + 90]
+    assert {row["model"]: row["output_tokens"] for row in rows["metered_usage"]} == {"m": 90 + 600, "n": 5 + 5}
     assert [(row["host"], row["gpu"], row["samples"], row["utilization"]) for row in rows["gpu_utilization"]] == [
         ("a", "GPU-0", 4, Decimal("0.350000")),
         ("a", "GPU-1", 2, Decimal("0.500000")),
