@@ -205,6 +205,11 @@ def test_a_capacity_block_costs_what_its_hours_cost(home: Home, wh: Warehouse, n
     assert (again.restatements, again.source_rows) == (0, 4)
     allocate(wh, parse_features("version: 1\nfeatures: {}\n"))
     assert one(wh, "SELECT sum(effective_cost) FROM core.allocations") == Decimal("3670.000000000003")
+    # A fee that is dated ahead counts, and brings no day of the block with it.
+    ahead = row("Fee", "3", line_item_usage_start_date="2027-06-01T00:00:00Z", line_item_usage_end_date="")
+    load(home, wh, [*bought, *ran, ahead | {"reservation_start_time": "", "reservation_end_time": ""}], name)
+    allocate(wh, parse_features("version: 1\nfeatures: {}\n"))
+    assert one(wh, "SELECT sum(effective_cost) FROM core.allocations") == Decimal("3673.000000000003")
 
 
 def test_a_capacity_block_without_hours_stands_on_its_day_and_a_sources_end_cuts_it(home: Home, wh: Warehouse) -> None:

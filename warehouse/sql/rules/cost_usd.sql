@@ -1,3 +1,3 @@
 coalesce(sum(effective_cost_usd) FILTER (
-    WHERE charge_category IS DISTINCT FROM 'Credit' AND charge_date > (SELECT max(charge_date) FROM core.charges WHERE source_rows > 0) - {{ days }}
+    WHERE charge_category IS DISTINCT FROM 'Credit' AND charge_date > {% include "allocate/newest_day.sql" %} - {{ days }}
 ), 0)::DECIMAL(38, 12)
