@@ -15,8 +15,15 @@ from flows.report.figures import plural
 from flows.settings import Settings, SourceSettings, connect_source, slack_token
 from warehouse.errors import GIVE_RIGHTS
 
-# Of a home, what every run writes to.
-WRITTEN = ("landing", "outbox", "prefect", "published", "report", "state.sqlite", "warehouse")
+# Of a home, what every run writes to: folders, and files that are written in place. Other files are put in place anew.
+WRITTEN = (
+    "*.lock",
+    "landing/", "landing/*/", "landing/*/*/",
+    "metrics/", "outbox/", "published/", "report/",
+    "prefect/", "prefect/*.db*",
+    "state.sqlite*",
+    "warehouse/", "warehouse/*",
+)  # fmt: skip
 # Of a folder of bills so many files are opened, the newest, and none that is larger.
 TRIED_FILES = 3
 TRIED_BYTES = 32 * 1024 * 1024
@@ -117,7 +124,7 @@ def _home(settings: Settings) -> CheckResult:
     """What a run writes to may be written, by this user."""
     home = settings.home
     there = next(place for place in (home, *home.parents) if os.path.exists(place))
-    for place in (there, *(home / name for name in WRITTEN)):
+    for place in (there, *(place for pattern in WRITTEN for place in sorted(home.glob(pattern)))):
         if os.path.exists(place) and not os.access(place, os.W_OK):
             return CheckResult("writable", False, f"{place} cannot be written", GIVE_RIGHTS)
     return CheckResult("writable", True, str(home) if there == home else f"{home} will be made")

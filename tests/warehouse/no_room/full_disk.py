@@ -111,20 +111,34 @@ def check_state_store(disk: Path) -> None:
     assert state.watermarks() == {"drop": "after"}
 
 
+def find_home(home: Path) -> tuple[bool, str]:
+    """What `trendbreak check` says of a home."""
+    found = check_all(Path("trendbreak.yml"), Settings(home=home))
+    return next((result.ok, result.detail) for subject, result in found if subject == "home")
+
+
 def check_read_only(disk: Path) -> None:
     state = StateStore(f"sqlite:///{disk}/state.sqlite")
     state.create()
     with open_warehouse(disk, threads=1):
         pass
-    settings = Settings(home=disk)
-    assert [found.ok for subject, found in check_all(Path("trendbreak.yml"), settings) if subject == "home"] == [True]
+    store(Landing(disk / "landing"), b"1")
+    assert find_home(disk) == (True, str(disk))
+    (disk / "state.sqlite-wal").touch()  # as one that was killed leaves it
+    # What a run by root has left: files and folders of its own in a home of another.
+    window = next((disk / "landing" / "drop").iterdir())
+    files = ("warehouse/trendbreak.duckdb", "warehouse/staging.duckdb", "warehouse/.lock", "state.sqlite-wal")
+    for place in (window, *(disk / name for name in files)):
+        subprocess.run(["mount", "--bind", str(place), str(place)], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(place)], check=True)
+        assert find_home(disk) == (False, f"{place} cannot be written")
+        subprocess.run(["umount", str(place)], check=True)
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     with pytest.raises(StoreError, match=r"Read-only.*mounted read-only"), open_warehouse(disk, threads=1):
         pass
     with pytest.raises(StateError, match=r"state\.sqlite.*mount its disk to be written"):
         state.set_watermark("drop", "after", NOW)
-    [home] = [found for subject, found in check_all(Path("trendbreak.yml"), settings) if subject == "home"]
-    assert (home.ok, home.detail) == (False, f"{disk} cannot be written")
+    assert find_home(disk) == (False, f"{disk} cannot be written")
 
 
 def main(check: str, folder: str) -> None:
