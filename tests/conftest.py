@@ -15,7 +15,8 @@ from tests.flows.small_bill import write_small_home
 # Whole runs, processes and servers come first: what is short fills the gaps at the end.
 LONG_FIRST = ("flows", "security", "house", "warehouse", "connectors", "alerts")
 
-# Workers share the cores, and so each takes one. This is where DuckDB looks before it counts them.
+# Workers share the cores, and so each takes one. This is where DuckDB looks before it counts them. A test that is to
+# show that the number of threads changes nothing sets it; `make test-long` has no workers.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("SLURM_CPUS_ON_NODE", "1")
 

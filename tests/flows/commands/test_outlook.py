@@ -19,7 +19,7 @@ from tests.flows.daily_home import DailyHome, Line, daily_lines
 
 TODAY = date(2026, 6, 20)
 SETTLED = TODAY - timedelta(days=3)
-DAYS = 126
+DAYS = 112
 FIRST = SETTLED - timedelta(days=DAYS - 1)
 FEATURES = """
 version: 1
