@@ -28,6 +28,7 @@ ActionKind = Literal["open", "update", "escalate", "resolve", "withdraw", "skip"
 LIVE: frozenset[IncidentStatus] = frozenset({"open", "acknowledged", "escalated", "snoozed"})  # not closed
 UNALLOCATED = "unallocated"  # the feature name of what no rule takes
 CONDITION_KINDS: frozenset[IncidentKind] = frozenset({"freshness", "coverage", "budget"})  # alerts.conditions
+UNSEEN = "days that telemetry does not cover"  # among the parts of a change: what no driver can be told of
 ALL_FEATURES = "all features"  # node of a break that most features share
 
 

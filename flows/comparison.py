@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING, Any
 
 from alerts.drivers import Drivers, ModelTraffic, Outcomes, Period, explain_change
+from alerts.model import UNSEEN
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 BASELINE_DAYS = 28
 EVERY_WEEKDAY = tuple(range(7))
 WEEKEND = (5, 6)
-UNSEEN = "days that telemetry does not cover"
 _PLACES = Decimal(1).scaleb(-12)
 _ROUNDING = Decimal("1e-6")
 

@@ -27,7 +27,7 @@ from alerts.message.sentences import (
     find_unit_cost,
     name_unit,
 )
-from alerts.model import LIVE, UNALLOCATED, Break, Driver, Fact, Incident, Part
+from alerts.model import LIVE, UNALLOCATED, UNSEEN, Break, Driver, Fact, Incident, Part
 
 _SHORT_HISTORY_DAYS = 28
 _MAIN_STORY = Decimal("0.6")  # of the largest driver
@@ -302,6 +302,8 @@ _ADVICE: Mapping[str, str] = {
     "cache_rate": "See what changed at the beginning of the prompt: a cache reads only what stays the same.",
     "model_mix": "If not all of it needs the dearer model, route what is easy back.",
     "price": "Compare with what was agreed: `trendbreak prices show` knows dated list prices and your own.",
+    "idle": "See what runs beside the calls: training, and machines that nobody asks.",
+    UNSEEN: "See which calls of these days are missing: `trendbreak status` shows how far each source of telemetry is.",
     "growth": "Nothing, if the growth is wanted: then Expected makes it the level from now on.",
 }
 _LEVERS: Mapping[str, str] = {"mix": "model_mix", "price": "price", "growth": "growth"}

@@ -26,7 +26,7 @@ from alerts.message import (
     render_click,
     render_test,
 )
-from alerts.model import ALL_FEATURES, Action, Break, Driver, Evidence, Message
+from alerts.model import ALL_FEATURES, UNSEEN, Action, Break, Driver, Evidence, Message, Part
 from alerts.terminal import to_plain_text
 from tests.alerts.golden_files import check_golden
 from tests.alerts.stories import (
@@ -256,6 +256,14 @@ def test_nobody_is_sent_to_what_was_new_where_the_card_lists_nothing() -> None:
     message = open_message(make_break(drivers=(little,)))
     assert message.changes == ()
     assert message.cure == "See what is retried: time-outs and rate limits come first."
+
+
+@pytest.mark.parametrize(("driver", "cure"), [(UNSEEN, "`trendbreak status` shows"), ("idle", "training")])
+def test_what_no_call_explains_has_a_cure_too(driver: str, cure: str) -> None:
+    found = make_break(drivers=(), evidence=(), label="unknown", parts=(Part(driver, Decimal(50)),))
+    message = open_message(found)
+    assert message.why[-1].startswith("+$50/day: ")
+    assert cure in message.cure
 
 
 @pytest.fixture
