@@ -101,47 +101,62 @@ newest AS (
 people AS (
     SELECT
         u.* EXCLUDE (cost_usd),
-        count(*) FILTER (WHERE u.user_id IS NOT NULL AND u.cost_usd IS NULL) OVER same_plan AS unknown_cost_users,
-        CASE WHEN u.user_id IS NOT NULL AND unknown_cost_users = 0 THEN u.cost_usd END AS cost_usd,
+        CASE WHEN u.user_id IS NOT NULL THEN u.cost_usd END AS cost_usd,
         CASE WHEN u.user_id IS NULL THEN u.cost_usd ELSE 0 END AS nobodys_cost_usd,
         f.revenue_per_user_usd
     FROM users AS u
     LEFT JOIN core.features AS f ON f.feature = u.feature
-    WINDOW same_plan AS (PARTITION BY u.usage_month, u.feature, u.plan)
-)
-SELECT
-    p.usage_month,
-    p.feature,
-    p.plan,
-    count(p.user_id) AS users,
-    any_value(p.unknown_cost_users) AS unknown_cost_users,
-    CASE WHEN count(p.user_id) = 0 THEN 0 ELSE sum(p.cost_usd) END::DECIMAL(38, 12) AS cost_usd,
-    quantile_disc(p.cost_usd, 0.50)::DECIMAL(38, 12) AS p50_cost_usd,
-    quantile_disc(p.cost_usd, 0.95)::DECIMAL(38, 12) AS p95_cost_usd,
-    quantile_disc(p.cost_usd, 0.99)::DECIMAL(38, 12) AS p99_cost_usd,
-    max(p.cost_usd)::DECIMAL(38, 12) AS most_cost_usd,
-    (
+),
+plans AS (
+    SELECT
+        p.usage_month,
+        p.feature,
+        p.plan,
+        count(p.user_id) AS users,
+        count(p.user_id) - count(p.cost_usd) AS unknown_cost_users,
+        coalesce(sum(p.cost_usd), 0) AS cost_usd,
+        quantile_disc(p.cost_usd, 0.50) AS p50_cost_usd,
+        quantile_disc(p.cost_usd, 0.95) AS p95_cost_usd,
+        quantile_disc(p.cost_usd, 0.99) AS p99_cost_usd,
+        max(p.cost_usd) AS most_cost_usd,
         list_sum(
             list_slice(
                 list_reverse_sort(list(p.cost_usd) FILTER (WHERE p.cost_usd IS NOT NULL)),
                 1,
                 ceil(count(p.user_id) / 100)::BIGINT
             )
-        )
-        / nullif(sum(p.cost_usd), 0)
-    )::DECIMAL(9, 6) AS top_1_percent_share,
-    any_value(p.revenue_per_user_usd) AS revenue_per_user_usd,
-    CASE WHEN any_value(p.revenue_per_user_usd) IS NOT NULL AND any_value(p.unknown_cost_users) = 0
-        THEN count(*) FILTER (WHERE p.cost_usd > p.revenue_per_user_usd)
-    END AS unprofitable_users,
-    CASE WHEN any_value(p.revenue_per_user_usd) IS NOT NULL AND any_value(p.unknown_cost_users) = 0 THEN
+        ) AS dearest_cost_usd,
+        any_value(p.revenue_per_user_usd) AS revenue_per_user_usd,
+        count(*) FILTER (WHERE p.cost_usd > p.revenue_per_user_usd) AS unprofitable_users,
         coalesce(sum(p.cost_usd - p.revenue_per_user_usd) FILTER (WHERE p.cost_usd > p.revenue_per_user_usd), 0)
-    END::DECIMAL(38, 12) AS unprofitable_loss_usd,
-    CASE WHEN count(*) = count(p.nobodys_cost_usd) THEN sum(p.nobodys_cost_usd) END::DECIMAL(38, 12)
-        AS unknown_user_cost_usd,
-    CASE WHEN bool_or(p.is_estimated) THEN 'estimated' ELSE 'reported' END AS basis,
-    bool_and(p.is_settled) AND last_day(p.usage_month) <= any_value(e.usage_date) AS is_settled
-FROM people AS p
+            AS unprofitable_loss_usd,
+        CASE WHEN count(*) = count(p.nobodys_cost_usd) THEN sum(p.nobodys_cost_usd) END AS unknown_user_cost_usd,
+        bool_or(p.is_estimated) AS is_estimated,
+        bool_and(p.is_settled) AS is_settled
+    FROM people AS p
+    GROUP BY p.usage_month, p.feature, p.plan
+)
+SELECT
+    p.usage_month,
+    p.feature,
+    p.plan,
+    p.users,
+    p.unknown_cost_users,
+    CASE WHEN p.unknown_cost_users = 0 THEN p.cost_usd END::DECIMAL(38, 12) AS cost_usd,
+    CASE WHEN p.unknown_cost_users = 0 THEN p.p50_cost_usd END::DECIMAL(38, 12) AS p50_cost_usd,
+    CASE WHEN p.unknown_cost_users = 0 THEN p.p95_cost_usd END::DECIMAL(38, 12) AS p95_cost_usd,
+    CASE WHEN p.unknown_cost_users = 0 THEN p.p99_cost_usd END::DECIMAL(38, 12) AS p99_cost_usd,
+    CASE WHEN p.unknown_cost_users = 0 THEN p.most_cost_usd END::DECIMAL(38, 12) AS most_cost_usd,
+    CASE WHEN p.unknown_cost_users = 0 THEN p.dearest_cost_usd / nullif(p.cost_usd, 0) END::DECIMAL(9, 6)
+        AS top_1_percent_share,
+    p.revenue_per_user_usd,
+    CASE WHEN p.unknown_cost_users = 0 AND p.revenue_per_user_usd IS NOT NULL THEN p.unprofitable_users END
+        AS unprofitable_users,
+    CASE WHEN p.unknown_cost_users = 0 AND p.revenue_per_user_usd IS NOT NULL THEN p.unprofitable_loss_usd END
+        ::DECIMAL(38, 12) AS unprofitable_loss_usd,
+    p.unknown_user_cost_usd::DECIMAL(38, 12) AS unknown_user_cost_usd,
+    CASE WHEN p.is_estimated THEN 'estimated' ELSE 'reported' END AS basis,
+    p.is_settled AND last_day(p.usage_month) <= e.usage_date AS is_settled
+FROM plans AS p
 CROSS JOIN newest AS e
-GROUP BY p.usage_month, p.feature, p.plan
 ORDER BY p.usage_month, p.feature, p.plan
