@@ -47,25 +47,30 @@ def read_period(
 
     Keys: `days`, `tasks` (None where telemetry names none), `idle_usd` (dollars that no call caused),
     `training_usd` (of these, training, fine-tuning and evaluation), `models` (dicts of provider, model, calls, retries,
-    tokens by kind, weights by kind, cost_usd). None: telemetry does not know the feature, or a day's cost has no US
-    dollars.
+    tokens by kind, weights by kind, cost_usd; calls without a bill are in none). None: telemetry knows no calls of the
+    feature that were billed, or a day's cost has no US dollars.
     """
     rows = con.execute(
         render("drivers/period.sql"), {"feature": feature, "since": days[0], "until": days[1], "weekdays": weekdays}
     ).fetchall()
-    names = ("provider", "model", "calls", "retries", "tasks", "cost_usd", "training_usd", "unknown_costs", "seen_days")
+    names = (
+        *("provider", "model", "calls", "retries", "tasks", "cost_usd", "training_usd", "unknown_costs", "is_billed"),
+        "seen_days",
+    )
     kinds = ("input", "cache_read", "cache_write", "output")
-    if not rows or any(row[7] for row in rows):
+    if not rows or any(row[7] and row[8] for row in rows):
         return None
-    found: dict[str, Any] = {"days": rows[0][8], "tasks": 0, "idle_usd": 0, "training_usd": 0, "models": []}
+    found: dict[str, Any] = {"days": rows[0][9], "tasks": 0, "idle_usd": 0, "training_usd": 0, "models": []}
     for row in rows:
         plain = dict(zip(names, row, strict=False))
         if not plain["calls"]:
             found["idle_usd"] += plain["cost_usd"]
             found["training_usd"] += plain["training_usd"]
             continue
-        tokens, weights = row[9:13], row[13:17]
         found["tasks"] += plain["tasks"]
+        if not plain["is_billed"]:
+            continue
+        tokens, weights = row[10:14], row[14:18]
         found["models"].append(
             {
                 **{name: plain[name] for name in ("provider", "model", "calls", "retries", "cost_usd")},

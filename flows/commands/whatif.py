@@ -67,7 +67,8 @@ class Traffic:
         if cost_usd is None:
             raise FlowError(
                 f"the dollars of some charges of {row['feature']}, {row['provider']}/{row['model']} are not known, so "
-                "nothing is said — give the currency's rate (docs/configuration.md)"
+                "nothing is said — give the currency's rate (docs/configuration.md), or in prices.yml the price of "
+                "calls without a bill"
             )
         if not cost_usd and estimated is None and not row["is_self_hosted"]:
             raise FlowError(

@@ -31,7 +31,8 @@ MONTH = Decimal(365) / 12
 FEATURES = """
 version: 1
 features:
-  {answers: {}, tagging: {}, drafts: {}, dear: {}, middling: {}, nightly: {}, young: {}, unbilled: {}, foreign: {}}
+  {answers: {}, tagging: {}, drafts: {}, dear: {}, middling: {}, nightly: {}, young: {}, unbilled: {}, foreign: {},
+   gapped: {}}
 rules:
   - {when: {sub_account_id: answers}, feature: answers}
   - {when: {sub_account_id: tagging}, feature: tagging}
@@ -41,6 +42,7 @@ rules:
   - {when: {sub_account_id: nightly}, feature: nightly}
   - {when: {sub_account_id: young}, feature: young}
   - {when: {sub_account_id: foreign}, feature: foreign}
+  - {when: {sub_account_id: gapped}, feature: gapped}
 """
 NIGHT = """
 version: 1
@@ -51,6 +53,7 @@ prices:
 """
 DEAR = """
   - {provider: acme, model: m15, valid_from: 2026-01-01, usd_per_million_tokens: {input: 15, output: 15}}
+  - {provider: other, model: m15, valid_from: 2026-01-01, usd_per_million_tokens: {input: 15, output: 15}}
 """
 PRICES = (
     NIGHT.rstrip()
@@ -73,7 +76,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     hours busy. drafts: $10 a day for ten tasks until CHANGED, then $6. dear, middling: 1M tokens a day at $15, $3.5;
     middling names its tasks since CHANGED only.
     nightly: 1M tokens a day at $20, and as many as a batch at $10. young: as dear, for ten days. unbilled: without a
-    bill. foreign: with a day in euros, of which nobody knows the rate."""
+    bill. foreign: with a day in euros, of which nobody knows the rate. gapped: the only one of a provider whose
+    bill of a day is missing."""
     folder = tmp_path_factory.mktemp("whatif")
     (folder / "features.yml").write_text(FEATURES)
     (folder / "prices.yml").write_text(PRICES)
@@ -111,6 +115,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 fields = {"sub_account_id": feature, "provider": "acme", "model": "m15", "charge_date": day}
                 charges.append(charge(15, **fields, **euros))
             calls.append({"called_at": at, "feature": feature, "provider": "acme", "model": "m15", **tokens})
+        gapped = {"provider": "other", "model": "m15"}
+        if age != 5:
+            charges.append(charge(15, sub_account_id="gapped", charge_date=day, **gapped))
+        calls.append({"called_at": at, "feature": "gapped", **gapped, **tokens})
         night = {"provider": "acme", "model": "night"}
         charges.append(charge(30, sub_account_id="nightly", charge_date=day, **night))
         served = {"called_at": at, "feature": "nightly", **night}
@@ -256,13 +264,14 @@ def test_batch_trim_and_cache(home: Path) -> None:
 
 
 def test_a_young_feature_and_calls_without_a_bill(home: Path) -> None:
-    # $15 a day, for ten days or without a bill: a month of it, not 10 / 28 and not nothing.
+    # $15 a day, for ten days, without a bill, or without that of a day: a month of it, not 10 / 28 and not nothing.
     sure = ("--to", "acme/m3", "--share", "1", *SURE)
     young = trendbreak(home, "whatif", "route", "-f", "young", *sure)
     assert dollars(young, "costs") == [(15 * MONTH).quantize(Decimal("0.01"))]
     assert "the last 10 settled days are a usual month: 10 calls, 10.0M tokens, $150.00 billed" in young
     unbilled = trendbreak(home, "whatif", "route", "-f", "unbilled", *sure)
-    assert dollars(unbilled, "costs") == dollars(young, "costs")
+    gapped = trendbreak(home, "whatif", "route", "-f", "gapped", *sure)
+    assert dollars(unbilled, "costs") == dollars(gapped, "costs") == dollars(young, "costs")
     assert dollars(unbilled, "would cost") == dollars(young, "would cost") == [Decimal("106.46")] * 3
     assert "no bill is there for these calls: they cost tokens × dated price" in unbilled
     savings = trendbreak(home, "savings")
@@ -303,7 +312,7 @@ def test_quantize_and_selfhost(home: Path) -> None:
         (("route", "-f", "answers", "--to", "acme/unheard-of"), "the price of acme/unheard-of on .* is not known"),
         (("route", "-f", "answers", "--to", "small"), "names no provider"),
         (("batch", "-f", "drafts"), "the price of acme/own on .* is not known"),
-        (("cache", "-f", "nobody"), "knows no calls of 'nobody' .* it knows answers, dear, drafts, foreign, middling"),
+        (("cache", "-f", "nobody"), "knows no calls of 'nobody' .* it knows answers, dear, drafts, foreign, gapped"),
         (("cache", "-f", "foreign"), "the dollars of some charges of foreign, acme/m15 are not known"),
         (
             ("route", "-f", "dear", "--to", "openai/text-embedding-3-small"),

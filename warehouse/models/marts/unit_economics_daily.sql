@@ -4,8 +4,8 @@
 --   telemetry, idle GPU hours, fine-tuning, other charges) stand in rows of their own with the bill's provider and model,
 --   and without calls.
 -- Calendar: days with a call or a charge only. marts.feature_unit_economics_daily is complete, per feature and day.
--- Units: counts and tokens; US dollars. Unit costs divide effective_cost_before_credits_usd, rounded to 9 decimals; where the
---   provider's bill of the day is not there (yet), they and the margin are null, and the cost is 0: none was billed.
+-- Units: counts and tokens; US dollars. Unit costs divide effective_cost_before_credits_usd, rounded to 9 decimals. Where the
+--   provider's bill of the day is not there (yet) the cost is not known: it, unit costs and the margin are null.
 -- Dollars: the bill's, given to the rows by telemetry. Charges that name a model go to the calls of that model, those
 --   that name none to all calls of their provider, in proportion to the estimates (to tokens where a call has no known
 --   price). A GPU machine goes to the calls it served by their GPU seconds; hours in which it was idle, by its own
@@ -242,17 +242,15 @@ joined AS (
         CASE WHEN u.usage_id IS NULL THEN c.model ELSE u.model END AS model,
         u.task_type,
         u.* EXCLUDE (usage_id, usage_date, feature, provider, model, task_type),
-        -- Calls that no charge is for cost nothing as far as the bill says.
-        CASE WHEN c.feature IS NULL THEN 0 ELSE c.billed_cost_usd END AS billed_cost_usd,
-        CASE WHEN c.feature IS NULL THEN 0 ELSE c.effective_cost_usd END AS effective_cost_usd,
-        CASE WHEN c.feature IS NULL THEN 0 ELSE c.effective_cost_before_credits_usd END
+        c.feature IS NULL AND b.provider IS NULL AS is_unbilled,
+        -- Calls that no charge of the provider's bill is for cost nothing as far as the bill says.
+        CASE WHEN c.feature IS NOT NULL THEN c.billed_cost_usd WHEN NOT is_unbilled THEN 0 END AS billed_cost_usd,
+        CASE WHEN c.feature IS NOT NULL THEN c.effective_cost_usd WHEN NOT is_unbilled THEN 0 END AS effective_cost_usd,
+        CASE WHEN c.feature IS NOT NULL THEN c.effective_cost_before_credits_usd WHEN NOT is_unbilled THEN 0 END
             AS effective_cost_before_credits_usd,
         CASE WHEN c.feature IS NULL THEN 0 ELSE c.training_cost_usd END AS training_cost_usd,
         c.has_estimates,
-        c.feature IS NOT NULL AS has_charge,
-        c.feature IS NULL AND b.provider IS NULL AS is_unbilled,
-        CASE WHEN c.feature IS NOT NULL THEN c.effective_cost_before_credits_usd WHEN b.provider IS NOT NULL THEN 0 END
-            AS known_cost_usd
+        c.feature IS NOT NULL AS has_charge
     FROM usage AS u
     FULL JOIN cost AS c ON c.usage_id = u.usage_id
     LEFT JOIN billed_days AS b ON b.usage_date = u.usage_date AND b.provider = u.provider
@@ -328,12 +326,12 @@ SELECT
     END::DECIMAL(38, 12) AS scaled_estimate_usd,
     CASE WHEN j.has_charge THEN j.estimated_cost_usd - j.effective_cost_before_credits_usd END::DECIMAL(38, 12)
         AS estimate_drift_usd,
-    (j.known_cost_usd / nullif(j.calls, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_call_usd,
-    (j.known_cost_usd / nullif(j.tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_task_usd,
-    (j.known_cost_usd / nullif(j.successful_tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_successful_task_usd,
-    (j.known_cost_usd / nullif(j.active_users, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_active_user_usd,
+    (j.effective_cost_before_credits_usd / nullif(j.calls, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_call_usd,
+    (j.effective_cost_before_credits_usd / nullif(j.tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_task_usd,
+    (j.effective_cost_before_credits_usd / nullif(j.successful_tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_successful_task_usd,
+    (j.effective_cost_before_credits_usd / nullif(j.active_users, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_active_user_usd,
     (f.revenue_per_unit_usd * j.successful_tasks)::DECIMAL(38, 12) AS revenue_usd,
-    (f.revenue_per_unit_usd * j.successful_tasks - j.known_cost_usd)::DECIMAL(38, 12) AS margin_usd,
+    (f.revenue_per_unit_usd * j.successful_tasks - j.effective_cost_before_credits_usd)::DECIMAL(38, 12) AS margin_usd,
     CASE WHEN j.has_estimates THEN 'estimated' ELSE 'reported' END AS basis,
     NOT j.is_unbilled AS is_billed,
     coalesce(j.usage_date + f.outcome_settles_days <= t.usage_date, FALSE) AS is_outcome_settled,

@@ -4,6 +4,7 @@
 -- Calendar: days with some waste of the kind only; absence means that none was found.
 -- Units: US dollars, each call's part of what its row of marts.unit_economics_daily cost. Signed: caching that cost more
 --   than it saved would be negative waste.
+-- Why a filter: calls whose bill is not there (yet) are left out, as far as it is not.
 -- Kinds, in this order; a call's dollars are taken by the first that holds:
 --   loop: calls of a runaway task (more than five times the 90th percentile of its feature's calls per task, and more
 --     than 10) beyond that percentile.
@@ -225,6 +226,7 @@ dollars AS (
         AND e.model IS NOT DISTINCT FROM u.model
         AND e.task_type IS NOT DISTINCT FROM u.task_type
         AND e.calls IS NOT NULL
+        AND e.is_billed
     WHERE w.affected_calls > 0
     UNION ALL
     SELECT usage_date, feature, 'idle_gpu', NULL, idle_cost_usd

@@ -1,6 +1,5 @@
 -- A feature's traffic and cost by provider and model, over the days of [since, until) on which anybody called
--- and whose weekday is in the bits of $weekdays (the lowest is Monday). Tokens
--- weigh what they cost for short contexts on the period's last day; relative list prices where none is known.
+-- and whose weekday is in the bits of $weekdays (the lowest is Monday). Calls without a bill stand apart. Tokens weigh what they cost for short contexts on the period's last day; relative list prices where none is known.
 WITH seen AS (
     SELECT DISTINCT usage_date FROM core.usage WHERE usage_date >= $since AND usage_date < $until
         AND ($weekdays >> (isodow(usage_date) - 1)::INTEGER) & 1 = 1
@@ -21,6 +20,7 @@ SELECT
     coalesce(sum(u.effective_cost_before_credits_usd), 0)::DECIMAL(38, 12) AS cost_usd,
     coalesce(sum(u.training_cost_usd), 0)::DECIMAL(38, 12) AS training_cost_usd,
     count(*) - count(u.effective_cost_before_credits_usd) AS unknown_costs,
+    u.is_billed,
     (SELECT count(*) FROM seen) AS seen_days,
     coalesce(sum(u.input_tokens), 0)::BIGINT AS input_tokens,
     coalesce(sum(u.cache_read_tokens), 0)::BIGINT AS cache_read_tokens,
@@ -37,5 +37,5 @@ FROM marts.unit_economics_daily AS u
 JOIN seen AS s ON s.usage_date = u.usage_date
 LEFT JOIN prices AS p ON p.provider = u.provider AND p.model = u.model
 WHERE u.feature = $feature
-GROUP BY u.provider, u.model, u.calls IS NULL
-ORDER BY u.provider, u.model, u.calls IS NULL
+GROUP BY u.provider, u.model, u.calls IS NULL, u.is_billed
+ORDER BY u.provider, u.model, u.calls IS NULL, u.is_billed

@@ -1,5 +1,5 @@
 -- Each feature's traffic by provider and model over its last $days settled days, or since its first call, with what it was
--- billed; and the least and the most of its whole weeks, against the average one. Where the feature has no bill, its days
+-- billed (0 where it never was; a day without its bill by the scaled estimate); and the least and the most of its whole weeks, against the average one. Where the feature has no bill, its days
 -- end before the newest one of its telemetry, which may not be over.
 WITH ends AS (
     SELECT
@@ -16,14 +16,22 @@ WITH ends AS (
     ) AS b ON b.feature = h.feature
 ),
 recent AS (
-    SELECT u.*, e.last_day, e.days, (e.last_day - u.usage_date) // 7 AS week
+    SELECT
+        u.*,
+        CASE
+            WHEN u.is_billed THEN u.effective_cost_before_credits_usd
+            ELSE coalesce(u.scaled_estimate_usd, u.estimated_cost_usd)
+        END AS row_cost_usd,
+        e.last_day,
+        e.days,
+        (e.last_day - u.usage_date) // 7 AS week
     FROM marts.unit_economics_daily AS u
     JOIN ends AS e ON e.feature = u.feature
     WHERE u.usage_date > e.last_day - e.days AND u.usage_date <= e.last_day
       AND ($feature IS NULL OR u.feature = $feature)
 ),
 weeks AS (
-    SELECT feature, provider, model, week, sum(effective_cost_before_credits_usd) AS cost_usd
+    SELECT feature, provider, model, week, sum(row_cost_usd) AS cost_usd
     FROM recent
     WHERE calls IS NOT NULL AND (week + 1) * 7 <= days
     GROUP BY feature, provider, model, week
@@ -58,7 +66,7 @@ SELECT
     coalesce(sum(r.cache_read_tokens), 0)::BIGINT AS cache_read_tokens,
     coalesce(sum(r.cache_write_tokens), 0)::BIGINT AS cache_write_tokens,
     (coalesce(sum(r.output_tokens), 0) + coalesce(sum(r.reasoning_tokens), 0))::BIGINT AS output_tokens,
-    CASE WHEN count(*) = count(r.effective_cost_before_credits_usd) THEN sum(r.effective_cost_before_credits_usd) END
+    CASE WHEN NOT bool_or(r.is_billed) THEN 0 WHEN count(*) = count(r.row_cost_usd) THEN sum(r.row_cost_usd) END
         ::DECIMAL(38, 12) AS cost_usd,
     CASE WHEN sum(r.unpriced_calls) = 0 THEN sum(r.estimated_cost_usd) END::DECIMAL(38, 12) AS estimated_cost_usd,
     -- Of its dollars, or of its calls where some have no known price.
