@@ -334,29 +334,40 @@ def _read_back(metric: _Metric, start: date, settings: DetectionSettings) -> lis
             worked = metric.drop_pauses(alarm)
             floor = max(soft_shift(worked, alarm), metric.floor)
             then = _read(metric, alarm, alarm, sign, floor, start)
-            over = np.zeros(len(worked), np.bool_)
+            is_another, over = True, np.zeros(len(worked), np.bool_)
             if then is not None and then.onset <= covered:
                 if then.surprise(worked, floor)[alarm] * sign < then.reach_of_day:
                     continue  # a window that still holds days of the break before
-                # One step over two bursts: the days of the one that ended say nothing of the other.
+                # One step over two bursts? Then the days of the one that ended say nothing of the other.
                 over[then.onset : covered + 1] = True
-                then = _read(metric, alarm, alarm, sign, floor, start, without=over)
+                other = _read(metric, alarm, alarm, sign, floor, start, without=over)
+                if other is None or other.t_statistic < _MIN_T:
+                    continue
+                is_another = other.is_calm(worked, floor, since=covered + 1)
+                then = other if is_another else then
+                over &= is_another
             if then is None or then.t_statistic < _MIN_T:
                 continue
             if sign < 0 and alarm - then.onset + 1 < _LEAST_DAYS_DOWN:
                 continue
             if not passes_gates(_note(metric, then, alarm, sign, alarm), settings):
                 continue
-            covered = find_last_day(
-                then,
-                then.surprise(worked, floor),
-                alarm=alarm,
-                through=metric.newest,
-                direction=sign,
+            ended, covered = (
+                covered,
+                find_last_day(
+                    then,
+                    then.surprise(worked, floor),
+                    alarm=alarm,
+                    through=metric.newest,
+                    direction=sign,
+                ),
             )
             if metric.newest - covered > settings.recent_days:
                 continue
             now = _read(metric, metric.newest, alarm, sign, floor, start, without=over)
+            if now is not None and is_another and now.onset <= ended:
+                over[now.onset : ended + 1] = True
+                now = _read(metric, metric.newest, alarm, sign, floor, start, without=over)
             chosen = now if now is not None and now.t_statistic >= _MIN_T_NOW else then
             out.append(_note(metric, chosen, covered, sign, alarm))
     return out

@@ -58,6 +58,12 @@ class Shift:
         """Deviations from which a single day belongs to the break."""
         return max(1.64, _SHARE_OF_SIZE * abs(self.size) / self.noise)
 
+    def is_calm(self, y: Floats, shift: float, *, since: int) -> bool:
+        """Whether the days from `since` to its onset are as expected without it, on the whole."""
+        calm = self.surprise(y, shift)[since : self.onset]
+        calm = calm[np.isfinite(calm)] * np.sign(self.size)
+        return bool(calm.size and calm.mean() < _SHARE_OF_SIZE * abs(self.size) / self.noise)
+
     def surprise(self, y: Floats, shift: float) -> Floats:
         """[T] standardised log distance from the expectation."""
         return (np.log(np.maximum(y, 0.0) + shift) - np.log(self.expected + shift)) / self.noise
