@@ -62,8 +62,11 @@ def test_a_new_delivery_of_a_scope_replaces_the_old_one(home: Home, wh: Warehous
 
 
 def test_a_charge_that_comes_late_restates_its_empty_day(home: Home, wh: Warehouse) -> None:
-    home.load_focus(wh, [focus_row(1, "1"), focus_row(3, "3")])
-    result = home.load_focus(wh, [focus_row(1, "1"), focus_row(2, "2"), focus_row(3, "3"), focus_row(4, "4")])
+    # A row that is dated ahead, as fees are, does not mean that the days before it had come.
+    ahead = {"ChargePeriodStart": "2026-05-01T00:00:00Z", "ChargePeriodEnd": "2026-05-01T01:00:00Z"}
+    old = [focus_row(1, "1"), focus_row(3, "3"), focus_row(1, "9", **ahead)]
+    home.load_focus(wh, old)
+    result = home.load_focus(wh, [*old, focus_row(2, "2"), focus_row(4, "4")])
     assert result.restatements == 1
     assert rows_of(wh, "SELECT charge_date, old_effective_cost FROM ops.restatements") == [
         (date(2026, 1, 2), Decimal(0))

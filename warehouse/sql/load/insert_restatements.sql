@@ -1,6 +1,7 @@
 -- Every past daily total that the delivery changed. A day is past for an account and period when an
 -- earlier delivery spoke for it: its window held the day, or its rows reached it. What is missing on
--- either side then counts as zero. What a purchase spreads over days (rows: 0) tells of none that it came.
+-- either side then counts as zero. What a purchase spreads over days (rows: 0) tells of none that it came, nor does
+-- a row of a day to come.
 INSERT INTO ops.restatements BY NAME
 WITH new_days AS (
     SELECT billing_account_id, billing_period_start, charge_date, billing_currency, sum(effective_cost) AS effective_cost
@@ -58,7 +59,10 @@ WHERE old_effective_cost <> new_effective_cost
                 AND compared.charge_date < d.window_end
         )
         {% else %}
-        OR charge_date <= (SELECT max(charge_date) FROM old_days WHERE source_rows > 0)
+        OR charge_date <= (
+            SELECT max(charge_date) FROM old_days
+            WHERE source_rows > 0 AND charge_date <= make_timestamp(epoch_us($recorded_at))::DATE
+        )
         {% endif %}
     )
 ORDER BY ALL
