@@ -1,6 +1,7 @@
 -- Each feature's traffic by provider and model over its last $days settled days, or since its first call, with what it was
--- billed (0 where it never was; a day without its bill by the scaled estimate); and the least and the most of its whole weeks, against the average one. Where the feature has no bill, its days
--- end before the newest one of its telemetry, which may not be over.
+-- billed (0 where it never was; a day without its bill by the scaled estimate); and the least and the most of its whole weeks,
+-- against the average one. Where the feature has no bill, its days end before the newest one of its telemetry, which may not
+-- be over.
 WITH ends AS (
     SELECT
         h.feature,
