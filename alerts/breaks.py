@@ -430,6 +430,7 @@ def _note(metric: _Metric, shift: Shift, last: int, sign: int, alarm: int) -> Fo
         upper=upper,
         percent=_measure_percent(metric.series, expected, shift.onset, last),
         alarm=alarm,
+        days_after=int((np.isfinite(metric.series) & ~pauses)[last + 1 : metric.newest + 1].sum()),
     )
 
 

@@ -40,7 +40,8 @@ class Found:
 
     `newest`: newest day that the metric is known for. `excess`: dollars by day, NaN unknown. `expected`,
     `lower`, `upper`: of the metric, in its unit, without the break. `percent`: of the metric's expected.
-    `alarm`: the day on which it was first found.
+    `alarm`: the day on which it was first found. `days_after`: days after the last one that tell something (a
+    job's days without cost do not); None: each of them.
     """
 
     kind: BreakKind
@@ -55,6 +56,7 @@ class Found:
     upper: Floats
     percent: float
     alarm: int
+    days_after: int | None = None
 
     @property
     def mean_excess(self) -> float:
@@ -106,6 +108,7 @@ def describe_break(
         onset=panel.start + timedelta(days=onset),
         last_day=panel.start + timedelta(days=last),
         is_active=last >= lead.newest,
+        days_in_range=lead.days_after,
         data_through=panel.start + timedelta(days=_find_newest(cost)),
         score=round(max(found.score for found in group), 3),
         actual_usd_per_day=_cents(spend[0]),

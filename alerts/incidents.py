@@ -67,6 +67,7 @@ _CALLED_OFF_ON = "called_false_alarm_on"  # in details: the day; it stays when t
 DIGEST_ONLY = "digest_only"  # in details: too small for a thread of its own
 BY_RULES = ": no change of its cost"  # how the reason of such a skip ends
 _ACCEPTED_DAYS = 180
+_WEEK = 7
 _MOST_ROUNDS = 3  # of deciding what a decision leads to
 _ESTIMATE_PATIENCE = timedelta(days=2)
 _SEVERITY_ORDER: Mapping[Severity, int] = {"high": 0, "medium": 1, "low": 2}
@@ -419,8 +420,15 @@ def _open(incident: Incident, found: Break, policy: IncidentPolicy, now: datetim
     return Action("open", _tell(incident, found, policy, now), reason, found)
 
 
-def _is_over(found: Break, policy: IncidentPolicy) -> bool:
-    return not found.is_active and (found.data_through - found.last_day).days >= policy.hysteresis_days
+def _is_over(found: Break, policy: IncidentPolicy, *, since: date | None = None) -> bool:
+    """Back in range for as long as resolves it. Days that tell nothing do not count, but for a whole week of them: a
+    job's days without cost, and the working days between the weekends of an incident (of `since`) that had several."""
+    days = (found.data_through - found.last_day).days
+    if found.is_active or days < policy.hysteresis_days:
+        return False
+    is_weekly = found.is_weekend_only and since is not None and (found.last_day - since).days >= _WEEK - 1
+    told = 0 if is_weekly else days if found.days_in_range is None else found.days_in_range
+    return days >= _WEEK or told >= policy.hysteresis_days
 
 
 def _tell(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> Incident:
@@ -484,11 +492,11 @@ def _continue(
             return Action("skip", _refresh(incident, found, policy), reason, found)
         details = {key: value for key, value in incident.details.items() if key != "snoozed_until"}
         incident = replace(incident, status="open", details=details)
-        if not _is_over(found, policy) and not is_billed:
+        if not _is_over(found, policy, since=incident.onset) and not is_billed:
             return Action("update", _tell(incident, found, policy, now), "the snooze is over, the break is not", found)
     if is_billed:
         return _confirm(incident, found, policy, now)
-    if _is_over(found, policy):
+    if _is_over(found, policy, since=incident.onset):
         told = _tell(incident, found, policy, now)
         reason = f"back in its range since {(found.last_day + timedelta(days=1)).isoformat()}"
         return Action("resolve", replace(told, status="resolved", resolved_at=now), reason, found)
@@ -628,7 +636,7 @@ def _continue_closed(
 def _tell_again(
     kind: ActionKind, incident: Incident, reason: str, found: Break, policy: IncidentPolicy, now: datetime
 ) -> Action:
-    if not _is_over(found, policy):
+    if not _is_over(found, policy, since=incident.onset):
         return Action(kind, incident, reason, found)
     over = replace(incident, status="resolved", resolved_at=now)
     return Action(kind, over, f"{reason}, over since {(found.last_day + timedelta(days=1)).isoformat()}", found)

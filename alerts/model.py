@@ -141,6 +141,7 @@ class Break:
     basis: Literal["reported", "estimated"] = "reported"
     is_weekend_only: bool = False  # every day over its limit is a Saturday or a Sunday
     newest_excess_usd_per_day: Decimal | None = None  # mean of its last seven days: the present pace of a drift
+    days_in_range: int | None = None  # settled days after last_day that tell something; None: each of them does
     history_days: int = 0  # < 28: only gross rules were used, and the message says so
 
 

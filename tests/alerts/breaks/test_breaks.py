@@ -396,6 +396,13 @@ class TestSporadic:
         assert 70 < found.excess_percent < 140
         assert float(found.excess_usd_total) == pytest.approx(before[-16:].sum(), rel=0.25)
 
+    def test_days_without_a_job_tell_nothing(self) -> None:
+        cost = self.draw()
+        cost[-16:] *= 2
+        through = int(np.flatnonzero((cost[1:-1] > 0) & (cost[2:] == 0))[-1]) + 3
+        (found,) = find_in(cost[:through])
+        assert (found.is_active, found.days_in_range) == (False, 0)
+
     def test_jobs_that_no_longer_run(self) -> None:
         cost = self.draw()
         cost[-16:] = 0.0

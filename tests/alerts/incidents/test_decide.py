@@ -138,6 +138,26 @@ def test_resolved_only_after_two_days_back_in_range() -> None:
     assert kinds(ledger.run([last(make_break(), NEWEST, through=day)], as_of=AS_OF + timedelta(days=2))) == ["skip"]
 
 
+def test_days_on_which_a_job_does_not_run_bring_nothing_back_in_range() -> None:
+    job = make_break(days_in_range=0)
+    ledger, _ = opened(job)
+    for days, done in ((2, "skip"), (5, "skip"), (7, "resolve")):
+        over = last(job, NEWEST, through=NEWEST + timedelta(days=days))
+        assert kinds(ledger.run([over], as_of=AS_OF + timedelta(days=days))) == [done]
+
+
+def test_a_job_that_is_dear_each_weekend_is_not_resolved_and_back_each_week() -> None:
+    """Told on Sunday and over on Tuesday; back on the next one, and then over after a weekend in its range."""
+    sunday, ledger, done = date(2026, 11, 15), Ledger(), []
+    for day in range(22):
+        newest = sunday + timedelta(days=day)
+        last_dear = min(newest - timedelta(days=(newest.weekday() + 1) % 7), sunday + timedelta(days=7))
+        onset = last_dear - timedelta(days=1)
+        found = last(make_break(onset=onset, is_weekend_only=True), last_dear, through=newest)
+        done += [(newest.isoformat()[5:], kind) for kind in kinds(ledger.run([found], as_of=newest)) if kind != "skip"]
+    assert done == [("11-15", "open"), ("11-17", "resolve"), ("11-22", "update"), ("11-29", "resolve")]
+
+
 def test_a_break_that_is_over_when_found_is_told_once() -> None:
     ledger = Ledger()
     [action] = ledger.run([weekend()])
