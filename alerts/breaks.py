@@ -58,7 +58,7 @@ _NEW_MEMBER_DIMENSIONS = ("api_key_id", "sub_account_id", "service_name", "model
 _NEW_MEMBER_DAYS = 7  # so long what is new is new
 _EXCEEDANCE = 3.0  # deviations, for the common-cause guard
 _PARENT_DAYS = 1
-_TWO_WEEKS = 14
+_WEEK, _TWO_WEEKS = 7, 14
 _SPORADIC_DAYS = 56  # as far back as alerts.detect looks
 
 
@@ -417,6 +417,9 @@ def _note_silence(metric: _Metric, alarm: int) -> Found:
 def _note(metric: _Metric, shift: Shift, last: int, sign: int, alarm: int) -> Found:
     pauses = metric.find_pauses(alarm)
     expected, lower, upper = (np.where(pauses, 0.0, side) for side in (shift.expected, shift.lower, shift.upper))
+    days_after = metric.newest - last
+    if days_after < _WEEK:
+        days_after = int((np.isfinite(metric.series) & ~pauses)[last + 1 : metric.newest + 1].sum())
     return Found(
         kind=metric.kind,
         direction=sign,
@@ -430,7 +433,7 @@ def _note(metric: _Metric, shift: Shift, last: int, sign: int, alarm: int) -> Fo
         upper=upper,
         percent=_measure_percent(metric.series, expected, shift.onset, last),
         alarm=alarm,
-        days_after=int((np.isfinite(metric.series) & ~pauses)[last + 1 : metric.newest + 1].sum()),
+        days_after=days_after,
     )
 
 

@@ -40,8 +40,8 @@ class Found:
 
     `newest`: newest day that the metric is known for. `excess`: dollars by day, NaN unknown. `expected`,
     `lower`, `upper`: of the metric, in its unit, without the break. `percent`: of the metric's expected.
-    `alarm`: the day on which it was first found. `days_after`: days after the last one that tell something (a
-    job's days without cost do not); None: each of them.
+    `alarm`: the day on which it was first found. `days_after`: days of the metric after the last one that
+    tell something: a job's days without cost do not, but for a whole week of them; None: each of them.
     """
 
     kind: BreakKind

@@ -421,14 +421,12 @@ def _open(incident: Incident, found: Break, policy: IncidentPolicy, now: datetim
 
 
 def _is_over(found: Break, policy: IncidentPolicy, *, since: date | None = None) -> bool:
-    """Back in range for as long as resolves it. Days that tell nothing do not count, but for a whole week of them: a
-    job's days without cost, and the working days between the weekends of an incident (of `since`) that had several."""
+    """Back in range for as long as resolves it: `hysteresis_days` that tell something, and a whole week where an
+    incident (of `since`) had several weekends, between which working days tell nothing."""
     days = (found.data_through - found.last_day).days
-    if found.is_active or days < policy.hysteresis_days:
-        return False
+    told = days if found.days_in_range is None else found.days_in_range
     is_weekly = found.is_weekend_only and since is not None and (found.last_day - since).days >= _WEEK - 1
-    told = 0 if is_weekly else days if found.days_in_range is None else found.days_in_range
-    return days >= _WEEK or told >= policy.hysteresis_days
+    return not found.is_active and told >= policy.hysteresis_days and (days >= _WEEK or not is_weekly)
 
 
 def _tell(incident: Incident, found: Break, policy: IncidentPolicy, now: datetime) -> Incident:
@@ -557,7 +555,7 @@ def _confirm(incident: Incident, found: Break, policy: IncidentPolicy, now: date
     estimated, billed = format_usd(incident.excess_usd_total), format_usd(found.excess_usd_total)
     told = _tell(incident, found, policy, now)
     reason = f"the bill confirms it: {billed} over the expected so far, {estimated} had been estimated"
-    if _is_over(found, policy):
+    if _is_over(found, policy, since=incident.onset):
         return Action("resolve", replace(told, status="resolved", resolved_at=now), f"{reason}; it is over", found)
     return Action("update", told, reason, found)
 
@@ -674,7 +672,7 @@ def _follow(incident: Incident, others: Sequence[Break], policy: IncidentPolicy,
     """Its excess is found at another node now: it lasts as long as that does, and nobody is told twice."""
     last_day = max(incident.last_day, *(found.last_day for found in others))
     incident = replace(incident, last_day=last_day)
-    if all(_is_over(found, policy) for found in others):
+    if all(_is_over(found, policy, since=incident.onset) for found in others):
         reason = f"back in its range since {(last_day + timedelta(days=1)).isoformat()}"
         return Action("resolve", _close(incident, "resolved", now), reason, None)
     names = ", ".join(sorted({found.node for found in others}))

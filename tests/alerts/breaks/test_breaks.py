@@ -402,6 +402,8 @@ class TestSporadic:
         through = int(np.flatnonzero((cost[1:-1] > 0) & (cost[2:] == 0))[-1]) + 3
         (found,) = find_in(cost[:through])
         assert (found.is_active, found.days_in_range) == (False, 0)
+        (found,) = find_in(np.append(cost[:through], np.zeros(6)))
+        assert found.days_in_range == 7
 
     def test_jobs_that_no_longer_run(self) -> None:
         cost = self.draw()

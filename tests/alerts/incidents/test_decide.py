@@ -141,8 +141,8 @@ def test_resolved_only_after_two_days_back_in_range() -> None:
 def test_days_on_which_a_job_does_not_run_bring_nothing_back_in_range() -> None:
     job = make_break(days_in_range=0)
     ledger, _ = opened(job)
-    for days, done in ((2, "skip"), (5, "skip"), (7, "resolve")):
-        over = last(job, NEWEST, through=NEWEST + timedelta(days=days))
+    for days, told, done in ((2, 0, "skip"), (5, 1, "skip"), (8, 1, "skip"), (9, 2, "resolve")):
+        over = replace(last(job, NEWEST, through=NEWEST + timedelta(days=days)), days_in_range=told)
         assert kinds(ledger.run([over], as_of=AS_OF + timedelta(days=days))) == [done]
 
 
