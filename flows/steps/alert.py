@@ -75,7 +75,7 @@ def find_incidents(run: Run) -> None:
 def record_actions(run: Run, context: RenderContext) -> None:
     """Save what was decided, and enqueue what is to be told of it."""
     for action in run.actions:
-        context = add_findings(run.warehouse.con, context, [action], task_url=run.settings.alerts.task_url)
+        context = add_findings(run.warehouse.con, context, [action], run.notes, task_url=run.settings.alerts.task_url)
         message = record_action(
             run.state,
             action,

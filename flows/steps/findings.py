@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from alerts.model import Action, Break
     from warehouse.state import StateStore
 
+_LOG = logging.getLogger("trendbreak.alert")
 MOST_TASKS = 3
 MOST_NEW = 2  # of a kind: a team that releases by the hour is not told of each
 _SLACK = timedelta(days=1)  # an onset is an estimate
@@ -29,17 +31,30 @@ _KINDS = {"release": "release", "prompt_version": "prompt version", "model": "mo
 
 
 def add_findings(
-    con: duckdb.DuckDBPyConnection, context: RenderContext, actions: Iterable[Action], *, task_url: str | None
+    con: duckdb.DuckDBPyConnection,
+    context: RenderContext,
+    actions: Iterable[Action],
+    notes: list[str],
+    *,
+    task_url: str | None,
 ) -> RenderContext:
     """The context with what is new and the worst tasks of each break that is to be told. `con`: the writer's
-    warehouse, after a build; task ids leave it only as part of `task_url`."""
+    warehouse, after a build; task ids leave it only as part of `task_url`. A break of which they cannot be found is
+    told without them: the error is logged, and `notes` gets its feature."""
     changes, tasks = dict(context.changes), dict(context.worst_tasks)
     for action in actions:
         found = action.found
         if found is None or (action.kind == "skip" and not action.incident.details.get(DIGEST_ONLY)):
             continue
-        changes[action.incident.id] = (*list_new_prices(con, found), *list_new_values(con, found))
-        tasks[action.incident.id] = tuple(link_worst_tasks(con, found, task_url)) if task_url else ()
+        try:
+            new = (*list_new_prices(con, found), *list_new_values(con, found))
+            worst = tuple(link_worst_tasks(con, found, task_url)) if task_url else ()
+        except Exception as error:  # whatever it is, the dollars of this and of every other feature are right
+            what = f"{type(error).__name__}: {error}".partition("\n")[0]
+            _LOG.exception("what was new in %s is not found", found.node)
+            notes.append(f"{found.node}: its alert does not say what was new ({what})")
+        else:
+            changes[action.incident.id], tasks[action.incident.id] = new, worst
     return replace(context, changes=changes, worst_tasks=tasks)
 
 

@@ -14,8 +14,8 @@ from alerts.outbox import enqueue_message
 from flows.commands.incidents import open_state, present_context
 from flows.errors import SettingsError
 from flows.settings import load_settings
-from flows.steps.findings import address_of, list_new_prices, recall_findings
-from tests.alerts.stories import make_break
+from flows.steps.findings import add_findings, address_of, list_new_prices, recall_findings
+from tests.alerts.stories import Ledger, make_break
 from tests.flows.daily_home import DailyHome, daily_lines
 from tests.warehouse.ledger import add_charges, build_marts, charge, new_warehouse
 from warehouse.features import parse_features
@@ -129,6 +129,7 @@ def test_a_price_that_changed_on_the_onset_day_is_named() -> None:
         for feature, model, kind, before, since in (
             ("a", "gpt-5", "output", "10", "12.5"), ("a", "gpt-5", "input", "1.25", "1.25"),
             ("a", "o3", "output", "8", f"{8 + offset % 3}"), ("b", "gpt-5-mini", "output", "2", "4"),
+            ("a", "tiny", "output", "0.0000003", "3"),
         ):  # fmt: skip
             usd = Decimal(before if offset < 15 else since) * 3
             where = {"charge_date": day, "sub_account_id": feature, "model": model}
@@ -143,6 +144,14 @@ def test_a_price_that_changed_on_the_onset_day_is_named() -> None:
             f"New price of gpt-5 output: $12.50 per million tokens (+25%), first seen {told.day} {told:%b}"
         ]
     assert list_new_prices(wh.con, make_break(node="a", onset=told, last_day=told)) != []
+    # What cannot be found ends no other alert.
+    notes: list[str] = []
+    found = make_break(node="b", onset=told, last_day=told)
+    action = replace(Ledger().run([found])[0], kind="open")
+    bad = replace(action, incident=replace(action.incident, id="bad"), found=replace(found, onset=date.min))
+    context = add_findings(wh.con, RenderContext(as_of=AS_OF), [bad, action], notes, task_url=None)
+    assert {key: len(lines) for key, lines in context.changes.items()} == {action.incident.id: 1}
+    assert notes == ["b: its alert does not say what was new (OverflowError: date value out of range)"]
     assert list_new_prices(wh.con, make_break(node="a", onset=told + timedelta(days=3), last_day=told)) == []
 
 
