@@ -31,6 +31,7 @@ moved AS (
     SELECT *
     FROM sides
     WHERE days_before >= 3 AND high_before <= low_before * 1.02 AND high_since <= low_since * 1.02
+        AND round(high_before, 6) > 0
         AND (low_since > high_before * 1.02 OR high_since < low_before * 0.98)
 )
 SELECT
