@@ -22,7 +22,8 @@
 --   effective_cost_usd: amortised, credits included.
 --   effective_cost_before_credits_usd: amortised, credits left out.
 --   serving_cost_usd: of it, all but training, fine-tuning and evaluation, which no call causes; the numerator of the unit
---     costs.
+--     costs. Null where the bill of the day's calls is not there (yet). Where that of some of them is not, all of them
+--     are divided by: the day's unit costs are too low.
 --   cost_per_call_usd: per call.
 --   cost_per_task_usd: per task.
 --   cost_per_successful_task_usd: per successful task; all of the day's serving cost is in it, failures included.
@@ -30,7 +31,7 @@
 --   cost_per_active_user_usd: per active user.
 --   revenue_usd: revenue per unit × successful tasks, and the day's part of revenue per month, as features.yml has them;
 --     null where it has neither (revenue per user: marts.user_cost_monthly).
---   margin_usd: revenue minus effective_cost_before_credits_usd.
+--   margin_usd: revenue minus effective_cost_before_credits_usd; null where the bill of the day's calls is not there.
 --   is_zero_success: outcomes are known, none is a success, and serving them cost something.
 --   is_outcome_settled: no more outcomes are to be expected for the day's tasks.
 --   is_settled: the day's cost is final as far as the feature's sources promise.
@@ -70,6 +71,18 @@ training AS (
     FROM marts.unit_economics_daily
     GROUP BY feature, usage_date
 ),
+-- Days on which no call was billed though calls of their provider are on other days: what serving cost is not known.
+billed_providers AS (
+    SELECT DISTINCT feature, provider FROM marts.unit_economics_daily WHERE calls > 0 AND is_billed
+),
+unbilled AS (
+    SELECT u.feature, u.usage_date
+    FROM marts.unit_economics_daily AS u
+    JOIN billed_providers AS b ON b.feature = u.feature AND b.provider = u.provider
+    WHERE u.calls > 0
+    GROUP BY u.feature, u.usage_date
+    HAVING NOT bool_or(u.is_billed)
+),
 telemetry_end AS (
     SELECT max(usage_date) AS usage_date FROM core.usage
 ),
@@ -95,8 +108,10 @@ joined AS (
         f.revenue_per_month_usd / day(last_day(d.usage_date)) AS month_revenue_usd,
         c.effective_cost_usd,
         c.effective_cost_before_credits_usd,
-        c.effective_cost_before_credits_usd - CASE WHEN r.feature IS NULL THEN 0 ELSE r.training_cost_usd END
-            AS serving_cost_usd,
+        n.feature IS NOT NULL AS is_unbilled,
+        CASE WHEN NOT is_unbilled
+            THEN c.effective_cost_before_credits_usd - CASE WHEN r.feature IS NULL THEN 0 ELSE r.training_cost_usd END
+        END AS serving_cost_usd,
         coalesce(c.basis, 'reported') AS basis,
         coalesce(d.usage_date + f.outcome_settles_days <= t.usage_date, FALSE) AS is_outcome_settled,
         coalesce(c.is_settled, FALSE) AS is_settled
@@ -105,6 +120,7 @@ joined AS (
     LEFT JOIN users AS a ON a.feature = d.feature AND a.usage_date = d.usage_date
     LEFT JOIN marts.feature_cost_daily AS c ON c.feature = d.feature AND c.charge_date = d.usage_date
     LEFT JOIN training AS r ON r.feature = d.feature AND r.usage_date = d.usage_date
+    LEFT JOIN unbilled AS n ON n.feature = d.feature AND n.usage_date = d.usage_date
     LEFT JOIN core.features AS f ON f.feature = d.feature
     CROSS JOIN telemetry_end AS t
 )
@@ -138,7 +154,7 @@ SELECT
     CASE WHEN coalesce(unit_revenue_usd, month_revenue_usd) IS NOT NULL
         THEN coalesce(unit_revenue_usd, 0) + coalesce(month_revenue_usd::DECIMAL(38, 12), 0)
     END::DECIMAL(38, 12) AS revenue_usd,
-    CASE WHEN coalesce(unit_revenue_usd, month_revenue_usd) IS NOT NULL
+    CASE WHEN NOT is_unbilled AND coalesce(unit_revenue_usd, month_revenue_usd) IS NOT NULL
         THEN coalesce(unit_revenue_usd, 0) + coalesce(month_revenue_usd::DECIMAL(38, 12), 0)
             - effective_cost_before_credits_usd
     END::DECIMAL(38, 12) AS margin_usd,
