@@ -126,13 +126,14 @@ def test_a_price_that_changed_on_the_onset_day_is_named() -> None:
     charges = []
     for offset in range(20):
         day = FIRST + timedelta(days=offset)
-        for feature, model, kind, before, since in (
+        for feature, model, kind, before, since, *other in (
             ("a", "gpt-5", "output", "10", "12.5"), ("a", "gpt-5", "input", "1.25", "1.25"),
             ("a", "o3", "output", "8", f"{8 + offset % 3}"), ("b", "gpt-5-mini", "output", "2", "4"),
-            ("a", "tiny", "output", "0.0000003", "3"),
+            ("a", "tiny", "output", "0.0000003", "3"), ("b", "gpt-5", "output", "10", "20", {"provider": "azure"}),
+            ("a", "gpt-5", "input", "1", "9", {"workload": "fine_tuning"}),
         ):  # fmt: skip
             usd = Decimal(before if offset < 15 else since) * 3
-            where = {"charge_date": day, "sub_account_id": feature, "model": model}
+            where = {"charge_date": day, "sub_account_id": feature, "model": model, **dict(*other)}
             charges.append(charge(usd, tokens=3_000_000, token_type=kind, **where))
     add_charges(wh, charges)
     rules = "[{when: {sub_account_id: a}, feature: a}, {when: {sub_account_id: b}, feature: b}]"
@@ -144,15 +145,15 @@ def test_a_price_that_changed_on_the_onset_day_is_named() -> None:
             f"New price of gpt-5 output: $12.50 per million tokens (+25%), first seen {told.day} {told:%b}"
         ]
     assert list_new_prices(wh.con, make_break(node="a", onset=told, last_day=told)) != []
+    assert list_new_prices(wh.con, replace(found, onset=told + timedelta(days=3))) == []
     # What cannot be found ends no other alert.
     notes: list[str] = []
     found = make_break(node="b", onset=told, last_day=told)
     action = replace(Ledger().run([found])[0], kind="open")
     bad = replace(action, incident=replace(action.incident, id="bad"), found=replace(found, onset=date.min))
     context = add_findings(wh.con, RenderContext(as_of=AS_OF), [bad, action], notes, task_url=None)
-    assert {key: len(lines) for key, lines in context.changes.items()} == {action.incident.id: 1}
+    assert {key: len(lines) for key, lines in context.changes.items()} == {action.incident.id: 2}
     assert notes == ["b: its alert does not say what was new (OverflowError: date value out of range)"]
-    assert list_new_prices(wh.con, make_break(node="a", onset=told + timedelta(days=3), last_day=told)) == []
 
 
 def test_without_an_address_no_task_is_named(tmp_path: Path) -> None:

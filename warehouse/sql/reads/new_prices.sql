@@ -1,16 +1,17 @@
 -- Prices of the models that a feature pays for which changed on $onset or the day before or after, by the bill: what a
--- million tokens of a kind cost in the week before, and since. A price that also moves within either (tiers that mix,
--- discounts by volume) is no new price.
+-- million tokens of a kind cost in the week before, and since; training, fine-tuning and evaluation have prices of their
+-- own. A price that also moves within either (tiers that mix, discounts by volume) is no new price.
 WITH days AS (
     SELECT
         provider, model, token_type, pricing_tier, charge_date,
         sum(tokens) AS tokens,
         sum(cost_per_million_tokens_usd * tokens) / sum(tokens) AS price
     FROM marts.model_cost_daily
-    WHERE model IN (
-            SELECT member FROM marts.feature_member_daily
-            WHERE feature = $feature AND dimension = 'model' AND charge_date BETWEEN $onset AND $through
+    WHERE (provider, model) IN (
+            SELECT DISTINCT provider, model FROM core.allocations
+            WHERE feature = $feature AND model IS NOT NULL AND charge_date BETWEEN $onset AND $through
         )
+        AND workload IN ('inference', 'unknown')
         AND charge_date BETWEEN $onset - 8 AND least($through, $onset + 6)
         AND tokens > 0 AND cost_per_million_tokens_usd > 0 AND basis = 'reported'
     GROUP BY ALL
