@@ -7,8 +7,10 @@ and the other core idle. Here it starts first, and what the flow needs is import
 from __future__ import annotations
 
 import atexit
+import http.client
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import urllib.error
@@ -19,6 +21,7 @@ from flows.errors import FlowError
 from flows.serving import prefect_home
 
 HEALTH_TIMEOUT_SECONDS = 120
+NAMED_TIMEOUT_SECONDS = 30
 STOP_TIMEOUT_SECONDS = 10
 # It ends with the process that started it, however that ends: then nobody holds the other end of its stdin. The port
 # is open before it is there to answer: who asks too early waits, and nobody else can have taken it.
@@ -86,11 +89,13 @@ def check_named_server() -> None:
     if not url:
         return
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=STOP_TIMEOUT_SECONDS):
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=NAMED_TIMEOUT_SECONDS):
             return
     except urllib.error.HTTPError:
         return  # somebody answers, if only to ask who we are
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
+            return  # somebody answers, whom Prefect may be told to trust
         raise FlowError(
             f"PREFECT_API_URL: no Prefect server answers at {url} ({getattr(error, 'reason', error)}) — start it, or "
             f"unset PREFECT_API_URL; `trendbreak run --direct` needs none"
