@@ -47,8 +47,8 @@ def read_period(
 
     Keys: `days`, `tasks` (None where telemetry names none), `idle_usd` (dollars that no call caused),
     `training_usd` (of these, training, fine-tuning and evaluation), `models` (dicts of provider, model, calls, retries,
-    tokens by kind, weights by kind, cost_usd; calls without a bill are in none). None: telemetry knows no calls of the
-    feature that were billed, or a day's cost has no US dollars.
+    tokens by kind, weights by kind, cost_usd). Calls without a bill, and tasks that began with one, are in none of
+    them. None: telemetry knows no calls of the feature that were billed, or a day's cost has no US dollars.
     """
     rows = con.execute(
         render("drivers/period.sql"), {"feature": feature, "since": days[0], "until": days[1], "weekdays": weekdays}
@@ -67,9 +67,9 @@ def read_period(
             found["idle_usd"] += plain["cost_usd"]
             found["training_usd"] += plain["training_usd"]
             continue
-        found["tasks"] += plain["tasks"]
         if not plain["is_billed"]:
             continue
+        found["tasks"] += plain["tasks"]
         tokens, weights = row[10:14], row[14:18]
         found["models"].append(
             {

@@ -32,7 +32,7 @@ def world(
     recent_calls: int, *, weekend_calls: int = 10, recent_factor: Decimal = Decimal(1), recent_fields: Any = None
 ) -> Warehouse:
     """28 days of ten calls (on weekends `weekend_calls`), then 7 of `recent_calls`, billed at list price times
-    `recent_factor`, and of five calls without a bill: what they cost is not known, and they change nothing."""
+    `recent_factor`, and of five tasks without a bill: what they cost is not known, and they change nothing."""
     wh = new_warehouse()
     calls, charges = [], []
     for offset in range(35):
@@ -40,8 +40,11 @@ def world(
         count = recent_calls if offset >= 28 else weekend_calls if day.weekday() >= 5 else 10
         fields = {**CALL, **(recent_fields or {})} if offset >= 28 else CALL
         calls += [{"called_at": f"{day} 10:{n:02d}:00+00", "task_id": f"{offset}-{n}", **fields} for n in range(count)]
-        free = {"provider": "acme", "model": "own", "feature": "a", "task_id": f"{offset}-0"}
-        calls += [{"called_at": f"{day} 10:{30 + n}:00+00", **free} for n in range(5 if offset >= 28 else 0)]
+        free = {"provider": "acme", "model": "own", "feature": "a"}
+        calls += [
+            {"called_at": f"{day} 10:{30 + n}:00+00", "task_id": f"{offset}-free-{n}", **free}
+            for n in range(5 if offset >= 28 else 0)
+        ]
         usd = count * PRICE * (recent_factor if offset >= 28 else 1)
         charges.append(charge(usd, charge_date=day, model="gpt-5", sub_account_id="a"))
         charges.append(charge(1, charge_date=day, provider="aws", ai_kind="other", sub_account_id="a"))
