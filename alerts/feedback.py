@@ -82,7 +82,8 @@ def record_answer(
 def apply_answers(store: FeedbackStore, *, context: RenderContext, now: datetime) -> list[Message]:
     """Bring the incidents up to the answers recorded; the replies enqueued for their threads.
 
-    Call it before a run decides, and after `record_answer`. Doing it twice changes nothing.
+    Call it before a run decides, and after `record_answer`. Doing it twice changes nothing. An answer that was given
+    before one that is applied already (a click that waited for its check) stands in the incident's history only.
     """
     waiting: dict[str, list[Mapping[str, Any]]] = {}
     for row in store.list_feedback():
@@ -91,8 +92,17 @@ def apply_answers(store: FeedbackStore, *, context: RenderContext, now: datetime
     for stored in store.list_incidents():
         incident = incident_from_row(stored)
         applied = list(incident.details.get("applied", []))
-        for row in waiting.get(incident.id, []):
-            if row["key"] in applied or row["kind"] not in ANSWERS:
+        answers = [row for row in waiting.get(incident.id, []) if row["kind"] in ANSWERS]
+        last = next((row for row in reversed(answers) if row["key"] in applied), None)
+        for row in answers:
+            if row["key"] in applied:
+                continue
+            if last is not None and row["at"] < last["at"]:
+                applied.append(row["key"])
+                incident = replace(incident, details={**incident.details, "applied": applied})
+                store.save_incident(incident_to_row(incident))
+                text = f"answered before {last['who']} did ({last['kind']}), which counts"
+                store.add_event(incident.id, row["kind"], row["at"], row["who"], text)
                 continue
             until: datetime | None = row["until"]
             incident = record_click(

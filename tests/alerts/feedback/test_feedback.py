@@ -67,6 +67,19 @@ def test_answers_are_applied_in_the_order_they_were_given(store: StateStore) -> 
     assert incident_of(store).details["feedback_by"] == "maya"
 
 
+def test_an_older_answer_that_is_checked_late_does_not_win_over_a_newer(store: StateStore) -> None:
+    answer(store, "investigating", key="terminal")
+    apply_answers(store, context=CONTEXT, now=NOW)
+    clicked = NOW - timedelta(minutes=5)
+    record_answer(store, incident_of(store).id, "expected", key="click/checked", who="maya", now=clicked)
+    for _ in range(2):
+        assert apply_answers(store, context=CONTEXT, now=NOW) == []
+    assert incident_of(store).status == "acknowledged"
+    assert incident_of(store).details["feedback_by"] == "alex"
+    [event] = [row for row in store.list_events() if row["who"] == "maya"]
+    assert event["text"] == "answered before alex did (investigating), which counts"
+
+
 def test_an_unknown_incident_or_answer_is_refused(store: StateStore) -> None:
     with pytest.raises(UnknownIncidentError, match="trendbreak incidents list"):
         record_answer(store, "inc-0", "expected", key="k", who="alex", now=NOW)
