@@ -30,6 +30,7 @@
 --   estimate_drift_usd: estimate minus what was billed.
 --   revenue_usd: revenue per unit × successful tasks, where features.yml has it; other revenue is per feature.
 --   margin_usd: revenue minus cost.
+--   basis: 'estimated' where some of the dollars are; null where no bill is there.
 --   is_outcome_settled: no more outcomes are to be expected for the day's tasks.
 --   is_billed: the provider's bill of the day is there, or the calls ran on machines that were billed.
 --   is_settled: the day's cost is final as far as the feature's sources promise.
@@ -332,7 +333,7 @@ SELECT
     (j.effective_cost_before_credits_usd / nullif(j.active_users, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_active_user_usd,
     (f.revenue_per_unit_usd * j.successful_tasks)::DECIMAL(38, 12) AS revenue_usd,
     (f.revenue_per_unit_usd * j.successful_tasks - j.effective_cost_before_credits_usd)::DECIMAL(38, 12) AS margin_usd,
-    CASE WHEN j.has_estimates THEN 'estimated' ELSE 'reported' END AS basis,
+    CASE WHEN NOT j.is_unbilled THEN CASE WHEN j.has_estimates THEN 'estimated' ELSE 'reported' END END AS basis,
     NOT j.is_unbilled AS is_billed,
     coalesce(j.usage_date + f.outcome_settles_days <= t.usage_date, FALSE) AS is_outcome_settled,
     coalesce(d.is_settled, FALSE) AS is_settled

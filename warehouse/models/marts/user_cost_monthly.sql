@@ -31,7 +31,7 @@ WITH costs AS (
         task_type,
         CASE WHEN is_billed THEN effective_cost_before_credits_usd ELSE coalesce(scaled_estimate_usd, estimated_cost_usd) END
             AS row_cost_usd,
-        NOT is_billed OR basis = 'estimated' AS is_estimated,
+        basis IS DISTINCT FROM 'reported' AS is_estimated,
         is_settled
     FROM marts.unit_economics_daily
     WHERE calls IS NOT NULL
