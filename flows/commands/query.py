@@ -66,7 +66,7 @@ def run_adhoc(
             timeout_seconds=timeout_seconds,
             memory_limit=memory_limit,
             unsafe=unsafe,
-            is_canned=is_canned,
+            is_canned=is_canned and at is None,  # no run publishes the past anew
         )
     answer = format_table(table, fmt)
     data = answer if isinstance(answer, bytes) else answer.encode()
