@@ -13,6 +13,7 @@ from connectors.errors import ConnectorError
 from flows.errors import SettingsError
 from flows.report.figures import plural
 from flows.settings import Settings, SourceSettings, connect_source, slack_token
+from flows.settings.user_ids import KEY_FILE
 from warehouse.errors import GIVE_RIGHTS
 
 # Of a home, what every run writes to: folders, and files that are written in place. Other files are put in place anew.
@@ -20,7 +21,7 @@ WRITTEN = (
     "*.lock",
     "landing/", "landing/*/", "landing/*/*/",
     "metrics/", "outbox/", "published/", "report/",
-    "prefect/", "prefect/*.db*",
+    "prefect/", "prefect/*.db*", "prefect/*.log",
     "state.sqlite*",
     "warehouse/", "warehouse/*",
 )  # fmt: skip
@@ -121,12 +122,17 @@ def _bounded(connector: Connector, ref: DeliveryRef) -> Iterator[Payload]:
 
 
 def _home(settings: Settings) -> CheckResult:
-    """What a run writes to may be written, by this user."""
+    """What a run writes to may be written and read, and its key read, by this user."""
     home = settings.home
     there = next(place for place in (home, *home.parents) if os.path.exists(place))
-    for place in (there, *(place for pattern in WRITTEN for place in sorted(home.glob(pattern)))):
-        if os.path.exists(place) and not os.access(place, os.W_OK):
-            return CheckResult("writable", False, f"{place} cannot be written", GIVE_RIGHTS)
+    written = [there, *(place for pattern in WRITTEN for place in sorted(home.glob(pattern)))]
+    for places, right, lacking in (
+        (written, os.W_OK, "written"),
+        ([*(place for place in written if os.path.isfile(place)), home / KEY_FILE], os.R_OK, "read"),
+    ):
+        for place in places:
+            if os.path.exists(place) and not os.access(place, right):
+                return CheckResult("writable", False, f"{place} cannot be {lacking}", GIVE_RIGHTS)
     return CheckResult("writable", True, str(home) if there == home else f"{home} will be made")
 
 

@@ -125,9 +125,17 @@ def check_read_only(disk: Path) -> None:
     store(Landing(disk / "landing"), b"1")
     assert find_home(disk) == (True, str(disk))
     (disk / "state.sqlite-wal").touch()  # as one that was killed leaves it
+    (disk / "prefect").mkdir()
+    (disk / "prefect" / "server.log").touch()
     # What a run by root has left: files and folders of its own in a home of another.
     window = next((disk / "landing" / "drop").iterdir())
-    files = ("warehouse/trendbreak.duckdb", "warehouse/staging.duckdb", "warehouse/.lock", "state.sqlite-wal")
+    files = (
+        "warehouse/trendbreak.duckdb",
+        "warehouse/staging.duckdb",
+        "warehouse/.lock",
+        "state.sqlite-wal",
+        "prefect/server.log",
+    )
     for place in (window, *(disk / name for name in files)):
         subprocess.run(["mount", "--bind", str(place), str(place)], check=True)
         subprocess.run(["mount", "-o", "remount,bind,ro", str(place)], check=True)
