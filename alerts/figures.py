@@ -29,6 +29,15 @@ def format_usd(usd: Decimal) -> str:
     return f"-${text}" if usd < 0 else f"${text}"
 
 
+def format_price(usd: Decimal) -> str:
+    """A price in US dollars: cents, and up to four digits below $10 where it has them: `$0.125`, `$12.50`, `$20`."""
+    if usd < Decimal("0.01"):
+        return format_usd(usd)
+    whole, _, cents = f"{_round(usd, min(max(3 - usd.adjusted(), 2), 4)):,}".partition(".")
+    cents = cents.rstrip("0")
+    return f"${whole}.{cents:0<2}" if cents else f"${whole}"
+
+
 def format_signed_usd(usd: Decimal) -> str:
     """Like `format_usd`, with the sign always there: `+$412`, `-$38.50`."""
     return format_usd(usd) if usd < 0 else f"+{format_usd(usd)}"

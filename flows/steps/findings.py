@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from alerts.figures import fit, format_percent, format_short_day, format_signed_percent, format_usd
+from alerts.figures import fit, format_percent, format_price, format_short_day, format_signed_percent, format_usd
 from alerts.incidents import DIGEST_ONLY
 from alerts.model import CONDITION_KINDS
 
@@ -105,8 +105,7 @@ def list_new_prices(con: duckdb.DuckDBPyConnection, found: Break) -> list[str]:
         tier = "" if row["pricing_tier"] in (None, "standard") else f", {row['pricing_tier']}"
         name = f"{row['model']} {(row['token_type'] or 'tokens').replace('_', ' ')}{tier}"
         change = Decimal(round((row["usd_per_million"] / row["before_usd_per_million"] - 1) * 100))
-        usd: Decimal = row["usd_per_million"]
-        price = f"${usd:,.2f}".removesuffix(".00") if usd >= 10 else format_usd(usd)
+        price = format_price(row["usd_per_million"])
         lines.append(
             f"New price of {fit(name, _NAME_LIMIT)}: {price} per million tokens ({format_signed_percent(change)}), "
             f"first seen {format_short_day(row['first_seen'])}"

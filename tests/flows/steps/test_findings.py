@@ -128,7 +128,7 @@ def test_a_price_that_changed_on_the_onset_day_is_named() -> None:
         day = FIRST + timedelta(days=offset)
         for feature, model, kind, before, since, *other in (
             ("a", "gpt-5", "output", "10", "12.5"), ("a", "gpt-5", "input", "1.25", "1.25"),
-            ("a", "o3", "output", "8", f"{8 + offset % 3}"), ("b", "gpt-5-mini", "output", "2", "4"),
+            ("a", "o3", "output", "8", f"{8 + offset % 3}"), ("b", "gpt-5-mini", "output", "0.1", "0.125"),
             ("a", "tiny", "output", "0.0000003", "3"), ("b", "gpt-5", "output", "10", "20", {"provider": "azure"}),
             ("a", "gpt-5", "input", "1", "9", {"workload": "fine_tuning"}),
         ):  # fmt: skip
@@ -152,7 +152,13 @@ def test_a_price_that_changed_on_the_onset_day_is_named() -> None:
     action = replace(Ledger().run([found])[0], kind="open")
     bad = replace(action, incident=replace(action.incident, id="bad"), found=replace(found, onset=date.min))
     context = add_findings(wh.con, RenderContext(as_of=AS_OF), [bad, action], notes, task_url=None)
-    assert {key: len(lines) for key, lines in context.changes.items()} == {action.incident.id: 2}
+    since = f"first seen {told.day} {told:%b}"
+    assert context.changes == {
+        action.incident.id: (
+            f"New price of gpt-5 output: $20 per million tokens (+100%), {since}",
+            f"New price of gpt-5-mini output: $0.125 per million tokens (+25%), {since}",
+        )
+    }
     assert notes == ["b: its alert does not say what was new (OverflowError: date value out of range)"]
 
 
