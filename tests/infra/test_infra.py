@@ -106,6 +106,7 @@ def test_pods_without_a_disk_run_what_serve_would_and_lose_nothing() -> None:
     }
     assert {job["timeZone"] for job in jobs.values()} == {"Etc/UTC"}
     assert settings.schedule.timezone == "UTC"
+    assert jobs["trendbreak-hourly"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 3600
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     for name, job in jobs.items():
         pod = job["jobTemplate"]["spec"]["template"]["spec"]
