@@ -20,10 +20,11 @@ def read_traffic(
     con: duckdb.DuckDBPyConnection, *, feature: str | None = None, days: int = TRAFFIC_DAYS
 ) -> list[dict[str, Any]]:
     """One dict per feature, provider and model with calls in its last `days` settled days (fewer where it is younger:
-    `days` up to `last_day`), the dearest first: calls, retries, tokens by kind, cost_usd (billed, a day whose bill is
-    missing by its scaled estimate; 0: no bill at all; null: not all dollars are known), estimated_cost_usd (null: not
-    all priced), batch_share (the part of it that is a batch), least_week and most_week (cost of a week ÷ average week),
-    is_self_hosted. A feature without a bill: by its telemetry's days."""
+    `days` up to `last_day`, and `left_out_days` of a self-hosted model, whose machines have no bill), the dearest
+    first: calls, retries, tokens by kind, cost_usd (billed, a day whose bill is missing by its scaled estimate; 0: no
+    bill at all; null: not all dollars are known), estimated_cost_usd (null: not all priced), batch_share (the part of
+    it that is a batch), least_week and most_week (cost of a week ÷ average week), is_self_hosted. A feature without a
+    bill: by its telemetry's days."""
     return _dicts(con, "whatif/traffic.sql", {"feature": feature, "days": days})
 
 

@@ -51,6 +51,7 @@ class Traffic:
     model: str
     last_day: date
     days: int
+    left_out_days: int  # beside them: of a self-hosted model, those whose machines have no bill
     calls: int
     retries: int
     tokens: dict[str, int]
@@ -82,6 +83,7 @@ class Traffic:
             model=row["model"],
             last_day=row["last_day"],
             days=row["days"],
+            left_out_days=row["left_out_days"],
             calls=row["calls"],
             retries=row["retries"],
             tokens={kind: row[f"{kind}_tokens"] for kind in KINDS},
@@ -99,6 +101,11 @@ class Traffic:
     @property
     def name(self) -> str:
         return f"{self.provider}/{self.model}"
+
+    @property
+    def seen_days(self) -> int:
+        """Days up to `last_day`, those left out too."""
+        return self.days + self.left_out_days
 
     @property
     def months(self) -> Decimal:
@@ -141,8 +148,9 @@ class Traffic:
 
     def basis(self) -> tuple[str, ...]:
         """The assumptions that every answer shares."""
+        but = f" but {self.left_out_days} without a bill of its machines" if self.left_out_days else ""
         return (
-            f"the last {self.days} settled days are a usual month: {self.calls:,} calls, "
+            f"the last {self.seen_days} settled days{but} are a usual month: {self.calls:,} calls, "
             f"{sum(self.tokens.values()) / 1_000_000:,.1f}M tokens, {money(self.cost_usd)} "
             + ("billed" if self.is_billed else "estimated"),
             f"a month may have from {percent(self.swing.low)} to {percent(self.swing.high)} of it, as its weeks had",
@@ -370,7 +378,8 @@ def selfhost(
     """An own pod instead of the API, for this traffic."""
     cost, tokens = traffic.cost_per_month, traffic.tokens_per_month
     if not tokens or cost <= 0:
-        raise FlowError(f"{traffic.subject}: no tokens or no cost in the last {traffic.days} days — nothing to compare")
+        days = traffic.seen_days
+        raise FlowError(f"{traffic.subject}: no tokens or no cost in the last {days} days — nothing to compare")
     per_million = cost / tokens * _MILLION
 
     def saving(

@@ -150,7 +150,7 @@ def quantize(
     settings = _settings(config)
     traffic, _, _ = _traffic(settings, feature, model)
     with open_published(settings) as con:
-        cost_usd = read_gpu_cost(con, feature=feature, last_day=traffic.last_day, days=traffic.days)
+        cost_usd = read_gpu_cost(con, feature=feature, last_day=traffic.last_day, days=traffic.seen_days)
     if not cost_usd:
         raise FlowError(f"{feature} has no GPU machines in its last settled days — there is nothing to quantize")
     _say(

@@ -32,7 +32,7 @@ FEATURES = """
 version: 1
 features:
   {answers: {}, tagging: {}, drafts: {}, dear: {}, middling: {}, nightly: {}, young: {}, unbilled: {}, foreign: {},
-   gapped: {}}
+   gapped: {}, spotty: {}}
 rules:
   - {when: {sub_account_id: answers}, feature: answers}
   - {when: {sub_account_id: tagging}, feature: tagging}
@@ -43,6 +43,7 @@ rules:
   - {when: {sub_account_id: young}, feature: young}
   - {when: {sub_account_id: foreign}, feature: foreign}
   - {when: {sub_account_id: gapped}, feature: gapped}
+  - {when: {sub_account_id: spotty}, feature: spotty}
 """
 NIGHT = """
 version: 1
@@ -77,7 +78,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     middling names its tasks since CHANGED only.
     nightly: 1M tokens a day at $20, and as many as a batch at $10. young: as dear, for ten days. unbilled: without a
     bill. foreign: with a day in euros, of which nobody knows the rate. gapped: the only one of a provider whose
-    bill of a day is missing."""
+    bill of a day is missing. spotty: a machine at $12 a day, whose charge of a day is missing."""
     folder = tmp_path_factory.mktemp("whatif")
     (folder / "features.yml").write_text(FEATURES)
     (folder / "prices.yml").write_text(PRICES)
@@ -119,6 +120,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if age != 5:
             charges.append(charge(15, sub_account_id="gapped", charge_date=day, **gapped))
         calls.append({"called_at": at, "feature": "gapped", **gapped, **tokens})
+        machine = {"provider": "aws", "ai_kind": "gpu", "gpu_hours": 24, "gpu_type": "L4", "resource_id": "i-2"}
+        if age != 3:
+            charges.append(charge(12, sub_account_id="spotty", charge_date=day, **machine))
+        own = {"provider": "self_hosted", "model": "own-vl", "gpu_seconds": 20 * 3600}
+        calls.append({"called_at": at, "feature": "spotty", **own})
         night = {"provider": "acme", "model": "night"}
         charges.append(charge(30, sub_account_id="nightly", charge_date=day, **night))
         served = {"called_at": at, "feature": "nightly", **night}
@@ -297,6 +303,10 @@ def test_quantize_and_selfhost(home: Path) -> None:
     text = trendbreak(home, "whatif", "quantize", "-f", "tagging", "--gain", "1.6", "--extra-retries", "0")
     assert dollars(text, "would cost")[0] == (48 * MONTH / Decimal("1.6")).quantize(Decimal("0.01"))
     assert "at 60% retries the smallest gain is eaten up" in text
+    # A day whose machine has no bill is in neither its calls nor its cost nor its days.
+    text = trendbreak(home, "whatif", "quantize", "-f", "spotty", "--gain", "1.6", "--extra-retries", "0")
+    assert dollars(text, "costs") == [12 * MONTH]
+    assert "the last 28 settled days but 1 without a bill of its machines are a usual month: 27 calls" in text
     # 15,208M tokens a month at 2,800 a second need 3 pods at 90%: $41,610 instead of $28,896.
     text = trendbreak(home, "whatif", "selfhost", "-f", "answers", "--utilisation", "0.9", "--ops", "0")
     assert dollars(text, "would cost")[0] == Decimal(41_610)
@@ -344,6 +354,7 @@ def test_savings_are_ranked(home: Path) -> None:
     assert [dollars(row, row.split()[0])[0] for row in rows] == sorted(
         (dollars(row, row.split()[0])[0] for row in rows), reverse=True
     )
+    assert any("quantize" in row and "spotty" in row for row in rows)
     assert "they do not add up" in text
 
 

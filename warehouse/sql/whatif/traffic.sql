@@ -1,6 +1,7 @@
 -- Each feature's traffic by provider and model over its last $days settled days, or since its first call, with what it was
 -- billed (0 where it never was; a day without its bill by the scaled estimate); and the least and the most of its whole weeks,
--- against the average one. Where the feature has no bill, its days end before the newest one of its telemetry, which may not
+-- against the average one. Days on which a self-hosted model ran on machines that were not billed are in none of it, unless
+-- they never were: nothing prices its calls. Where the feature has no bill, its days end before the newest one of its telemetry, which may not
 -- be over.
 WITH ends AS (
     SELECT
@@ -31,11 +32,24 @@ recent AS (
     WHERE u.usage_date > e.last_day - e.days AND u.usage_date <= e.last_day
       AND ($feature IS NULL OR u.feature = $feature)
 ),
-weeks AS (
-    SELECT feature, provider, model, week, sum(row_cost_usd) AS cost_usd
+left_out AS (
+    SELECT feature, provider, model, usage_date, any_value(week) AS week
     FROM recent
-    WHERE calls IS NOT NULL AND (week + 1) * 7 <= days
-    GROUP BY feature, provider, model, week
+    WHERE calls > 0
+    GROUP BY feature, provider, model, usage_date
+    QUALIFY bool_or(gpu_seconds > 0 AND NOT is_billed AND row_cost_usd IS NULL)
+        AND bool_or(bool_or(is_billed)) OVER (PARTITION BY feature, provider, model)
+),
+left_out_days AS (
+    SELECT feature, provider, model, count(*) AS days FROM left_out GROUP BY feature, provider, model
+),
+weeks AS (
+    SELECT r.feature, r.provider, r.model, r.week, sum(r.row_cost_usd) AS cost_usd
+    FROM recent AS r
+    ANTI JOIN left_out AS o
+        ON o.feature = r.feature AND o.provider = r.provider AND o.model = r.model AND o.week = r.week
+    WHERE r.calls IS NOT NULL AND (r.week + 1) * 7 <= r.days
+    GROUP BY r.feature, r.provider, r.model, r.week
 ),
 batches AS (
     SELECT
@@ -59,7 +73,8 @@ SELECT
     r.provider,
     r.model,
     any_value(r.last_day) AS last_day,
-    any_value(r.days) AS days,
+    any_value(r.days) - coalesce(any_value(o.days), 0) AS days,
+    coalesce(any_value(o.days), 0) AS left_out_days,
     sum(r.calls)::BIGINT AS calls,
     sum(r.retries)::BIGINT AS retries,
     sum(r.gpu_seconds) > 0 AS is_self_hosted,
@@ -79,6 +94,9 @@ SELECT
     (any_value(s.least_usd)::DOUBLE / nullif(any_value(s.mean_usd), 0))::DECIMAL(18, 6) AS least_week,
     (any_value(s.most_usd)::DOUBLE / nullif(any_value(s.mean_usd), 0))::DECIMAL(18, 6) AS most_week
 FROM recent AS r
+ANTI JOIN left_out AS n
+    ON n.feature = r.feature AND n.provider = r.provider AND n.model = r.model AND n.usage_date = r.usage_date
+LEFT JOIN left_out_days AS o ON o.feature = r.feature AND o.provider = r.provider AND o.model = r.model
 LEFT JOIN swings AS s
     ON s.feature = r.feature AND s.provider IS NOT DISTINCT FROM r.provider AND s.model IS NOT DISTINCT FROM r.model
 LEFT JOIN batches AS b
