@@ -1,5 +1,6 @@
--- A feature's traffic and cost by provider and model, over the days of [since, until) on which anybody called
--- and whose weekday is in the bits of $weekdays (the lowest is Monday). Calls without a bill stand apart. Tokens weigh what they cost for short contexts on the period's last day; relative list prices where none is known.
+-- A feature's traffic and cost by provider and model, over the days of [since, until) on which anybody called and whose
+-- weekday is in the bits of $weekdays (the lowest is Monday). Calls without a bill stand apart. Tokens weigh what they cost
+-- for short contexts on the period's last day; relative list prices where none is known.
 WITH seen AS (
     SELECT DISTINCT usage_date FROM core.usage WHERE usage_date >= $since AND usage_date < $until
         AND ($weekdays >> (isodow(usage_date) - 1)::INTEGER) & 1 = 1
