@@ -24,6 +24,9 @@ GAUGES = {"gpu_util": Decimal("0.01"), "engine_active": Decimal(1)}  # percent, 
 # Labels that tell who scraped a process, not which it is.
 SCRAPED_BY = frozenset({"job", "prometheus", "prometheus_replica", "__replica__"})
 MEASURES = ("requests", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
+# How long Prometheus answers with the last sample of a series that is scraped no more.
+# https://prometheus.io/docs/prometheus/latest/querying/basics/#staleness
+LOOKBACK_SECONDS = 300
 SIX_PLACES = Decimal("0.000001")
 _Labels = frozenset[tuple[str, str]]
 _Device = tuple[str | None, str]  # its host, where its name is not its own; its name
@@ -35,6 +38,8 @@ def parse_files(files: Mapping[str, Path], *, model_label: str) -> Parsed:
     unknown = UnknownFields()
     asked = read_document(_of(files, "day"), name="day.json")
     day = read_day(asked, "day", where="day.json")
+    step_seconds = asked.get("step_seconds")  # deliveries of older versions do not say it
+    overlap_seconds = max(LOOKBACK_SECONDS, step_seconds if isinstance(step_seconds, int) else 0)
     found: dict[str, dict[str | None, int]] = {}
     for name in COUNTERS:
         found[name] = defaultdict(int)
@@ -42,7 +47,8 @@ def parse_files(files: Mapping[str, Path], *, model_label: str) -> Parsed:
         for labels, samples in _series(files, name, unknown):
             scrapes[_text(labels, model_label), _target(labels)].append(samples)
         for (model, _), told in scrapes.items():
-            found[name][model] += max((round(increase(list(one.values()))) for one in follow(told)), default=0)
+            joined = follow(told, overlap_seconds=overlap_seconds)
+            found[name][model] += max((round(increase(list(one.values()))) for one in joined), default=0)
     usage = Table(METERED_USAGE, measures=MEASURES, add=add_counts)
     for model in {model for counts in found.values() for model, count in counts.items() if count}:
         prompt, cached = found["prompt"].get(model), found["cached"].get(model)
@@ -57,7 +63,8 @@ def parse_files(files: Mapping[str, Path], *, model_label: str) -> Parsed:
                 "output_tokens": found["generation"].get(model),
             }
         )
-    parts = (Rows("metered_usage", usage.to_arrow()), Rows("gpu_utilization", _utilization(files, day, asked, unknown)))
+    gpus = _utilization(files, day, step_seconds, unknown)
+    parts = (Rows("metered_usage", usage.to_arrow()), Rows("gpu_utilization", gpus))
     return Parsed(parts=parts, notes=tuple(unknown.notes()))
 
 
@@ -67,16 +74,18 @@ def increase(samples: list[Decimal]) -> Decimal:
     return sum((after - before if after >= before else after for before, after in pairs), Decimal(0))
 
 
-def follow(scrapes: Iterable[dict[float, Decimal]]) -> list[dict[float, Decimal]]:
-    """Scrapes of one counter (moment → value), those one after another as one: a job that was renamed goes on. What is
-    left was told at the same time, each of the whole."""
+def follow(scrapes: Iterable[dict[float, Decimal]], *, overlap_seconds: int) -> list[dict[float, Decimal]]:
+    """Scrapes of one counter (moment → value), those one after another as one: a job that was renamed goes on, and the
+    old name may last for up to `overlap_seconds` of the new one. What is left was told at the same time, each of the
+    whole."""
     joined: list[dict[float, Decimal]] = []
     for samples in sorted(filter(None, scrapes), key=min):
-        before = next((one for one in joined if max(one) < min(samples)), None)
+        before = next((one for one in joined if max(one) - min(samples) <= overlap_seconds), None)
         if before is None:
             joined.append(dict(samples))
         else:
-            before.update(samples)
+            last = max(before)
+            before.update({at: value for at, value in samples.items() if at > last})
     return joined
 
 
@@ -90,9 +99,8 @@ def _without(names: frozenset[str], labels: Mapping[str, Any]) -> _Labels:
     return frozenset((name, str(text)) for name, text in labels.items() if name not in names)
 
 
-def _utilization(files: Mapping[str, Path], day: date, asked: Mapping[str, Any], unknown: UnknownFields) -> pa.Table:
+def _utilization(files: Mapping[str, Path], day: date, step_seconds: Any, unknown: UnknownFields) -> pa.Table:
     """The mean of each GPU's samples. The engine's activity counts where it is exported, else the older gauge."""
-    step_seconds = asked.get("step_seconds")  # deliveries of older versions do not say it
     midnight = datetime.combine(day, time(), UTC).timestamp() + 86_400
     # A device may have several samples of a moment: scraped twice, the first counts; where it is parted (MIG)
     # or known by two names the mean.

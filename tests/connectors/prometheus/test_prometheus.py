@@ -97,7 +97,8 @@ def test_the_engines_activity_goes_before_the_older_gauge(tmp_path: Path) -> Non
 
 
 def test_what_two_jobs_or_servers_scrape_counts_once(tmp_path: Path) -> None:
-    # Pod a by two jobs, one of which began an hour later; pod b by one, which is renamed. Two replicas are two.
+    # Pod a by two jobs, one of which began an hour later; pod b by one, which is renamed: both names
+    # have one moment. Two replicas are two.
     pods = [{"model_name": "m", "instance": pod, "job": job} for pod, job in ("ax", "ay", "bx", "by")]
     servers = [{"model_name": "n", "instance": "c", "replica": replica} for replica in "01"]
     # A GPU by both servers of a pair.
@@ -107,8 +108,8 @@ def test_what_two_jobs_or_servers_scrape_counts_once(tmp_path: Path) -> None:
     api = PrometheusStub(
         series={
             "vllm:generation_tokens_total": [
-                hourly(pods[0], 0, 70, 90), hourly(pods[1], 70, 90, first_hour=1),
-                hourly(pods[3], 400, 600, first_hour=2), hourly(pods[2], 0, 300),
+                hourly(pods[0], 0, 70, 80, 90), hourly(pods[1], 70, 80, 90, first_hour=1),
+                hourly(pods[3], 400, 600, first_hour=2), hourly(pods[2], 0, 300, 400),
                 *(hourly(one, 0, 5) for one in servers),
             ],
             "DCGM_FI_DEV_GPU_UTIL": [
