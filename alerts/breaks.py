@@ -419,7 +419,7 @@ def _note(metric: _Metric, shift: Shift, last: int, sign: int, alarm: int) -> Fo
     expected, lower, upper = (np.where(pauses, 0.0, side) for side in (shift.expected, shift.lower, shift.upper))
     days_after = metric.newest - last
     if days_after < _WEEK:
-        days_after = int((np.isfinite(metric.series) & ~pauses)[last + 1 : metric.newest + 1].sum())
+        days_after = int(np.isfinite(metric.drop_pauses(alarm)[last + 1 : metric.newest + 1]).sum())
     return Found(
         kind=metric.kind,
         direction=sign,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 from alerts.drivers import DRIVER_LABELS, add_up_by_label, find_label
 from alerts.model import Break, Label, Part
 from flows.comparison import compare, days_before, days_of, drivers_between, find_parts
+from flows.steps.additions import told_without
 
 if TYPE_CHECKING:
     import duckdb
 
-_LOG = logging.getLogger("trendbreak.alert")
 MOST_OF_IT = Decimal("0.6")
 
 
@@ -24,13 +23,9 @@ def add_parts_to_each(con: duckdb.DuckDBPyConnection, breaks: Iterable[Break], n
     `notes` gets its feature."""
     explained: list[Break] = []
     for found in breaks:
-        try:
-            explained.append(add_parts(con, found))
-        except Exception as error:  # whatever it is, the dollars of this and of every other feature are right
-            what = f"{type(error).__name__}: {error}".partition("\n")[0]
-            _LOG.exception("the parts of %s's change are not worked out", found.node)
-            notes.append(f"{found.node}: its alert does not say why the cost changed ({what})")
-            explained.append(found)
+        with told_without(found.node, "why the cost changed", notes):
+            found = add_parts(con, found)
+        explained.append(found)
     return explained
 
 

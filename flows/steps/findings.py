@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -14,6 +13,7 @@ from urllib.parse import quote
 from alerts.figures import fit, format_percent, format_price, format_short_day, format_signed_percent, format_usd
 from alerts.incidents import DIGEST_ONLY
 from alerts.model import CONDITION_KINDS
+from flows.steps.additions import told_without
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from alerts.model import Action, Break
     from warehouse.state import StateStore
 
-_LOG = logging.getLogger("trendbreak.alert")
 MOST_TASKS = 3
 MOST_NEW = 2  # of a kind: a team that releases by the hour is not told of each
 _SLACK = timedelta(days=1)  # an onset is an estimate
@@ -46,14 +45,9 @@ def add_findings(
         found = action.found
         if found is None or (action.kind == "skip" and not action.incident.details.get(DIGEST_ONLY)):
             continue
-        try:
+        with told_without(found.node, "what was new", notes):
             new = (*list_new_prices(con, found), *list_new_values(con, found))
             worst = tuple(link_worst_tasks(con, found, task_url)) if task_url else ()
-        except Exception as error:  # whatever it is, the dollars of this and of every other feature are right
-            what = f"{type(error).__name__}: {error}".partition("\n")[0]
-            _LOG.exception("what was new in %s is not found", found.node)
-            notes.append(f"{found.node}: its alert does not say what was new ({what})")
-        else:
             changes[action.incident.id], tasks[action.incident.id] = new, worst
     return replace(context, changes=changes, worst_tasks=tasks)
 
