@@ -170,9 +170,11 @@ def is_time_or_text(kind: pa.DataType) -> bool:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Text, also where a writer stored each value once (a dictionary)."""
-    value = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(value) or pa.types.is_large_string(value) or pa.types.is_string_view(value))
+    """Text, also where a writer stored each value once (a dictionary), or did not say that its bytes are text."""
+    types = pa.types
+    value = kind.value_type if types.is_dictionary(kind) else kind
+    is_marked = types.is_string(value) or types.is_large_string(value) or types.is_string_view(value)
+    return bool(is_marked or types.is_binary(value) or types.is_large_binary(value))
 
 
 def plain(name: str) -> str:

@@ -135,6 +135,7 @@ def test_unreadable_types_are_refused_by_column() -> None:
         focus_scans([table(ChargePeriodStart=pa.int64())])
     fine = table(
         BilledCost=pa.decimal128(38, 11), EffectiveCost=pa.float64(), ListCost=pa.dictionary(pa.int8(), pa.string()),
-        ContractedCost=pa.null(), ChargePeriodStart=pa.timestamp("ms"), ChargePeriodEnd=pa.date32(),
+        ContractedCost=pa.null(), PricingQuantity=pa.binary(), ChargePeriodStart=pa.timestamp("ms"),
+        ChargePeriodEnd=pa.date32(),
     )  # fmt: skip
     assert len(focus_scans([fine])[0]) == 1

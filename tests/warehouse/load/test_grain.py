@@ -300,3 +300,16 @@ def test_gpus_that_one_column_tells_by_having_no_value(
         ("2026-01-01", "other", "i-0gpu", Decimal(2)),
         ("2026-01-02", "other", None, Decimal(4)),
     ]
+
+
+def test_text_that_a_parquet_file_does_not_call_text(home: Home, wh: Warehouse) -> None:
+    """Older writers mark their texts as bare bytes (Impala, Hive, fastparquet)."""
+    rows = [bedrock_row(1, "1.5", ServiceName="Müller's Bedrock"), bedrock_row(2, "2E-7", ServiceName="Bedrock")]
+    rows[1]["SubAccountName"] = rows[0]["SubAccountName"] = "O'Reilly"  # the same in every row: a footer's statistics
+    home.load_focus(wh, rows, "a.parquet", types=dict.fromkeys(rows[0], pa.binary()))
+    assert rows_of(
+        wh, "SELECT service_name, sub_account_name, billed_cost, model, tags FROM core.charges ORDER BY charge_date"
+    ) == [
+        ("Müller's Bedrock", "O'Reilly", Decimal("1.5"), "claude-sonnet-4-6", '{"feature":"support_chat"}'),
+        ("Bedrock", "O'Reilly", Decimal("2E-7"), "claude-sonnet-4-6", '{"feature":"support_chat"}'),
+    ]

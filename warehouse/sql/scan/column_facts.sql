@@ -1,5 +1,6 @@
 -- What the footers say of each top-level column, over all row groups of all files. Statistics of long
--- texts may be cut: a text counts as constant only where it is short, or said to be exact.
+-- texts may be cut: a text counts as constant only where it is short, or said to be exact. Those of texts that are
+-- not marked as such are written in escapes (\x27).
 SELECT
     path_in_schema,
     bool_and(stats_null_count IS NOT NULL AND stats_null_count = num_values) AS is_null,
@@ -12,6 +13,7 @@ SELECT
             AND stats_null_count = 0
             AND stats_min_value IS NOT NULL
             AND stats_min_value = stats_max_value
+            AND NOT contains(stats_min_value, '\x')
             AND coalesce(min_is_exact AND max_is_exact, length(stats_min_value) < 32)
         )
         AND count(DISTINCT stats_min_value) = 1

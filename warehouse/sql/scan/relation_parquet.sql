@@ -1,1 +1,1 @@
-read_parquet([{% for path in paths %}{{ path | literal }}{{ ", " if not loop.last }}{% endfor %}], union_by_name = true, hive_partitioning = false{{ ", filename = true, file_row_number = true" if numbered }})
+read_parquet([{% for path in paths %}{{ path | literal }}{{ ", " if not loop.last }}{% endfor %}], union_by_name = true, hive_partitioning = false, binary_as_string = true{{ ", filename = true, file_row_number = true" if numbered }})
