@@ -129,11 +129,12 @@ class Columns:
         )
 
     def time_text(self, name: str) -> str:
-        """The text of a point in time, as DuckDB reads it: with seconds, which Azure leaves out (2026-01-05T23:00Z)."""
+        """The text of a point in time, as DuckDB reads it: with seconds, which some leave out (2026-01-05T23:00Z)."""
         text = self.text(name)
         if self.raw(name)[1] != "VARCHAR":
             return text
-        return f"CASE WHEN length({text}) = 17 AND suffix({text}, 'Z') THEN left({text}, 16) || ':00Z' ELSE {text} END"
+        is_short = f"substr({text}, 17, 1) IN ('Z', '+', '-')"
+        return f"CASE WHEN {is_short} THEN left({text}, 16) || ':00' || substr({text}, 17) ELSE {text} END"
 
     def day(self, name: str) -> str:
         expression, kind = self.raw(name)
