@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import TextIO
 
 import duckdb
 
@@ -155,20 +156,27 @@ def in_file_order(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _find_broken_line(group: Group, path: Path) -> LoadError | None:
-    """A record with another number of fields than the header, a quote that never closes, or bytes that are no text."""
+    """The first record that is none: another number of fields than the header, another line end than the first
+    line's, a quote that never closes, or bytes that are no text."""
     width, name = len(group.header), name_of(path, group.names)
     row_number, line = 0, 1
     what = None
+    first_end: str | None = None
     try:
         with open_text(path) as handle:
-            records = csv.reader(text_of(handle), strict=True)
+            lines = _Lines(text_of(handle))
+            records = csv.reader(lines, strict=True)
             for record in records:
                 if row_number and record and len(record) != width:
                     what = f"{len(record)} fields, the header has {width}: the file is cut off or damaged"
                 elif not is_text(record):
                     what = "the text is not UTF-8"
+                elif lines.end not in ("", first_end or lines.end):
+                    what = f"the line ends in {lines.end!r}, the first one in {first_end!r}".replace("'", "")
+                    what += ": write all lines with one line end"
                 if what is not None:
                     break
+                first_end = first_end or lines.end
                 row_number += bool(record) or row_number == 0
                 line = records.line_num + 1
     except csv.Error as error:
@@ -176,6 +184,19 @@ def _find_broken_line(group: Group, path: Path) -> LoadError | None:
     if what is None:
         return None
     return LoadError(what, where=f"{name}, row {row_number}, line {line}", cure=FETCH_AGAIN)
+
+
+class _Lines:
+    """Lines of a text, and how the last one ended: '\\n', '\\r\\n', '\\r', or '' at the end of the file."""
+
+    def __init__(self, text: TextIO) -> None:
+        self._text = text
+        self.end = ""
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._text:
+            self.end = line[len(line.rstrip("\r\n")) :]
+            yield line
 
 
 def line_of_row(path: Path, row_number: int) -> int:

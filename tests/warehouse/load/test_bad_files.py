@@ -62,6 +62,23 @@ def test_lines_that_end_twice(home: Home, wh: Warehouse, before: dict[str, Any],
     assert everything(wh) == before
 
 
+@pytest.mark.parametrize(
+    ("first", "other", "said"),
+    [("\r\n", "\n", r"ends in \n, the first one in \r\n"), ("\n", "\r", r"ends in \r, the first one in \n")],
+)
+def test_lines_that_end_in_two_ways(
+    home: Home, wh: Warehouse, before: dict[str, Any], first: str, other: str, said: str
+) -> None:
+    rows = [dict(row) for row in GOOD]
+    rows[3]["ServiceName"] = "two\nlines"
+    lines = csv_bytes(rows).decode().split("\r\n")
+    mixed = first.join(lines[:10]) + other + first.join(lines[10:])
+    text = refuse(home, wh, {"bad.csv": mixed.encode()}, GOOD[0])
+    assert text.startswith("bad.csv, row 9, line 11: the line ")
+    assert said in text
+    assert everything(wh) == before
+
+
 def test_an_empty_cost(home: Home, wh: Warehouse, before: dict[str, Any]) -> None:
     text = refuse(home, wh, {"bad.csv.gz": gzip.compress(csv_bytes(with_cost(None)))}, GOOD[0])
     assert text.startswith("bad.csv.gz, row 17, line 18, column BilledCost: is empty")
