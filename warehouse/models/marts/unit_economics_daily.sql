@@ -28,6 +28,8 @@
 --     so little of the usage was seen that it says nothing.
 --   scaled_estimate_usd: the estimate, scaled: the row's cost to the last digit once it is billed.
 --   estimate_drift_usd: estimate minus what was billed.
+--   billed_or_estimated_cost_usd: effective_cost_before_credits_usd where is_billed; else the scaled estimate, or the
+--     estimate where there is no scale; null where neither bill nor price is known.
 --   revenue_usd: revenue per unit × successful tasks, where features.yml has it; other revenue is per feature.
 --   margin_usd: revenue minus cost.
 --   basis: 'estimated' where some of the dollars are; null where no bill is there.
@@ -327,6 +329,10 @@ SELECT
     END::DECIMAL(38, 12) AS scaled_estimate_usd,
     CASE WHEN j.has_charge THEN j.estimated_cost_usd - j.effective_cost_before_credits_usd END::DECIMAL(38, 12)
         AS estimate_drift_usd,
+    CASE
+        WHEN j.is_unbilled THEN coalesce(j.estimated_cost_usd * r.scale, j.estimated_cost_usd)
+        ELSE j.effective_cost_before_credits_usd
+    END::DECIMAL(38, 12) AS billed_or_estimated_cost_usd,
     (j.effective_cost_before_credits_usd / nullif(j.calls, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_call_usd,
     (j.effective_cost_before_credits_usd / nullif(j.tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_task_usd,
     (j.effective_cost_before_credits_usd / nullif(j.successful_tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_successful_task_usd,

@@ -2,8 +2,8 @@
 --
 -- Grain: one row per usage_month, feature and plan; plan is null where the calls name none.
 -- Calendar: months with a call only; users is 0 where none of the calls names one.
--- Units: US dollars, effective cost before credits: each call's part of what its row of marts.unit_economics_daily cost; where
---   no bill is there for it (yet), of its scaled estimate, or its estimate where there is no scale.
+-- Units: US dollars, effective cost before credits: each call's part of billed_or_estimated_cost_usd of its row of
+--   marts.unit_economics_daily.
 --   Idle GPU hours and charges without traffic are nobody's. Percentiles are those of actual users (no interpolation).
 --   Where what one of the users cost is not known, no figure of them all is: sums, percentiles and shares are null.
 -- Why a filter: calls without a user are in unknown_user_cost_usd, in no percentile. A user who changes plan counts in
@@ -29,8 +29,7 @@ WITH costs AS (
         provider,
         model,
         task_type,
-        CASE WHEN is_billed THEN effective_cost_before_credits_usd ELSE coalesce(scaled_estimate_usd, estimated_cost_usd) END
-            AS row_cost_usd,
+        billed_or_estimated_cost_usd AS row_cost_usd,
         basis IS DISTINCT FROM 'reported' AS is_estimated,
         is_settled
     FROM marts.unit_economics_daily

@@ -20,10 +20,6 @@ WITH ends AS (
 recent AS (
     SELECT
         u.*,
-        CASE
-            WHEN u.is_billed THEN u.effective_cost_before_credits_usd
-            ELSE coalesce(u.scaled_estimate_usd, u.estimated_cost_usd)
-        END AS row_cost_usd,
         e.last_day,
         e.days,
         (e.last_day - u.usage_date) // 7 AS week
@@ -37,14 +33,14 @@ left_out AS (
     FROM recent
     WHERE calls > 0
     GROUP BY feature, provider, model, usage_date
-    QUALIFY bool_or(gpu_seconds > 0 AND NOT is_billed AND row_cost_usd IS NULL)
+    QUALIFY bool_or(gpu_seconds > 0 AND NOT is_billed AND billed_or_estimated_cost_usd IS NULL)
         AND bool_or(bool_or(is_billed)) OVER (PARTITION BY feature, provider, model)
 ),
 left_out_days AS (
     SELECT feature, provider, model, count(*) AS days FROM left_out GROUP BY feature, provider, model
 ),
 weeks AS (
-    SELECT r.feature, r.provider, r.model, r.week, sum(r.row_cost_usd) AS cost_usd
+    SELECT r.feature, r.provider, r.model, r.week, sum(r.billed_or_estimated_cost_usd) AS cost_usd
     FROM recent AS r
     ANTI JOIN left_out AS o
         ON o.feature = r.feature AND o.provider = r.provider AND o.model = r.model AND o.week = r.week
@@ -82,7 +78,7 @@ SELECT
     coalesce(sum(r.cache_read_tokens), 0)::BIGINT AS cache_read_tokens,
     coalesce(sum(r.cache_write_tokens), 0)::BIGINT AS cache_write_tokens,
     (coalesce(sum(r.output_tokens), 0) + coalesce(sum(r.reasoning_tokens), 0))::BIGINT AS output_tokens,
-    CASE WHEN NOT bool_or(r.is_billed) THEN 0 WHEN count(*) = count(r.row_cost_usd) THEN sum(r.row_cost_usd) END
+    CASE WHEN NOT bool_or(r.is_billed) THEN 0 WHEN count(*) = count(r.billed_or_estimated_cost_usd) THEN sum(r.billed_or_estimated_cost_usd) END
         ::DECIMAL(38, 12) AS cost_usd,
     CASE WHEN sum(r.unpriced_calls) = 0 THEN sum(r.estimated_cost_usd) END::DECIMAL(38, 12) AS estimated_cost_usd,
     -- Of its dollars, or of its calls where some have no known price.
