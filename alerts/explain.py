@@ -207,7 +207,7 @@ def choose_label(panel: FeaturePanel, row: int, members: Sequence[MemberSeries],
     cost, tasks, calls = change(panel.cost_usd), change(panel.tasks), change(panel.calls)
     work = tasks if np.isfinite(tasks.log_ratio) else calls
     total = cost.log_ratio
-    training, rise = change(panel.cost_usd - panel.serving_cost_usd), cost.after - cost.before
+    training, rise = change(panel.training_cost_usd), cost.after - cost.before
     if rise and (training.after - training.before) / rise >= 0.6:
         return "unknown"
     machine = _machine_share(members, onset=onset, last=last, cost=cost)

@@ -90,13 +90,14 @@ def _is_usable(panel: FeaturePanel, row: int, onset: int) -> bool:
 
 
 def _cut(panel: FeaturePanel, days: int, row: int, factor: Floats) -> FeaturePanel:
-    """The first `days` days; what the feature of `row` costs, and serving of it, is `factor` [T] times as much."""
+    """The first `days` days; what the feature of `row` costs, serving and training, is `factor` [T] times as much."""
     factors = np.ones((len(panel.features), days))
     factors[row] = factor[:days]
     return replace(
         panel,
         cost_usd=panel.cost_usd[:, :days] * factors,
         serving_cost_usd=panel.serving_cost_usd[:, :days] * factors,
+        training_cost_usd=panel.training_cost_usd[:, :days] * factors,
         calls=panel.calls[:, :days],
         retries=panel.retries[:, :days],
         failed_calls=panel.failed_calls[:, :days],

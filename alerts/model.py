@@ -38,7 +38,9 @@ class FeaturePanel:
 
     `cost_usd[n, T]`: effective cost before promotional credits; NaN before the feature's first day, and after the
     last day that its own sources have settled (features may end on different days; NaN is unknown, not zero).
-    `serving_cost_usd[n, T]`: of it, all but training, fine-tuning and evaluation: what unit costs divide.
+    `training_cost_usd[n, T]`: of it, training, fine-tuning and evaluation.
+    `serving_cost_usd[n, T]`: what unit costs divide: it without training, with the estimate of calls that no bill is
+    there for; NaN also where such a call has no price.
     `calls`, `retries`, `failed_calls`, `tasks`, `successful_tasks`, `tasks_with_outcome` [n, T]: NaN where there is
     no telemetry; the last two also on days whose outcomes have not settled.
     """
@@ -47,6 +49,7 @@ class FeaturePanel:
     start: date
     cost_usd: Floats
     serving_cost_usd: Floats
+    training_cost_usd: Floats
     calls: Floats
     retries: Floats
     failed_calls: Floats

@@ -131,6 +131,7 @@ def _features(
             monthly_budget_usd=row["monthly_budget_usd"],
             cost_per_success_usd=row["cost_per_success_usd"],
             cost_per_success_before_usd=row["previous_cost_per_success_usd"],
+            estimated_share=row["estimated_share"] or Decimal(0),
         )
 
 

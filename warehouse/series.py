@@ -38,7 +38,8 @@ def read_feature_panel(con: duckdb.DuckDBPyConnection, *, through: date, days: i
     Keys: `features` (tuple of names, sorted), `start` (date of column 0), and float64 arrays [n, T]:
     `cost_usd` (effective cost before credits: NaN before the feature's first day, on days that its
     sources have not settled, and where an amount has no US dollars; 0 on days without a charge),
-    `serving_cost_usd` (of it, all but training, fine-tuning and evaluation),
+    `serving_cost_usd` (it without training, with the estimate of calls that no bill is there for),
+    `training_cost_usd` (of it, training, fine-tuning and evaluation),
     `calls`, `retries`, `failed_calls`, `tasks` (NaN on days without telemetry), `successful_tasks` and
     `tasks_with_outcome` (NaN also until the day's outcomes have settled: the feature's outcome_settles_days
     have passed by `through` and by the newest day of telemetry). T is the number of days from the first
@@ -59,7 +60,7 @@ def _panel(table: pa.Table, through: date) -> dict[str, Any]:
     places = _read_numbers(table, "place").astype(np.int64)  # 0 is `through`, -1 the day before
     length = int(1 - places.min()) if len(places) else 0
     panel: dict[str, Any] = {"features": features, "start": through - timedelta(days=max(length - 1, 0))}
-    for name in ("cost_usd", "serving_cost_usd", *_TELEMETRY):
+    for name in ("cost_usd", "serving_cost_usd", "training_cost_usd", *_TELEMETRY):
         values = np.full((len(features), length), np.nan)
         values[rows, places + length - 1] = _read_numbers(table, name)
         panel[name] = values

@@ -28,7 +28,8 @@ _LEAST_MOVE_PERCENT = Decimal("10")
 @dataclass(frozen=True)
 class DigestFeature:
     """One feature's week, US dollars. `before_usd`: the week before it, None where it did not exist yet.
-    `cost_per_success_usd`, also before: None where no outcome is known."""
+    `cost_per_success_usd`, also before: None where no outcome is known. `estimated_share`: of it, from 0 to 1, the cost
+    of calls without a bill."""
 
     feature: str
     cost_usd: Decimal
@@ -37,6 +38,7 @@ class DigestFeature:
     monthly_budget_usd: Decimal | None = None
     cost_per_success_usd: Decimal | None = None
     cost_per_success_before_usd: Decimal | None = None
+    estimated_share: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,8 @@ def _describe_feature(row: DigestFeature, total: Decimal) -> str:
     if row.cost_per_success_usd is not None:
         change = _change(row.cost_per_success_usd, row.cost_per_success_before_usd)
         text += f"; {format_usd(row.cost_per_success_usd)}{change} per success"
+        if estimated := round(row.estimated_share * 100):
+            text += f", {format_percent(Decimal(estimated))} of it estimated"
     return text
 
 

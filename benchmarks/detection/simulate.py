@@ -164,8 +164,8 @@ def draw_company(seed: int, *, days: int = 120, end: date = date(2026, 10, 18)) 
         members.append(MemberSeries(UNALLOCATED, "api_key_id", member, series))
     told = np.where(np.isfinite(arrays["good"]), arrays["tasks"], np.nan)
     panel = FeaturePanel(
-        (*names, UNALLOCATED), start, arrays["cost"], arrays["cost"], arrays["calls"], arrays["retries"],
-        arrays["failed"], arrays["tasks"], arrays["good"], told,
+        (*names, UNALLOCATED), start, arrays["cost"], arrays["cost"], np.zeros_like(arrays["cost"]), arrays["calls"],
+        arrays["retries"], arrays["failed"], arrays["tasks"], arrays["good"], told,
     )  # fmt: skip
     return Company(panel, members, planted, ("clean_a", "clean_b"))
 
@@ -244,7 +244,7 @@ def _with_telemetry(cost: Floats, rng: np.random.Generator, start: date) -> Feat
     names = tuple(f"feature_{i:03d}" for i in range(n))
     told = np.where(np.isfinite(good), tasks, np.nan)
     retries, failed = np.round(calls * 0.03), np.round(calls * 0.01)
-    return FeaturePanel(names, start, cost, cost, calls, retries, failed, tasks, good, told)
+    return FeaturePanel(names, start, cost, cost, np.zeros_like(cost), calls, retries, failed, tasks, good, told)
 
 
 def cut_panel(panel: FeaturePanel, through: int) -> FeaturePanel:
@@ -255,6 +255,7 @@ def cut_panel(panel: FeaturePanel, through: int) -> FeaturePanel:
         panel,
         cost_usd=panel.cost_usd[:, :through],
         serving_cost_usd=panel.serving_cost_usd[:, :through],
+        training_cost_usd=panel.training_cost_usd[:, :through],
         calls=panel.calls[:, :through],
         retries=panel.retries[:, :through],
         failed_calls=panel.failed_calls[:, :through],

@@ -10,6 +10,7 @@ periods AS (
         e.usage_date > n.usage_date - 30 AS is_recent,
         max(e.usage_date) AS last_day,
         sum(e.serving_cost_usd) AS cost_usd,
+        sum(e.unbilled_estimate_usd) AS estimate_usd,
         sum(e.tasks) AS tasks,
         sum(e.tasks_with_outcome) AS tasks_with_outcome,
         sum(e.successful_tasks) AS successful_tasks
@@ -24,6 +25,7 @@ SELECT
     r.feature,
     r.last_day,
     r.cost_usd::DECIMAL(38, 2) AS cost_usd,
+    round(100 * r.estimate_usd / nullif(r.cost_usd, 0), 1) AS estimated_percent,
     r.tasks::BIGINT AS tasks,
     r.successful_tasks::BIGINT AS successful_tasks,
     round(100 * r.successful_tasks / nullif(r.tasks_with_outcome, 0), 1) AS success_percent,

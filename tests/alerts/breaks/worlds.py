@@ -32,11 +32,13 @@ def make_panel(costs: Mapping[str, Floats], **telemetry: Mapping[str, Floats]) -
         return np.stack([np.asarray(given.get(name, np.full(days, np.nan)), dtype=np.float64) for name in names])
 
     cost = np.stack(list(costs.values())).astype(np.float64)
+    serving = stack("serving_cost_usd") if "serving_cost_usd" in telemetry else cost
     return FeaturePanel(
         features=names,
         start=START,
         cost_usd=cost,
-        serving_cost_usd=stack("serving_cost_usd") if "serving_cost_usd" in telemetry else cost,
+        serving_cost_usd=serving,
+        training_cost_usd=cost - serving,
         calls=stack("calls"),
         retries=stack("retries"),
         failed_calls=stack("failed_calls"),
@@ -59,6 +61,7 @@ def cut(panel: FeaturePanel, days: int) -> FeaturePanel:
         panel.start,
         panel.cost_usd[:, :days],
         panel.serving_cost_usd[:, :days],
+        panel.training_cost_usd[:, :days],
         panel.calls[:, :days],
         panel.retries[:, :days],
         panel.failed_calls[:, :days],

@@ -52,6 +52,11 @@ def test_the_digest_word_for_word() -> None:
     check_golden("digest", golden)
 
 
+def test_a_success_that_is_estimated_in_part_is_told_so() -> None:
+    row = replace(FACTS.features[0], estimated_share=Decimal("0.248447"))
+    assert "per success, 25% of it estimated" in to_plain_text(render_digest(replace(FACTS, features=(row,))))
+
+
 def test_a_week_is_told_once() -> None:
     again = replace(FACTS, opened=10)
     assert render_digest(FACTS).idempotency_key == render_digest(again).idempotency_key == "digest/2026-W46/#ai-costs"

@@ -67,8 +67,9 @@ def test_the_panel_is_the_one_that_alerts_expect(wh: Warehouse) -> None:
     assert panel.start == DAY
     # Before credits; zero on days without a charge.
     same(panel.cost_usd[0], [10, 0, 0, 19, 0, 14])
-    # Calls whose bill is not there: what serving them cost is not known.
-    same(panel.serving_cost_usd[0], [10, 0, 0, 12, None, 14])
+    # The call of the day whose bill is not there is 100 and 10 tokens at $1.25 and $10 a million.
+    same(panel.serving_cost_usd[0], [10, 0, 0, 12, 0.000225, 14])
+    same(panel.training_cost_usd[0], [0, 0, 0, 7, 0, 0])
     # Unknown before its first day, and where one of its sources has not settled.
     same(panel.cost_usd[1], [None, None, 5, 0, None, None])
     same(panel.cost_usd[2], [None, 3, 0, 0, 0, 0])

@@ -21,9 +21,13 @@
 --   estimated_cost_usd: tokens × dated price; null until priced.
 --   effective_cost_usd: amortised, credits included.
 --   effective_cost_before_credits_usd: amortised, credits left out.
---   serving_cost_usd: of it, all but training, fine-tuning and evaluation, which no call causes; the numerator of the unit
---     costs. Null where the bill of the day's calls is not there (yet). Where that of some of them is not, all of them
---     are divided by: the day's unit costs are too low.
+--   training_cost_usd: of it, training, fine-tuning and evaluation, which no call causes.
+--   unbilled_estimate_usd: beside it, what the calls that no bill is there for come to, as far as other calls of the feature
+--     have one: their scaled estimate, or their estimate where there is no scale. 0 where there are none; null where one of
+--     them has no known price either (prices.yml can give it).
+--   serving_cost_usd: what it cost to serve the day's calls, the numerator of the unit costs: the cost before credits without
+--     training, and the estimate of what is not billed; null where that is not known. Of a feature without a billed call on
+--     any day, what it costs.
 --   cost_per_call_usd: per call.
 --   cost_per_task_usd: per task.
 --   cost_per_successful_task_usd: per successful task; all of the day's serving cost is in it, failures included.
@@ -31,7 +35,8 @@
 --   cost_per_active_user_usd: per active user.
 --   revenue_usd: revenue per unit × successful tasks, and the day's part of revenue per month, as features.yml has them;
 --     null where it has neither (revenue per user: marts.user_cost_monthly).
---   margin_usd: revenue minus effective_cost_before_credits_usd; null where the bill of the day's calls is not there.
+--   margin_usd: revenue minus effective_cost_before_credits_usd and unbilled_estimate_usd; null where one is not known.
+--   basis: 'estimated' where some of the dollars are.
 --   is_zero_success: outcomes are known, none is a success, and serving them cost something.
 --   is_outcome_settled: no more outcomes are to be expected for the day's tasks.
 --   is_settled: the day's cost is final as far as the feature's sources promise.
@@ -67,21 +72,22 @@ training AS (
     SELECT
         feature,
         usage_date,
-        CASE WHEN count(*) = count(training_cost_usd) THEN sum(training_cost_usd) END AS training_cost_usd
+        CASE WHEN count(*) = count(training_cost_usd) THEN sum(training_cost_usd) END AS training_usd
     FROM marts.unit_economics_daily
     GROUP BY feature, usage_date
 ),
--- Days on which no call was billed though calls of their provider are on other days: what serving cost is not known.
-billed_providers AS (
-    SELECT DISTINCT feature, provider FROM marts.unit_economics_daily WHERE calls > 0 AND is_billed
+-- Calls without a bill, of features that have calls with one: the bill is not there yet, or never comes.
+billed_features AS (
+    SELECT DISTINCT feature FROM marts.unit_economics_daily WHERE calls > 0 AND is_billed
 ),
 unbilled AS (
-    SELECT u.feature, u.usage_date
-    FROM marts.unit_economics_daily AS u
-    JOIN billed_providers AS b ON b.feature = u.feature AND b.provider = u.provider
-    WHERE u.calls > 0
-    GROUP BY u.feature, u.usage_date
-    HAVING NOT bool_or(u.is_billed)
+    SELECT
+        feature,
+        usage_date,
+        CASE WHEN count(*) = count(billed_or_estimated_cost_usd) THEN sum(billed_or_estimated_cost_usd) END AS estimate_usd
+    FROM marts.unit_economics_daily
+    WHERE calls > 0 AND NOT is_billed AND feature IN (SELECT feature FROM billed_features)
+    GROUP BY feature, usage_date
 ),
 telemetry_end AS (
     SELECT max(usage_date) AS usage_date FROM core.usage
@@ -108,11 +114,11 @@ joined AS (
         f.revenue_per_month_usd / day(last_day(d.usage_date)) AS month_revenue_usd,
         c.effective_cost_usd,
         c.effective_cost_before_credits_usd,
-        n.feature IS NOT NULL AS is_unbilled,
-        CASE WHEN NOT is_unbilled
-            THEN c.effective_cost_before_credits_usd - CASE WHEN r.feature IS NULL THEN 0 ELSE r.training_cost_usd END
-        END AS serving_cost_usd,
-        coalesce(c.basis, 'reported') AS basis,
+        CASE WHEN r.feature IS NULL THEN 0 ELSE r.training_usd END AS training_cost_usd,
+        CASE WHEN n.feature IS NULL THEN 0 ELSE n.estimate_usd END AS unbilled_estimate_usd,
+        c.effective_cost_before_credits_usd + unbilled_estimate_usd AS whole_cost_usd,
+        whole_cost_usd - training_cost_usd AS serving_cost_usd,
+        CASE WHEN unbilled_estimate_usd > 0 THEN 'estimated' ELSE coalesce(c.basis, 'reported') END AS basis,
         coalesce(d.usage_date + f.outcome_settles_days <= t.usage_date, FALSE) AS is_outcome_settled,
         coalesce(c.is_settled, FALSE) AS is_settled
     FROM calendar AS d
@@ -143,6 +149,8 @@ SELECT
     estimated_cost_usd::DECIMAL(38, 12) AS estimated_cost_usd,
     effective_cost_usd,
     effective_cost_before_credits_usd,
+    training_cost_usd::DECIMAL(38, 12) AS training_cost_usd,
+    unbilled_estimate_usd::DECIMAL(38, 12) AS unbilled_estimate_usd,
     serving_cost_usd::DECIMAL(38, 12) AS serving_cost_usd,
     (serving_cost_usd / nullif(calls, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_call_usd,
     (serving_cost_usd / nullif(tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_task_usd,
@@ -154,9 +162,8 @@ SELECT
     CASE WHEN coalesce(unit_revenue_usd, month_revenue_usd) IS NOT NULL
         THEN coalesce(unit_revenue_usd, 0) + coalesce(month_revenue_usd::DECIMAL(38, 12), 0)
     END::DECIMAL(38, 12) AS revenue_usd,
-    CASE WHEN NOT is_unbilled AND coalesce(unit_revenue_usd, month_revenue_usd) IS NOT NULL
-        THEN coalesce(unit_revenue_usd, 0) + coalesce(month_revenue_usd::DECIMAL(38, 12), 0)
-            - effective_cost_before_credits_usd
+    CASE WHEN coalesce(unit_revenue_usd, month_revenue_usd) IS NOT NULL
+        THEN coalesce(unit_revenue_usd, 0) + coalesce(month_revenue_usd::DECIMAL(38, 12), 0) - whole_cost_usd
     END::DECIMAL(38, 12) AS margin_usd,
     coalesce(successful_tasks = 0 AND tasks_with_outcome > 0 AND serving_cost_usd > 0, FALSE)
         AS is_zero_success,

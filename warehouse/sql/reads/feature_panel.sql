@@ -4,6 +4,7 @@ SELECT
     date_diff('day', {{ through | literal }}::DATE, u.usage_date) AS place,
     coalesce(CASE WHEN u.is_settled THEN u.effective_cost_before_credits_usd END::DOUBLE, 'NaN'::DOUBLE) AS cost_usd,
     coalesce(CASE WHEN u.is_settled THEN u.serving_cost_usd END::DOUBLE, 'NaN'::DOUBLE) AS serving_cost_usd,
+    coalesce(CASE WHEN u.is_settled THEN u.training_cost_usd END::DOUBLE, 'NaN'::DOUBLE) AS training_cost_usd,
     coalesce(u.calls::DOUBLE, 'NaN'::DOUBLE) AS calls,
     coalesce(u.retries::DOUBLE, 'NaN'::DOUBLE) AS retries,
     coalesce(u.failed_calls::DOUBLE, 'NaN'::DOUBLE) AS failed_calls,

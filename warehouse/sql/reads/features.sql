@@ -19,6 +19,7 @@ unit_days AS (
     SELECT
         feature,
         serving_cost_usd,
+        unbilled_estimate_usd,
         tasks_with_outcome,
         successful_tasks,
         row_number() OVER (PARTITION BY feature ORDER BY usage_date DESC) AS age
@@ -30,6 +31,7 @@ unit AS (
     SELECT
         feature,
         sum(serving_cost_usd) FILTER (WHERE age <= $unit_days) AS unit_cost_usd,
+        sum(unbilled_estimate_usd) FILTER (WHERE age <= $unit_days) AS estimate_usd,
         sum(successful_tasks) FILTER (WHERE age <= $unit_days)::BIGINT AS successful_tasks,
         sum(tasks_with_outcome) FILTER (WHERE age <= $unit_days)::BIGINT AS tasks_with_outcome,
         sum(serving_cost_usd) FILTER (WHERE age > $unit_days) AS previous_unit_cost_usd,
@@ -57,6 +59,7 @@ SELECT
     (u.unit_cost_usd / nullif(u.successful_tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_success_usd,
     (u.previous_unit_cost_usd / nullif(u.previous_successful_tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12)
         AS previous_cost_per_success_usd,
+    round(u.estimate_usd / nullif(u.unit_cost_usd, 0), 6)::DECIMAL(9, 6) AS estimated_share,
     round(u.successful_tasks / nullif(u.tasks_with_outcome, 0), 6)::DECIMAL(9, 6) AS success_rate,
     round(u.previous_successful_tasks / nullif(u.previous_tasks_with_outcome, 0), 6)::DECIMAL(9, 6)
         AS previous_success_rate
