@@ -60,6 +60,7 @@ class UnitCost:
     cost_per_success_usd: Decimal
     success_share: Decimal
     known_share: Decimal  # of the tasks, 0 to 1: those with an outcome
+    estimated_share: Decimal = Decimal(0)  # of the dollars, 0 to 1: those of calls without a bill
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def find_parts(
 ) -> tuple[tuple[str, Decimal], ...]:
     """The LMDI parts of the change (of the cost a day; `of_success`: of a success), those that carry most of it first.
 
-    They add up to it. What days without telemetry carry has a line of its own; of the rounding to twelve digits the
+    They add up to it. What days without telemetry carry of a day's cost has a line of its own; of the rounding the
     largest part takes what is left. Empty where telemetry does not know the feature in both periods.
     """
     outcomes = None
@@ -189,7 +190,9 @@ def drivers_between(
     from warehouse.reads import EVERY_WEEKDAY
 
     wanted = EVERY_WEEKDAY if weekdays is None else weekdays
-    periods = [read_period(con, feature, days, weekdays=wanted) for days in (before, after)]
+    periods = [
+        read_period(con, feature, days, weekdays=wanted, of_success=outcomes is not None) for days in (before, after)
+    ]
     if periods[0] is None or periods[1] is None:
         return None
     if outcomes is not None and not (periods[0]["tasks"] and periods[1]["tasks"]):
@@ -202,7 +205,7 @@ def _unit_cost(row: Mapping[str, Any]) -> UnitCost | None:
         return None
     share = Decimal(row["successful_tasks"]) / Decimal(row["tasks_with_outcome"])
     known = Decimal(row["tasks_with_outcome"]) / Decimal(row["tasks"])
-    return UnitCost(row["unit"], row["cost_per_success_usd"], share, known)
+    return UnitCost(row["unit"], row["cost_per_success_usd"], share, known, row["estimated_share"] or Decimal(0))
 
 
 def _per_day(rows: Sequence[Mapping[str, Any]]) -> Decimal:

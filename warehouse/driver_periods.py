@@ -40,21 +40,29 @@ def recent_periods(
 
 
 def read_period(
-    con: duckdb.DuckDBPyConnection, feature: str, days: Days, *, weekdays: int = EVERY_WEEKDAY
+    con: duckdb.DuckDBPyConnection,
+    feature: str,
+    days: Days,
+    *,
+    weekdays: int = EVERY_WEEKDAY,
+    of_success: bool = False,
 ) -> dict[str, Any] | None:
     """A feature's traffic and cost over `days`, of the days on which telemetry saw anybody call; `weekdays`: only of
-    these.
+    these; `of_success`: of those of which the cost of a success is known, as `warehouse.reads.read_explained_units` has
+    them.
 
     Keys: `days`, `tasks` (None where telemetry names none), `idle_usd` (dollars that no call caused),
     `training_usd` (of these, training, fine-tuning and evaluation), `models` (dicts of provider, model, calls, retries,
     tokens by kind, weights by kind, cost_usd). Calls without a bill, and tasks that began with one, are in none of
-    them. None: telemetry knows no calls of the feature that were billed, or a day's cost has no US dollars.
+    them; `of_success` they are, by their estimate. None: telemetry knows no calls of the feature that were billed, or a
+    day's cost has no US dollars.
     """
     rows = con.execute(
-        render("drivers/period.sql"), {"feature": feature, "since": days[0], "until": days[1], "weekdays": weekdays}
+        render("drivers/period.sql"),
+        {"feature": feature, "since": days[0], "until": days[1], "weekdays": weekdays, "of_success": of_success},
     ).fetchall()
     names = (
-        *("provider", "model", "calls", "retries", "tasks", "cost_usd", "training_usd", "unknown_costs", "is_billed"),
+        *("provider", "model", "calls", "retries", "tasks", "cost_usd", "training_usd", "unknown_costs", "is_counted"),
         "seen_days",
     )
     kinds = ("input", "cache_read", "cache_write", "output")
@@ -67,7 +75,7 @@ def read_period(
             found["idle_usd"] += plain["cost_usd"]
             found["training_usd"] += plain["training_usd"]
             continue
-        if not plain["is_billed"]:
+        if not plain["is_counted"]:
             continue
         found["tasks"] += plain["tasks"]
         tokens, weights = row[10:14], row[14:18]

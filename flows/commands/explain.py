@@ -234,6 +234,8 @@ def _state(found: Explanation) -> list[str]:
         lines.append(f"waits for {found.waits_for}: `trendbreak status` says how late it is")
     if found.estimated_days:
         lines.append(f"{format_days(found.estimated_days)} estimated from usage, until the bill is there")
+    if found.unit_after is not None and (share := round(found.unit_after.estimated_share * 100)):
+        lines.append(f"{format_percent(Decimal(share))} of what a success cost is estimated: these calls have no bill")
     missing = found.after.count - found.after_days
     if missing > 0:
         lines.append(f"{format_days(missing)} of the period have no data")
@@ -261,6 +263,7 @@ def to_plain(found: Explanation) -> dict[str, Any]:
                 "unit": unit.unit,
                 "cost_per_success_usd": str(unit.cost_per_success_usd),
                 "success_share": str(round(unit.success_share, 6)),
+                "estimated_share": str(unit.estimated_share),
             }
             for name, unit in (("before", found.unit_before), ("after", found.unit_after))
         },

@@ -13,7 +13,7 @@ from alerts.explain import choose_label
 from alerts.incidents import break_from_json, break_to_json
 from alerts.message.details import list_parts
 from alerts.model import Break, FeaturePanel, Incident
-from flows.comparison import drivers_between
+from flows.comparison import Days, compare, days_before, drivers_between, find_parts
 from flows.steps.drivers import add_parts, add_parts_to_each, write_drivers
 from tests.alerts.stories import CONTEXT
 from tests.warehouse.ledger import add_calls, add_charges, build_marts, charge, new_warehouse, rows_of
@@ -22,7 +22,8 @@ from warehouse.series import read_feature_panel
 from warehouse.store import Warehouse
 
 FIRST = date(2026, 3, 2)
-FEATURES = parse_features("version: 1\nfeatures: {a: {}, b: {}}\nrules: [{when: {sub_account_id: a}, feature: a}]")
+FEATURES_TEXT = "version: 1\nfeatures: {a: {}, b: {}}\nrules: [{when: {sub_account_id: a}, feature: a}]"
+FEATURES = parse_features(FEATURES_TEXT)
 # gpt-5 at its list prices: $1.25 in, $.125 cached, $10 out. A call of 80k + 20k cached + 10k out costs $.2025.
 CALL = {"model": "gpt-5", "feature": "a", "input_tokens": 80_000, "cache_read_tokens": 20_000, "output_tokens": 10_000}
 PRICE = Decimal("0.2025")
@@ -159,6 +160,40 @@ def test_a_break_whose_parts_cannot_be_worked_out_is_told_without_them_and_the_n
     assert told == [too_early, add_parts(grown.con, make_break())]
     assert notes == ["a: its alert does not say why the cost changed (OverflowError: date value out of range)"]
     assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"]
+
+
+def test_the_parts_of_a_success_count_calls_without_a_bill_by_their_estimate_and_add_up() -> None:
+    wh = new_warehouse()
+    calls, charges = [], []
+    unbilled = {"provider": "anthropic", "model": "claude-haiku-4-5", "input_tokens": 100_000, "output_tokens": 0}
+    for offset in range(35):
+        at = f"{FIRST + timedelta(days=offset)} 10:00:00+00"
+        done = {"called_at": at, "feature": "a", "outcome": "ok"}
+        calls += [{**done, **CALL, "task_id": f"{offset}-{n}"} for n in range(10)]
+        if offset >= 28:  # $.10 each: $1 a million
+            calls += [{**done, **unbilled, "task_id": f"{offset}-haiku-{n}"} for n in range(10)]
+        if offset == 30:  # what this day cost is not known: it is in neither side
+            calls.append({**done, "provider": "acme", "model": "own", "task_id": "acme"})
+        usd = 10 * PRICE * (7 if offset == 30 else 1)
+        charges.append(charge(usd, charge_date=at[:10], model="gpt-5", sub_account_id="a"))
+        charges.append(charge(1, charge_date=at[:10], provider="aws", ai_kind="other", sub_account_id="a"))
+    add_charges(wh, charges)
+    add_calls(wh, calls)
+    features = FEATURES_TEXT.replace("a: {}", "a: {success: {outcomes: [ok], outcome_settles_days: 0}}")
+    build_marts(wh, parse_features(features))
+    after = Days(FIRST + timedelta(days=28), FIRST + timedelta(days=34))
+    compared = compare(wh.con, "a", days_before(after), after)
+    # ($2.025 + $1) / 10 = $.3025; ($2.025 + $1 by estimate + $1) / 20 = $.20125, of which $1 / $4.025 are estimated.
+    assert compared.unit_before is not None
+    assert compared.unit_after is not None
+    assert compared.unit_before.cost_per_success_usd == Decimal("0.3025")
+    assert compared.unit_after.cost_per_success_usd == Decimal("0.20125")
+    assert (compared.unit_before.estimated_share, compared.unit_after.estimated_share) == (0, Decimal("0.248447"))
+    # Half of the tasks go to the other model: -$.2025 / 2 + $.10 / 2; the $1 beside them is shared by twice as many.
+    parts = dict(find_parts(wh.con, compared, of_success=True))
+    assert parts == {"model_mix": Decimal("-0.05125"), "idle": Decimal("-0.05")}
+    # The bill says nothing of them: what a day cost has moved by the $12.15 that one day was dearer.
+    assert sum(usd for _, usd in find_parts(wh.con, compared, of_success=False)) == Decimal("1.735714285714")
 
 
 @pytest.mark.parametrize("fields", [{"basis": "estimated"}, {"node": "unallocated"}])
