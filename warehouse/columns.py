@@ -38,7 +38,7 @@ class Columns:
         facts: Mapping[str, Facts] | None = None,
         tag_keys: tuple[str, ...] | None = None,
     ) -> None:
-        self._tag_keys = tag_keys  # None: all of them
+        self.tag_keys = tag_keys  # None: all of them
         self._found = found
         self._constants = constants
         self._facts = facts or {}
@@ -156,21 +156,30 @@ class Columns:
         return self._listed_tags(self._raw_tags(name), ("", *PREFIXES))
 
     def _listed_tags(self, text: str, prefixes: Sequence[str]) -> str:
-        """Of the object `text` the tags that are on the allow-list; one parse of the text finds them all."""
-        if self._tag_keys is None or text == "NULL::VARCHAR":
+        """Of the object `text` the tags that are on the allow-list; one parse of the text finds them all.
+
+        What is no object stays as it is: warehouse.tags reads it, and knows the list too.
+        """
+        if self.tag_keys is None or text == "NULL::VARCHAR":
             return text
-        if not self._tag_keys:
+        if not self.tag_keys:
             return "NULL::VARCHAR"
-        spellings = [prefix + key for key in self._tag_keys for prefix in prefixes]
+        spellings = [prefix + key for key in self.tag_keys for prefix in prefixes]
         paths = ", ".join(quote_literal("/" + key.replace("~", "~0").replace("/", "~1")) for key in spellings)
-        found = f"CASE WHEN json_valid({text}) THEN json_extract_string({text}, [{paths}]) END"
+        found = (
+            f"CASE WHEN starts_with({text}, '{{') AND json_valid({text}) THEN json_extract_string({text}, [{paths}]) "
+        )
+        braced = f"'{{' || {text} || '}}'"  # Azure's older exports leave the braces out
+        found += (
+            f"WHEN starts_with({text}, '\"') AND json_valid({braced}) THEN json_extract_string({braced}, [{paths}]) END"
+        )
         pairs = []
-        for place, key in enumerate(self._tag_keys):
+        for place, key in enumerate(self.tag_keys):
             first = place * len(prefixes) + 1
             picked = ", ".join(f"_tags[{first + offset}]" for offset in range(len(prefixes)))
             pairs.append(f"{quote_literal(key)}, coalesce({picked})")
         body = f"json_object({', '.join(pairs)})::VARCHAR"
-        return f"list_transform([{found}], lambda _tags: CASE WHEN _tags IS NOT NULL THEN {body} END)[1]"
+        return f"list_transform([{found}], lambda _tags: CASE WHEN _tags IS NOT NULL THEN {body} ELSE {text} END)[1]"
 
     def _raw_tags(self, name: str) -> str:
         expression, kind = self.raw(name)

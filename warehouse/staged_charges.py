@@ -142,7 +142,7 @@ def stage_charges(con: duckdb.DuckDBPyConnection, scan: Scan, rates: Rates) -> l
     con.execute(render("load/charge_groups.sql", plain=PLAIN, own=OWN, found=FOUND, has_gpu=has_gpu))
     con.execute(render("load/staged_days.sql"))
     _check_complete(con, scan, values["known"])
-    notes += _canonical_tags(con, scan.groups[0].layout.tag_prefix if scan.groups else PREFIX)
+    notes += _canonical_tags(con, scan)
     notes += _name_exploding_tag(con)
     _day_rates(con, scan, rates)
     return notes
@@ -330,13 +330,16 @@ def _name_providers(con: duckdb.DuckDBPyConnection) -> None:
     create_from_arrow(con, "seen_providers", table)
 
 
-def _canonical_tags(con: duckdb.DuckDBPyConnection, prefix: str) -> list[str]:
+def _canonical_tags(con: duckdb.DuckDBPyConnection, scan: Scan) -> list[str]:
     """Make temp table canonical_tags: raw text → canonical text. Returns notes."""
+    prefix, listed = PREFIX, None
+    if scan.groups:
+        prefix, listed = scan.groups[0].layout.tag_prefix, scan.groups[0].columns.tag_keys
     con.execute(render("load/canonical_tags.sql", prefix=prefix))
     odd = [row[0] for row in con.execute("SELECT raw_tags FROM canonical_tags WHERE is_odd").fetchall()]
     if not odd:
         return []
-    read = [canonical_tags(raw, prefix) for raw in odd]
+    read = [canonical_tags(raw, prefix, listed) for raw in odd]
     create_from_arrow(con, "odd_tags", pa.table({"raw_tags": odd, "tags": pa.array(read, pa.string())}))
     con.execute(
         "UPDATE canonical_tags SET tags = odd_tags.tags FROM odd_tags WHERE odd_tags.raw_tags = canonical_tags.raw_tags"
@@ -346,7 +349,7 @@ def _canonical_tags(con: duckdb.DuckDBPyConnection, prefix: str) -> list[str]:
     if not rows:
         return []
     told = "the tags of 1 row are" if rows == 1 else f"the tags of {rows:,} rows are"
-    return [f"{told} no JSON object: kept unread under {UNREAD!r}"]
+    return [f"{told} no JSON object: {'kept unread under' if listed is None else 'marked'} {UNREAD!r}"]
 
 
 def _name_exploding_tag(con: duckdb.DuckDBPyConnection) -> list[str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 PREFIXES = ("resourceTags/user:", "user:", "resourceTags/", "userAttribute/", "accountTag/", "costCategory/")
@@ -22,11 +23,15 @@ CUR_PREFIX = r"^(resourceTags/|accountTag/|userAttribute/|costCategory/)?(user:|
 UNREAD = "_unread"
 
 
-def canonical_tags(raw: str, prefix: str = PREFIX) -> str | None:
-    """The canonical text of one raw tags text; None when it holds no tag. `prefix`: what goes from its keys."""
+def canonical_tags(raw: str, prefix: str = PREFIX, listed: Collection[str] | None = None) -> str | None:
+    """The canonical text of one raw tags text; None when it holds no tag.
+
+    `prefix`: what goes from its keys. `listed`: the only plain keys to keep; of a text that cannot be read it keeps
+    nothing but UNREAD, for each such text would be a row.
+    """
     pairs = _read_pairs(raw)
     if pairs is None:
-        return json.dumps({UNREAD: raw}, ensure_ascii=False, separators=(",", ":"))
+        return _written({UNREAD: raw if listed is None else ""})
     claims: dict[str, list[str]] = {}
     for key in pairs:
         claims.setdefault(re.sub(prefix, "", key), []).append(key)
@@ -37,9 +42,16 @@ def canonical_tags(raw: str, prefix: str = PREFIX) -> str | None:
         for key in keys:
             if key != winner:
                 named[key] = pairs[key]
-    if not named:
-        return None
-    return json.dumps(named, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    if listed is not None:
+        named = {key: named[key] for key in named.keys() & listed}
+    return _written(named) if named else None
+
+
+def _written(tags: dict[str, str]) -> str:
+    # Half a character (an emoji cut in two) is no text that could be stored.
+    return (
+        json.dumps(tags, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode("utf-8", "replace").decode()
+    )
 
 
 def _rank(key: str) -> tuple[int, str]:
@@ -55,6 +67,10 @@ def _read_pairs(raw: str) -> dict[str, str] | None:
             loaded = json.loads(text)
         except ValueError:
             continue
+        if loaded in (None, ""):
+            return {}
+        if isinstance(loaded, str):  # an object, written twice
+            return _read_pairs(loaded)
         if isinstance(loaded, list):
             loaded = _from_list(loaded)
         if isinstance(loaded, dict):

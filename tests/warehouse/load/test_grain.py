@@ -148,6 +148,10 @@ PAIRS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())]))
         ("not json", pa.string(), {"_unread": "not json"}),
         ("{}", pa.string(), None),
         (None, pa.string(), None),
+        ("null", pa.string(), None),
+        ('""', pa.string(), None),
+        ('"{\\"a\\": \\"1\\"}"', pa.string(), {"a": "1"}),
+        ('{"a": "cut \\ud83d"}', pa.string(), {"a": "cut ?"}),
         ('{"b": "2", "user:a": "1"}', pa.json_(), {"a": "1", "b": "2"}),
         (None, pa.json_(), None),
         ([("b", "2"), ("user:a", "1")], MAP, {"a": "1", "b": "2"}),
@@ -253,6 +257,21 @@ def test_an_allow_list_keeps_rows_few(home: Home, wh: Warehouse, name: str) -> N
         ('{"a/b~c":"x","team":"t1"}',),
     ]
     assert one(wh, "SELECT sum(billed_cost) FROM core.charges") == 15
+
+
+def test_an_allow_list_knows_tags_in_every_form(home: Home, wh: Warehouse) -> None:
+    forms = [
+        '"team": "t","pod": "p"',
+        '[{"key": "team", "value": "t"}, {"key": "pod", "value": "p"}]',
+        ' {"team": "t"}',
+    ]
+    forms += ["team=a", "team=b"]
+    notes = home.load_focus(wh, [focus_row(1, "1", Tags=text) for text in forms], tag_keys=["team"]).notes
+    assert rows_of(wh, "SELECT tags, billed_cost FROM core.charges ORDER BY 1") == [
+        ('{"_unread":""}', Decimal(2)),
+        ('{"team":"t"}', Decimal(3)),
+    ]
+    assert "the tags of 2 rows are no JSON object: marked '_unread'" in notes
 
 
 def test_an_empty_allow_list_keeps_no_tag(home: Home, wh: Warehouse) -> None:
