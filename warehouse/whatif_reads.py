@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -19,18 +20,26 @@ TRAFFIC_DAYS = 28
 def read_traffic(
     con: duckdb.DuckDBPyConnection, *, feature: str | None = None, days: int = TRAFFIC_DAYS
 ) -> list[dict[str, Any]]:
-    """One dict per feature, provider and model with calls in its last `days` settled days (fewer where it is younger:
-    `days` up to `last_day`, and `left_out_days` of a self-hosted model, whose machines have no bill), the dearest
-    first: calls, retries, tokens by kind, cost_usd (billed, a day whose bill is missing by its scaled estimate; 0: no
-    bill at all; null: not all dollars are known), estimated_cost_usd (null: not all priced), batch_share (the part of
-    it that is a batch), least_week and most_week (cost of a week ÷ average week), is_self_hosted. A feature without a
-    bill: by its telemetry's days."""
+    """One dict per feature, provider and model with calls in its last `days` settled days, the dearest first. A feature
+    without a bill: by its telemetry's days.
+
+    Keys: `days` up to `last_day` (fewer where it is younger), and beside them the days `left_out` of a self-hosted
+    model, whose machines have no bill; calls, retries, tokens by kind; cost_usd (billed, a day whose bill is missing by
+    its scaled estimate; 0: no bill at all; null: not all dollars are known), is_billed, estimated_cost_usd (null: not
+    all priced), batch_share (the part of it that is a batch), least_week and most_week (cost of a week ÷ average
+    week), is_self_hosted.
+    """
     return _dicts(con, "whatif/traffic.sql", {"feature": feature, "days": days})
 
 
-def read_gpu_cost(con: duckdb.DuckDBPyConnection, *, feature: str, last_day: date, days: int) -> Decimal | None:
-    """Dollars of a feature's self-hosted inference, idle hours included; None: it has none, or they are not known."""
-    row = con.execute(render("whatif/gpu.sql"), {"feature": feature, "last_day": last_day, "days": days}).fetchone()
+def read_gpu_cost(
+    con: duckdb.DuckDBPyConnection, *, feature: str, last_day: date, days: int, left_out: Sequence[date] = ()
+) -> Decimal | None:
+    """Dollars of a feature's self-hosted inference in the `days` days up to `last_day` but those `left_out`, idle hours
+    included; None: it has none, or they are not known."""
+    row = con.execute(
+        render("whatif/gpu.sql"), {"feature": feature, "last_day": last_day, "days": days, "left_out": list(left_out)}
+    ).fetchone()
     return row[0] if row else None
 
 
@@ -61,9 +70,10 @@ def read_trim(
     most_output: int,
     last_day: date,
     days: int,
+    left_out: Sequence[date] = (),
 ) -> dict[str, Any]:
-    """Estimated dollars of the `days` days up to `last_day`, and of what is beyond the caps. Needs the writer's
-    warehouse: only calls know their size."""
+    """Estimated dollars of the `days` days up to `last_day` but those `left_out`, and of what is beyond the caps. Needs
+    the writer's warehouse: only calls know their size."""
     since, until = last_day - timedelta(days=days - 1), last_day + timedelta(days=1)
     with calls_priced_anew(con, book, since=since, until=until):
         (row,) = _dicts(
@@ -75,6 +85,7 @@ def read_trim(
                 "model": model,
                 "most_input": most_input,
                 "most_output": most_output,
+                "left_out": list(left_out),
             },
         )
     return row

@@ -51,7 +51,9 @@ def find_savings(con: duckdb.DuckDBPyConnection, book: PriceBook, today: date) -
     found = [*_from_waste(read_waste(con)), *_from_models([traffic for traffic, is_own in models], book, today)]
     hosted = {traffic.feature: traffic for traffic, is_own in reversed(models) if is_own}
     for feature, traffic in hosted.items():
-        gpu_usd = read_gpu_cost(con, feature=feature, last_day=traffic.last_day, days=traffic.seen_days)
+        gpu_usd = read_gpu_cost(
+            con, feature=feature, last_day=traffic.last_day, days=traffic.seen_days, left_out=traffic.left_out
+        )
         if gpu_usd:
             found.append(quantize(traffic, gpu_usd, gain=_ASSUMED["gain"], extra_retries=_ASSUMED["retries"]))
     for traffic, is_own in models:

@@ -51,7 +51,7 @@ class Traffic:
     model: str
     last_day: date
     days: int
-    left_out_days: int  # beside them: of a self-hosted model, those whose machines have no bill
+    left_out: tuple[date, ...]  # beside them: of a self-hosted model, those whose machines have no bill
     calls: int
     retries: int
     tokens: dict[str, int]
@@ -71,7 +71,7 @@ class Traffic:
                 "nothing is said — give the currency's rate (docs/configuration.md), or in prices.yml the price of "
                 "calls without a bill"
             )
-        if not cost_usd and estimated is None and not row["is_self_hosted"]:
+        if not cost_usd and estimated is None and not (row["is_self_hosted"] and row["is_billed"]):
             raise FlowError(
                 f"there is no bill for {row['feature']}'s calls of {row['provider']}/{row['model']}, and their price "
                 "is not known, so nothing is said — give it in prices.yml, or the provider's bill a source"
@@ -83,7 +83,7 @@ class Traffic:
             model=row["model"],
             last_day=row["last_day"],
             days=row["days"],
-            left_out_days=row["left_out_days"],
+            left_out=tuple(row["left_out"]),
             calls=row["calls"],
             retries=row["retries"],
             tokens={kind: row[f"{kind}_tokens"] for kind in KINDS},
@@ -105,7 +105,7 @@ class Traffic:
     @property
     def seen_days(self) -> int:
         """Days up to `last_day`, those left out too."""
-        return self.days + self.left_out_days
+        return self.days + len(self.left_out)
 
     @property
     def months(self) -> Decimal:
@@ -127,10 +127,10 @@ class Traffic:
     def input_per_call(self) -> int:
         return round(sum(self.tokens[kind] for kind in KINDS[:3]) / self.calls) if self.calls else 0
 
-    @property
-    def drift(self) -> Decimal:
-        """Billed ÷ estimated; 1 where one of them is missing."""
-        return self.cost_usd / self.estimated_cost_usd if self.estimated_cost_usd else Decimal(1)
+    def drift(self, priced_usd: Decimal) -> Decimal:
+        """Billed ÷ estimated; where the marts have no estimate ÷ `priced_usd`, what the calls cost at known prices."""
+        estimated = self.estimated_cost_usd or priced_usd
+        return self.cost_usd / estimated if estimated else Decimal(1)
 
     def at_prices(self, band: Band, of: str) -> Decimal:
         """Dollars a month of the traffic at the prices of the model `of`. Raises FlowError for a kind without one."""
@@ -148,7 +148,7 @@ class Traffic:
 
     def basis(self) -> tuple[str, ...]:
         """The assumptions that every answer shares."""
-        but = f" but {self.left_out_days} without a bill of its machines" if self.left_out_days else ""
+        but = f" but {len(self.left_out)} without a bill of its machines" if self.left_out else ""
         return (
             f"the last {self.seen_days} settled days{but} are a usual month: {self.calls:,} calls, "
             f"{sum(self.tokens.values()) / 1_000_000:,.1f}M tokens, {money(self.cost_usd)} "
@@ -262,11 +262,12 @@ def cache(traffic: Traffic, band: Band, *, cacheable_share: Range, hit_rate: Ran
     prices = {kind: band.usd_per_million[kind] or Decimal(0) for kind in KINDS}
     now = traffic.at_prices(band, traffic.name)
     whole = sum(traffic.tokens[kind] for kind in KINDS[:3])
+    drift = traffic.drift(now * traffic.months)
     rate = Decimal(traffic.tokens["cache_read"]) / whole if whole else Decimal(0)
 
     def saving(cacheable_share: Decimal, hit_rate: Decimal) -> Decimal:
         then = cached_cost_usd(traffic.tokens, prices, cacheable_share=cacheable_share, hit_rate=hit_rate)
-        return (now - then / traffic.months) * traffic.drift
+        return (now - then / traffic.months) * drift
 
     return _answer(
         "cache",
@@ -276,7 +277,7 @@ def cache(traffic: Traffic, band: Band, *, cacheable_share: Range, hit_rate: Ran
             f"{told(cacheable_share)} of the input repeats as a prefix; today {percent(rate)} of it comes from a cache",
             f"{told(hit_rate)} of the calls find it there, the others write it",
             f"prices per million: input {plain(prices['input'])}, read {plain(prices['cache_read'])}, write "
-            f"{plain(prices['cache_write'])} ({band.origin}), scaled to the bill (× {traffic.drift:.3f})",
+            f"{plain(prices['cache_write'])} ({band.origin}), scaled to the bill (× {drift:.3f})",
             *_length(traffic, band),
         ),
         cacheable_share=cacheable_share,
@@ -321,7 +322,8 @@ def trim(traffic: Traffic, found: dict[str, Any], *, most_input: int, most_outpu
             f"{found['unpriced_calls']:,} of {found['calls']:,} calls of {traffic.provider}/{traffic.model} have no "
             "known price, so nothing is said — give it in prices.yml"
         )
-    beyond = (found["input_saving_usd"] + found["output_saving_usd"]) * traffic.drift / traffic.months
+    drift = traffic.drift(found["estimated_cost_usd"])
+    beyond = (found["input_saving_usd"] + found["output_saving_usd"]) * drift / traffic.months
     return _answer(
         "trim",
         traffic,
@@ -337,7 +339,7 @@ def trim(traffic: Traffic, found: dict[str, Any], *, most_input: int, most_outpu
             ),
             "uncached input is cut before cached input; reasoning counts as output",
             f"{told(kept)} of the saving comes back, as calls that need what was cut",
-            f"scaled to the bill (× {traffic.drift:.3f})",
+            f"scaled to the bill (× {drift:.3f})",
         ),
         kept=kept,
     )

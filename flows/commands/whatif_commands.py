@@ -130,7 +130,8 @@ def trim(
             model=traffic.model,
             **caps,
             last_day=traffic.last_day,
-            days=traffic.days,
+            days=traffic.seen_days,
+            left_out=traffic.left_out,
         )
     _say(whatif.trim(traffic, found, **caps, kept=_shares(kept, "--kept")))
 
@@ -150,7 +151,9 @@ def quantize(
     settings = _settings(config)
     traffic, _, _ = _traffic(settings, feature, model)
     with open_published(settings) as con:
-        cost_usd = read_gpu_cost(con, feature=feature, last_day=traffic.last_day, days=traffic.seen_days)
+        cost_usd = read_gpu_cost(
+            con, feature=feature, last_day=traffic.last_day, days=traffic.seen_days, left_out=traffic.left_out
+        )
     if not cost_usd:
         raise FlowError(f"{feature} has no GPU machines in its last settled days — there is nothing to quantize")
     _say(

@@ -67,6 +67,9 @@ PRICES = (
   - {provider: acme, model: tiny, valid_from: 2026-01-01,
      usd_per_million_tokens: {input: 0.126666667, output: 0.126666667}}
   - {provider: acme, model: m3, valid_from: 2026-01-01, usd_per_million_tokens: {input: 3.50, output: 3.50}}
+  - {provider: self_hosted, model: own-vl, valid_from: 2026-01-01, usd_per_million_tokens: {input: 1, output: 1}}
+  - {provider: self_hosted, model: own-vl, tier: batch, valid_from: 2026-01-01,
+     usd_per_million_tokens: {input: 0.5, output: 0.5}}
 """
 )
 
@@ -78,7 +81,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     middling names its tasks since CHANGED only.
     nightly: 1M tokens a day at $20, and as many as a batch at $10. young: as dear, for ten days. unbilled: without a
     bill. foreign: with a day in euros, of which nobody knows the rate. gapped: the only one of a provider whose
-    bill of a day is missing. spotty: a machine at $12 a day, whose charge of a day is missing."""
+    bill of a day is missing. spotty: a machine at $12 a day, whose charge of a day is missing,
+    on which a batch reads nine times as much."""
     folder = tmp_path_factory.mktemp("whatif")
     (folder / "features.yml").write_text(FEATURES)
     (folder / "prices.yml").write_text(PRICES)
@@ -123,7 +127,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         machine = {"provider": "aws", "ai_kind": "gpu", "gpu_hours": 24, "gpu_type": "L4", "resource_id": "i-2"}
         if age != 3:
             charges.append(charge(12, sub_account_id="spotty", charge_date=day, **machine))
-        own = {"provider": "self_hosted", "model": "own-vl", "gpu_seconds": 20 * 3600}
+        own = {"provider": "self_hosted", "model": "own-vl", "gpu_seconds": 20 * 3600, "output_tokens": 0}
+        own |= {"input_tokens": 9 * 10**6, "pricing_tier": "batch"} if age == 3 else {"input_tokens": 10**6}
         calls.append({"called_at": at, "feature": "spotty", **own})
         night = {"provider": "acme", "model": "night"}
         charges.append(charge(30, sub_account_id="nightly", charge_date=day, **night))
@@ -307,6 +312,14 @@ def test_quantize_and_selfhost(home: Path) -> None:
     text = trendbreak(home, "whatif", "quantize", "-f", "spotty", "--gain", "1.6", "--extra-retries", "0")
     assert dollars(text, "costs") == [12 * MONTH]
     assert "the last 28 settled days but 1 without a bill of its machines are a usual month: 27 calls" in text
+    # Nor in what a batch or a cap would save: none of the others is a batch, a quarter of their input is over the cap.
+    # 20 of 24 hours served them, $10 a day: half as dear in half of the calls, or a quarter less in all, it is $7.50.
+    text = trendbreak(home, "whatif", "batch", "-f", "spotty", "--share", "0.5")
+    assert "none is a batch today" in text
+    assert dollars(text, "would cost")[0] == (Decimal("7.5") * MONTH).quantize(Decimal("0.01"))
+    text = trendbreak(home, "whatif", "trim", "-f", "spotty", "--max-input", "750000", "--kept", "0")
+    assert "(27 of 27 calls are longer)" in text
+    assert dollars(text, "would cost")[0] == (Decimal("7.5") * MONTH).quantize(Decimal("0.01"))
     # 15,208M tokens a month at 2,800 a second need 3 pods at 90%: $41,610 instead of $28,896.
     text = trendbreak(home, "whatif", "selfhost", "-f", "answers", "--utilisation", "0.9", "--ops", "0")
     assert dollars(text, "would cost")[0] == Decimal(41_610)

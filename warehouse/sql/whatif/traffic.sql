@@ -37,7 +37,9 @@ left_out AS (
         AND bool_or(bool_or(is_billed)) OVER (PARTITION BY feature, provider, model)
 ),
 left_out_days AS (
-    SELECT feature, provider, model, count(*) AS days FROM left_out GROUP BY feature, provider, model
+    SELECT feature, provider, model, list(usage_date ORDER BY usage_date) AS days
+    FROM left_out
+    GROUP BY feature, provider, model
 ),
 weeks AS (
     SELECT r.feature, r.provider, r.model, r.week, sum(r.billed_or_estimated_cost_usd) AS cost_usd
@@ -56,6 +58,8 @@ batches AS (
         CASE WHEN sum(u.unpriced_calls) = 0 THEN sum(u.batch_estimated_cost_usd) END AS batch_usd
     FROM core.usage AS u
     JOIN ends AS e ON e.feature = u.feature
+    ANTI JOIN left_out AS o
+        ON o.feature = u.feature AND o.provider = u.provider AND o.model = u.model AND o.usage_date = u.usage_date
     WHERE u.usage_date > e.last_day - e.days AND u.usage_date <= e.last_day
     GROUP BY u.feature, u.provider, u.model
 ),
@@ -69,17 +73,20 @@ SELECT
     r.provider,
     r.model,
     any_value(r.last_day) AS last_day,
-    any_value(r.days) - coalesce(any_value(o.days), 0) AS days,
-    coalesce(any_value(o.days), 0) AS left_out_days,
+    any_value(r.days) - coalesce(len(any_value(o.days)), 0)::INTEGER AS days,
+    coalesce(any_value(o.days), []) AS left_out,
     sum(r.calls)::BIGINT AS calls,
     sum(r.retries)::BIGINT AS retries,
     sum(r.gpu_seconds) > 0 AS is_self_hosted,
+    bool_or(r.is_billed) AS is_billed,
     coalesce(sum(r.input_tokens), 0)::BIGINT AS input_tokens,
     coalesce(sum(r.cache_read_tokens), 0)::BIGINT AS cache_read_tokens,
     coalesce(sum(r.cache_write_tokens), 0)::BIGINT AS cache_write_tokens,
     (coalesce(sum(r.output_tokens), 0) + coalesce(sum(r.reasoning_tokens), 0))::BIGINT AS output_tokens,
-    CASE WHEN NOT bool_or(r.is_billed) THEN 0 WHEN count(*) = count(r.billed_or_estimated_cost_usd) THEN sum(r.billed_or_estimated_cost_usd) END
-        ::DECIMAL(38, 12) AS cost_usd,
+    CASE
+        WHEN NOT bool_or(r.is_billed) THEN 0
+        WHEN count(*) = count(r.billed_or_estimated_cost_usd) THEN sum(r.billed_or_estimated_cost_usd)
+    END::DECIMAL(38, 12) AS cost_usd,
     CASE WHEN sum(r.unpriced_calls) = 0 THEN sum(r.estimated_cost_usd) END::DECIMAL(38, 12) AS estimated_cost_usd,
     -- Of its dollars, or of its calls where some have no known price.
     coalesce(

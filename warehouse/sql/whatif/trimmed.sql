@@ -1,4 +1,5 @@
--- Estimated dollars of the calls, and of their input and output beyond the caps. Uncached input goes first.
+-- Estimated dollars of the calls but those of the days $left_out, and of their input and output beyond the caps. Uncached
+-- input goes first.
 SELECT
     count(*) AS calls,
     count(*) - count(estimated_cost_usd) AS unpriced_calls,
@@ -17,3 +18,4 @@ SELECT
     ), 0)::DECIMAL(38, 12) AS output_saving_usd
 FROM repriced
 WHERE feature = $feature AND provider IS NOT DISTINCT FROM $provider AND model IS NOT DISTINCT FROM $model
+  AND NOT list_contains($left_out::DATE[], make_timestamp(epoch_us(called_at))::DATE)
