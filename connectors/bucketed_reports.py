@@ -6,14 +6,14 @@ lists of names are `{"data": [{"id": …, "name": …}], "has_more": bool, "last
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from connectors.base import CheckResult, Window
 from connectors.documents import UnknownFields, read_day, read_document, read_hour, read_list, read_text
-from connectors.errors import ConnectorError, PayloadError, UnreachableError
+from connectors.errors import ConnectorError, PagingError, PayloadError, UnreachableError
 from connectors.http_api import HttpApi, NotFoundError, Page, Query, RequestRefusedError, Session, has_more_cursor
 
 Start = TypeVar("Start")
@@ -108,6 +108,42 @@ def _read_results(
             start = read_start(bucket, field, where=where)
             for position, result in enumerate(read_list(bucket, "results", where=where)):
                 yield f"{where}.results[{position}]", start, result
+
+
+class RepeatedGroups:
+    """What a page says again that an earlier bucket of the same start has said.
+
+    A page may begin with the bucket that the one before it ended with. What is in it for the first time is another
+    part of the day, and counts; a group that was there already counts once.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[Hashable, ...], tuple[str, list[tuple[Any, ...]]]] = {}
+        self._repeats = 0
+
+    def is_repeat(self, where: str, start: date | datetime, group: tuple[Any, ...], figures: tuple[Any, ...]) -> bool:
+        """Whether another bucket of `start` told the group. Raises PagingError where it told other figures.
+
+        `where`: as `read_buckets` tells it. `group`: the dimensions as the provider sent them.
+        """
+        bucket = where.rpartition(".results[")[0]
+        first_bucket, known = self._seen.setdefault((start, *group), (bucket, []))
+        if first_bucket == bucket:
+            known.append(figures)
+            return False
+        if figures not in known:
+            named = ", ".join(str(part) for part in group if part)
+            raise PagingError(
+                f"{start} came twice, with two figures for {named or 'the same group'}"[:300],
+                where=where,
+                cure="nothing of it was loaded; run again, and report it to the provider if it stays",
+            )
+        self._repeats += 1
+        return True
+
+    def notes(self, report: str) -> Iterator[str]:
+        if self._repeats:
+            yield f"{report}: {self._repeats} rows came on two pages: counted once"
 
 
 def check_requests(api: HttpApi, asked: Sequence[tuple[str, str, Query, bool]]) -> list[CheckResult]:

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from connectors.base import Parsed, Rows
-from connectors.bucketed_reports import read_buckets
+from connectors.bucketed_reports import RepeatedGroups, read_buckets
 from connectors.documents import (
     EXACT,
     UnknownFields,
@@ -125,7 +125,7 @@ def parse_files(files: Mapping[str, Path], *, organization: str | None) -> Parse
     start, end = (date.fromisoformat(text) for text in about["window"])
     notes = [f"no names of {reason}" for reason in about["missing"]]
     unknown = UnknownFields()
-    costs = [cost for cost in _read_costs(files, unknown) if start <= cost.day < end]
+    costs = [cost for cost in _read_costs(files, unknown, notes) if start <= cost.day < end]
     metered = Table(METERED_USAGE, measures=METERED_MEASURES, add=add_counts)
     by_window = list(_read_usage(files, "usage-by-context_window-", unknown, notes, metered))
     by_region = list(_read_usage(files, "usage-by-inference_geo-", unknown, notes, None))
@@ -163,7 +163,8 @@ def _dimensions(cost: Cost) -> dict[str, str | None]:
     return {"workspace_id": cost.workspace, "token_type": cost.token_type, **cost.dimensions}
 
 
-def _read_costs(files: Mapping[str, Path], unknown: UnknownFields) -> Iterator[Cost]:
+def _read_costs(files: Mapping[str, Path], unknown: UnknownFields, notes: list[str]) -> Iterator[Cost]:
+    repeated = RepeatedGroups()
     for where, day, result in read_buckets(
         files, "cost-", unknown, day_field="starting_at", bucket_fields=BUCKET_FIELDS
     ):
@@ -179,7 +180,7 @@ def _read_costs(files: Mapping[str, Path], unknown: UnknownFields) -> Iterator[C
         token_type = read_text(result, "token_type", where=where)
         meter = token_type if token_type in TOKEN_TYPES else WEB_SEARCHES if cost_type == "web_search" else None
         cents = read_money(result, "amount", where=where)
-        yield Cost(
+        cost = Cost(
             day=day,
             workspace=read_text(result, "workspace_id", where=where),
             dollars=to_scale(cents.scaleb(-2, context=EXACT)),
@@ -190,6 +191,10 @@ def _read_costs(files: Mapping[str, Path], unknown: UnknownFields) -> Iterator[C
             token_type=token_type,
             dimensions={name: read_text(result, name, where=where) for name in DIMENSIONS},
         )
+        group = (cost.description, cost.workspace, cost_type, token_type, *cost.dimensions.values())
+        if not repeated.is_repeat(where, day, group, (cost.dollars,)):
+            yield cost
+    notes.extend(repeated.notes("cost report"))
 
 
 METERED_MEASURES = (
@@ -208,6 +213,7 @@ def _read_usage(
     """The groups that costs can be split by, without committed tiers; all of them go to `metered`, if given."""
     committed = 0
     strange_tiers: set[str] = set()
+    repeated = RepeatedGroups()
     for where, day, result in read_buckets(
         files, prefix, unknown, day_field="starting_at", bucket_fields=BUCKET_FIELDS
     ):
@@ -218,6 +224,9 @@ def _read_usage(
             strange_tiers.add(tier)
         workspace = read_text(result, "workspace_id", where=where)
         key = read_text(result, "api_key_id", where=where)
+        dimensions = {name: read_text(result, name, where=where) for name in DIMENSIONS}
+        if repeated.is_repeat(where, day, (key, workspace, *dimensions.values()), tuple(sorted(meters.items()))):
+            continue
         if metered is not None:
             written = [count for meter, count in meters.items() if meter.startswith("cache_creation")]
             metered.add(
@@ -225,7 +234,7 @@ def _read_usage(
                     "usage_date": day,
                     "sub_account_id": workspace,
                     "api_key_id": key,
-                    "model": read_text(result, "model", where=where),
+                    "model": dimensions["model"],
                     "pricing_tier": SERVICE_TIERS.get(tier or ""),
                     "input_tokens": meters.get("uncached_input_tokens"),
                     "cache_read_tokens": meters.get("cache_read_input_tokens"),
@@ -240,11 +249,12 @@ def _read_usage(
             day=day,
             workspace=workspace,
             api_key=key,
-            dimensions={name: read_text(result, name, where=where) for name in DIMENSIONS},
+            dimensions=dimensions,
             meters=meters,
         )
     if metered is None:
         return  # the same usage again, by another dimension: noted once
+    notes.extend(repeated.notes("usage report"))
     if committed:
         notes.append(
             f"Priority Tier: {committed} tokens are metered but not in the cost report; "

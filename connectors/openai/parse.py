@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from connectors.base import Parsed, Rows
-from connectors.bucketed_reports import read_buckets, read_hours
+from connectors.bucketed_reports import RepeatedGroups, read_buckets, read_hours
 from connectors.documents import (
     UnknownFields,
     read_count,
@@ -156,7 +157,7 @@ def parse_files(files: Mapping[str, Path], *, organization: str | None) -> Parse
         hours = _read_hours(files, unknown, notes)
         return Parsed(parts=(Rows("metered_hours", hours),), notes=(*notes, *unknown.notes()))
     projects, keys = _read_names(files, notes)
-    charges = _read_charges(files, projects, keys, organization, unknown)
+    charges = _read_charges(files, projects, keys, organization, unknown, notes)
     usage = _read_usage(files, unknown, notes)
     notes.extend(unknown.notes())
     return Parsed(parts=(Rows("charges", charges), Rows("metered_usage", usage)), notes=tuple(notes))
@@ -180,7 +181,9 @@ def _read_charges(
     keys: Mapping[str, Any],
     organization: str | None,
     unknown: UnknownFields,
+    notes: list[str],
 ) -> pa.Table:
+    repeated = RepeatedGroups()
     table = Table(CHARGES, measures=("consumed_quantity", "billed_cost", "effective_cost"), add=add_amounts)
     if not any(name.startswith("costs-") for name in files):
         raise PayloadError("no page of costs in the delivery", where="costs-0001.json", cure="fetch the window again")
@@ -198,11 +201,15 @@ def _read_charges(
         key = read_text(result, "api_key_id", where=where)
         model, token_type = read_line_item(line_item)
         quantity = read_decimal(result, "quantity", where=where)
+        unit = read_text(result, "quantity_unit", where=where)
+        account = read_text(result, "organization_id", where=where)
+        if repeated.is_repeat(where, day, (line_item, project, key, account, unit, currency.upper()), (cost, quantity)):
+            continue
         table.add(
             {
                 "charge_date": day,
                 "billing_period_start": day.replace(day=1),
-                "billing_account_id": read_text(result, "organization_id", where=where) or organization,
+                "billing_account_id": account or organization,
                 "sub_account_id": project,
                 "sub_account_name": read_text(result, "project_name", where=where) or projects.get(project or ""),
                 "invoice_issuer_name": "OpenAI",
@@ -216,7 +223,7 @@ def _read_charges(
                 "token_type": token_type,
                 "tags": tags_text({"api_key_name": keys.get(key or "")}),
                 "consumed_quantity": None if quantity is None else to_scale(quantity),
-                "consumed_unit": read_text(result, "quantity_unit", where=where),
+                "consumed_unit": unit,
                 # One amount is all OpenAI gives: what it invoices is what the usage cost.
                 "billed_cost": cost,
                 "effective_cost": cost,
@@ -224,6 +231,7 @@ def _read_charges(
                 "basis": "reported",
             }
         )
+    notes.extend(repeated.notes("costs"))
     return table.to_arrow()
 
 
@@ -234,9 +242,13 @@ def _is_of_hours(files: Mapping[str, Path]) -> bool:
 def _read_usage(files: Mapping[str, Path], unknown: UnknownFields, notes: list[str]) -> pa.Table:
     table = Table(METERED_USAGE, measures=MEASURES, add=add_counts)
     strange_tiers: set[str] = set()
+    repeated = RepeatedGroups()
     results = read_buckets(files, "usage-", unknown, day_field="start_time", bucket_fields=BUCKET_FIELDS)
     for where, day, result in results:
-        table.add({"usage_date": day, **_read_metered(result, where, unknown, strange_tiers)})
+        metered = _read_metered(result, where, unknown, strange_tiers)
+        if not _is_repeat(repeated, where, day, result, metered):
+            table.add({"usage_date": day, **metered})
+    notes.extend(repeated.notes("usage"))
     _note_meters(files, strange_tiers, notes, "these days")
     return table.to_arrow()
 
@@ -244,9 +256,12 @@ def _read_usage(files: Mapping[str, Path], unknown: UnknownFields, notes: list[s
 def _read_hours(files: Mapping[str, Path], unknown: UnknownFields, notes: list[str]) -> pa.Table:
     table = Table(METERED_HOURS, measures=MEASURES, add=add_counts)
     strange_tiers: set[str] = set()
+    repeated = RepeatedGroups()
     results = read_hours(files, "hours-", unknown, hour_field="start_time", bucket_fields=BUCKET_FIELDS)
     for where, hour, result in results:
-        table.add({"usage_hour": hour.replace(tzinfo=None), **_read_metered(result, where, unknown, strange_tiers)})
+        metered = _read_metered(result, where, unknown, strange_tiers)
+        if not _is_repeat(repeated, where, hour, result, metered):
+            table.add({"usage_hour": hour.replace(tzinfo=None), **metered})
     _note_meters(files, strange_tiers, notes, "these hours")
     return table.to_arrow()
 
@@ -274,6 +289,14 @@ def _read_metered(
         "quantity": None if quantity is None else to_scale(quantity),
         "quantity_unit": None if quantity is None else unit,
     }
+
+
+def _is_repeat(
+    repeated: RepeatedGroups, where: str, start: date | datetime, result: Mapping[str, Any], metered: Mapping[str, Any]
+) -> bool:
+    names = ("project_id", "api_key_id", "model", "batch", "service_tier")
+    group = (metered["usage_kind"], *(result.get(name) or None for name in names))
+    return repeated.is_repeat(where, start, group, tuple(metered.get(name) for name in MEASURES))
 
 
 def _note_meters(files: Mapping[str, Path], strange_tiers: set[str], notes: list[str], when: str) -> None:

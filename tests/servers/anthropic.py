@@ -85,6 +85,7 @@ class AnthropicStub(JsonApi):
     trailing_empty_pages: int = 0
     endless_pages: bool = False
     repeat_cursor: bool = False
+    overlapping_pages: bool = False  # a page begins with the day that the one before it ended with
     newest_day: date | None = None  # a cost report that starts on or after it is refused
 
     def cost_cents(self) -> list[dict[str, Any]]:
@@ -210,6 +211,8 @@ class AnthropicStub(JsonApi):
         days = [start + timedelta(days=n) for n in range((end - start).days)]
         shown = days[offset : offset + self.pick_page_size(int(request.query.get("limit", ["7"])[0]))]
         after = offset + max(1, len(shown))
+        if self.overlapping_pages and len(shown) > 1 and after < len(days):
+            after -= 1
         last = len(days) + self.trailing_empty_pages
         has_more = after < last or self.endless_pages or self.repeat_cursor
         if self.repeat_cursor and after >= last:

@@ -84,6 +84,7 @@ class OpenAIStub(JsonApi):
     trailing_empty_pages: int = 0
     endless_pages: bool = False
     repeat_cursor: bool = False
+    overlapping_pages: bool = False  # a page begins with the day that the one before it ended with
     usage_lookback_exceeded: bool = False
     hours_denied: bool = False
     served_endless: int = 0
@@ -214,6 +215,8 @@ class OpenAIStub(JsonApi):
         after = offset + len(shown)
         if offset >= len(days):
             after = offset + 1  # a page behind the last day
+        if self.overlapping_pages and len(shown) > 1 and after < len(days):
+            after -= 1
         last = len(days) + self.trailing_empty_pages
         has_more = after < last or self.endless_pages or self.repeat_cursor
         if self.repeat_cursor and after >= last:

@@ -340,6 +340,17 @@ class TestPaging:
 
 
 @pytest.mark.parametrize("source_type", HAS_MORE_TYPES)
+def test_a_day_that_comes_on_two_pages_counts_once(
+    source_type: str, make_world: Callable[..., World], ledger: Ledger
+) -> None:
+    world = make_world(source_type)
+    world.api.overlapping_pages = True  # type: ignore[union-attr]
+    ledger.run(world.connect(), world.window)
+    assert any("on two pages: counted once" in note for note in ledger.notes)
+    assert ledger.totals() == world.truth
+
+
+@pytest.mark.parametrize("source_type", HAS_MORE_TYPES)
 def test_more_without_a_cursor_is_an_error(source_type: str, make_world: Callable[..., World], ledger: Ledger) -> None:
     world = make_world(source_type)
     assert world.api is not None

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.base import Parsed, Rows, Window
-from connectors.errors import PayloadError, PermissionDenied
+from connectors.errors import PagingError, PayloadError, PermissionDenied
 from connectors.openai import OpenAI, OpenAIOptions
 from connectors.openai.fetch import DAYS_PER_DELIVERY, KEYS_KNOWN_SINCE, split_window
 from connectors.openai.parse import read_line_item
@@ -244,9 +244,19 @@ def test_line_items(line_item: str | None, expected: tuple[str | None, str | Non
 
 def test_duplicate_rows_are_added_exactly(tmp_path: Path) -> None:
     results = [cost("0.1", quantity=1), cost("0.2", quantity="2"), cost("1E-7"), cost("-0.05", project_id="proj_a")]
-    charges = table(parse(tmp_path, costs_0001=page(*results), costs_0002=page(cost("0.3"))), "charges")
+    charges = table(parse(tmp_path, costs_0001=page(*results, cost("0.3"))), "charges")
     assert charges["billed_cost"].to_pylist() == [Decimal("-0.05"), Decimal("0.6000001")]
     assert charges["consumed_quantity"].to_pylist() == [None, Decimal(3)]
+
+
+def test_what_a_second_page_says_again_counts_once_and_another_part_of_the_day_counts(tmp_path: Path) -> None:
+    first = page(cost("0.1"), cost("0.2"), cost("-0.05", project_id="proj_a", line_item=""))
+    second = page(cost(0.2, api_key_id=None), cost("-5e-2", project_id="proj_a"), cost("7", project_id="proj_b"))
+    parsed = parse(tmp_path, costs_0001=first, costs_0002=second)
+    assert table(parsed, "charges")["billed_cost"].to_pylist() == [Decimal("-0.05"), Decimal(7), Decimal("0.3")]
+    assert "costs: 2 rows came on two pages: counted once" in parsed.notes
+    with pytest.raises(PagingError, match="came twice, with two figures for proj_a"):
+        parse(tmp_path, costs_0001=first, costs_0002=page(cost("-0.06", project_id="proj_a")))
 
 
 @given(values=st.lists(st.decimals(-(10**12), 10**12, allow_nan=False, allow_infinity=False, places=12), max_size=8))
