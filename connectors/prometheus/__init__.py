@@ -14,11 +14,15 @@ from connectors.http_api import ApiKey, BaseUrl, RetryPolicy
 from connectors.prometheus.fetch import Fetcher
 from connectors.prometheus.parse import parse_files
 
+LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")]
+
 
 class PrometheusOptions(base.Options):
     """`base_url` without /api/v1; `token` is sent as a bearer token where one is needed.
 
     `select`: label matchers that every series must fulfil, as PromQL writes them: 'cluster="prod"'.
+    `replica_labels`: labels by which servers of a highly available pair are told apart, beside `prometheus_replica`,
+    `__replica__` and, where its counters run together, `replica`.
     `step_seconds`: how far apart samples are asked for; a counter that restarts twice within one step is seen once.
     """
 
@@ -26,7 +30,8 @@ class PrometheusOptions(base.Options):
     token: ApiKey | None = None
     select: str = ""
     step_seconds: Annotated[int, Field(ge=15, le=3600)] = 60
-    model_label: Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")] = "model_name"
+    model_label: LabelName = "model_name"
+    replica_labels: tuple[LabelName, ...] = ()
 
     @field_validator("step_seconds")
     @classmethod
@@ -61,4 +66,6 @@ class Prometheus:
         return self._fetcher.fetch(ref)
 
     def parse(self, files: Mapping[str, Path]) -> Parsed:
-        return parse_files(files, model_label=self.options.model_label)
+        return parse_files(
+            files, model_label=self.options.model_label, replica_labels=frozenset(self.options.replica_labels)
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
@@ -21,34 +21,49 @@ from connectors.schema import GPU_UTILIZATION, METERED_USAGE
 
 COUNTERS = ("prompt", "cached", "generation", "requests")
 GAUGES = {"gpu_util": Decimal("0.01"), "engine_active": Decimal(1)}  # percent, and a fraction
-# Labels that tell who scraped a process, not which it is.
+# Labels that tell who scraped a process, not which it is: those of Prometheus' operator and of Mimir.
+# https://grafana.com/docs/mimir/latest/configure/configure-high-availability-deduplication/
 SCRAPED_BY = frozenset({"job", "prometheus", "prometheus_replica", "__replica__"})
+# Thanos' name for a server of a pair, which may as well be that of a process (a pod's label, a gateway's own counters).
+# https://thanos.io/tip/components/query.md/#deduplication
+PERHAPS_SCRAPED_BY = "replica"
+TOGETHER_SECONDS = 60  # Prometheus' usual time between scrapes: so far apart two servers may see a counter
+LEAST_TOGETHER = 0.9  # of the moments: where a process starts anew, one server sees more of its end
+LEAST_MOMENTS = 10  # any two counters that have just begun are close
 MEASURES = ("requests", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 # How long Prometheus answers with the last sample of a series that is scraped no more.
 # https://prometheus.io/docs/prometheus/latest/querying/basics/#staleness
 LOOKBACK_SECONDS = 300
 SIX_PLACES = Decimal("0.000001")
 _Labels = frozenset[tuple[str, str]]
+_Samples = dict[float, Decimal]  # moment in Unix seconds → value
 _Device = tuple[str | None, str]  # its host, where its name is not its own; its name
 _Names = tuple[str | None, str | None]  # host and kind of GPU
 
 
-def parse_files(files: Mapping[str, Path], *, model_label: str) -> Parsed:
-    """Rows of `metered_usage` and `gpu_utilization`. Raises PayloadError naming the answer."""
+def parse_files(files: Mapping[str, Path], *, model_label: str, replica_labels: frozenset[str] = frozenset()) -> Parsed:
+    """Rows of `metered_usage` and `gpu_utilization`. Raises PayloadError naming the answer.
+
+    `replica_labels`: beside SCRAPED_BY, labels that tell who scraped a process.
+    """
+    scraped_by = SCRAPED_BY | replica_labels
     unknown = UnknownFields()
     asked = read_document(_of(files, "day"), name="day.json")
     day = read_day(asked, "day", where="day.json")
     step_seconds = asked.get("step_seconds")  # deliveries of older versions do not say it
-    overlap_seconds = max(LOOKBACK_SECONDS, step_seconds if isinstance(step_seconds, int) else 0)
+    step = step_seconds if isinstance(step_seconds, int) else 0
+    overlap_seconds, reach_seconds = max(LOOKBACK_SECONDS, step), max(TOGETHER_SECONDS, step)
     found: dict[str, dict[str | None, int]] = {}
     for name in COUNTERS:
         found[name] = defaultdict(int)
-        scrapes: dict[tuple[str | None, _Labels], list[dict[float, Decimal]]] = defaultdict(list)
+        scrapes: dict[tuple[str | None, _Labels], dict[str | None, list[_Samples]]] = defaultdict(dict)
         for labels, samples in _series(files, name, unknown):
-            scrapes[_text(labels, model_label), _target(labels)].append(samples)
-        for (model, _), told in scrapes.items():
-            joined = follow(told, overlap_seconds=overlap_seconds)
-            found[name][model] += max((round(increase(list(one.values()))) for one in joined), default=0)
+            target, replica = _target(labels, scraped_by)
+            scrapes[_text(labels, model_label), target].setdefault(replica, []).append(samples)
+        for (model, _), replicas in scrapes.items():
+            for told in merge_copies(replicas.values(), reach_seconds=reach_seconds):
+                joined = follow(told, overlap_seconds=overlap_seconds)
+                found[name][model] += max((round(increase(list(one.values()))) for one in joined), default=0)
     usage = Table(METERED_USAGE, measures=MEASURES, add=add_counts)
     for model in {model for counts in found.values() for model, count in counts.items() if count}:
         prompt, cached = found["prompt"].get(model), found["cached"].get(model)
@@ -63,7 +78,7 @@ def parse_files(files: Mapping[str, Path], *, model_label: str) -> Parsed:
                 "output_tokens": found["generation"].get(model),
             }
         )
-    gpus = _utilization(files, day, step_seconds, unknown)
+    gpus = _utilization(files, day, step_seconds, scraped_by | {PERHAPS_SCRAPED_BY}, unknown)
     parts = (Rows("metered_usage", usage.to_arrow()), Rows("gpu_utilization", gpus))
     return Parsed(parts=parts, notes=tuple(unknown.notes()))
 
@@ -74,11 +89,38 @@ def increase(samples: list[Decimal]) -> Decimal:
     return sum((after - before if after >= before else after for before, after in pairs), Decimal(0))
 
 
-def follow(scrapes: Iterable[dict[float, Decimal]], *, overlap_seconds: int) -> list[dict[float, Decimal]]:
+def merge_copies(replicas: Iterable[list[_Samples]], *, reach_seconds: int) -> list[list[_Samples]]:
+    """The scrapes of each process, of those of each replica: replicas whose counters run together are servers that
+    scrape one process, others are processes of their own."""
+    processes: list[list[_Samples]] = []
+    for scrapes in replicas:
+        same = next((one for one in processes if _run_together(one[0], scrapes[0], reach_seconds)), None)
+        if same is None:
+            processes.append(list(scrapes))
+        else:
+            same.extend(scrapes)
+    return processes
+
+
+def _run_together(one: _Samples, other: _Samples, reach_seconds: int) -> bool:
+    """Whether `other` is, at nearly every moment that both have, what `one` was or would be within `reach_seconds`."""
+    moments = sorted(one.keys() & other.keys())
+    first = last = within = 0
+    for at in moments:
+        while moments[first] < at - reach_seconds:
+            first += 1
+        while last < len(moments) and moments[last] <= at + reach_seconds:
+            last += 1
+        near = [one[moment] for moment in moments[first:last]]
+        within += min(near) <= other[at] <= max(near)
+    return len(moments) >= LEAST_MOMENTS and within >= LEAST_TOGETHER * len(moments)
+
+
+def follow(scrapes: Iterable[_Samples], *, overlap_seconds: int) -> list[_Samples]:
     """Scrapes of one counter (moment → value), those one after another as one: a job that was renamed goes on, and the
     old name may last for up to `overlap_seconds` of the new one. What is left was told at the same time, each of the
     whole."""
-    joined: list[dict[float, Decimal]] = []
+    joined: list[_Samples] = []
     for samples in sorted(filter(None, scrapes), key=min):
         before = next((one for one in joined if max(one) - min(samples) <= overlap_seconds), None)
         if before is None:
@@ -89,17 +131,22 @@ def follow(scrapes: Iterable[dict[float, Decimal]], *, overlap_seconds: int) -> 
     return joined
 
 
-def _target(labels: Mapping[str, Any]) -> _Labels:
-    """What tells a counter of one process from another's. Two scrapes of a process, by two jobs or two servers of a
-    pair, differ in who scraped it; a counter that names no process is one by all of its labels."""
-    return _without(SCRAPED_BY if "instance" in labels or "pod" in labels else frozenset(), labels)
+def _target(labels: Mapping[str, Any], scraped_by: frozenset[str]) -> tuple[_Labels, str | None]:
+    """What tells a counter of one process from another's, and the replica that perhaps does. Two scrapes of a process,
+    by two jobs or two servers of a pair, differ in who scraped it; a counter that names no process is one by all of its
+    labels."""
+    if "instance" not in labels and "pod" not in labels:
+        return _without(frozenset(), labels), None
+    return _without(scraped_by | {PERHAPS_SCRAPED_BY}, labels), _text(labels, PERHAPS_SCRAPED_BY)
 
 
 def _without(names: frozenset[str], labels: Mapping[str, Any]) -> _Labels:
     return frozenset((name, str(text)) for name, text in labels.items() if name not in names)
 
 
-def _utilization(files: Mapping[str, Path], day: date, step_seconds: Any, unknown: UnknownFields) -> pa.Table:
+def _utilization(
+    files: Mapping[str, Path], day: date, step_seconds: Any, scraped_by: frozenset[str], unknown: UnknownFields
+) -> pa.Table:
     """The mean of each GPU's samples. The engine's activity counts where it is exported, else the older gauge."""
     midnight = datetime.combine(day, time(), UTC).timestamp() + 86_400
     # A device may have several samples of a moment: scraped twice, the first counts; where it is parted (MIG)
@@ -113,7 +160,7 @@ def _utilization(files: Mapping[str, Path], day: date, step_seconds: Any, unknow
             gpu = _text(labels, "UUID") or _text(labels, "gpu") or _text(labels, "device") or ""
             # A UUID is the device's wherever it is; a number is one of its host's.
             device = (None if gpu.startswith(("GPU-", "MIG-")) else host, gpu)
-            part = _without(SCRAPED_BY, labels)
+            part = _without(scraped_by, labels)
             for at, value in samples.items():
                 # Midnight's sample is the next day's; values outside 0 to 1 mean that the driver cannot tell.
                 if 0 <= value * unit <= 1 and at < midnight:
@@ -138,10 +185,9 @@ def _utilization(files: Mapping[str, Path], day: date, step_seconds: Any, unknow
     return pa.Table.from_pylist(rows, schema=GPU_UTILIZATION)
 
 
-def _series(
-    files: Mapping[str, Path], name: str, unknown: UnknownFields
-) -> Iterator[tuple[Mapping[str, Any], dict[float, Decimal]]]:
-    """(labels, moment in Unix seconds → value) of each series, oldest first."""
+def _series(files: Mapping[str, Path], name: str, unknown: UnknownFields) -> list[tuple[Mapping[str, Any], _Samples]]:
+    """(labels, moment in Unix seconds → value) of each series, by its labels; the samples oldest first."""
+    found = []
     document = read_document(_of(files, name), name=f"{name}.json")
     unknown.look(document, frozenset({"status", "data", "warnings", "infos", "isPartial", "stats"}), f"{name} answer")
     data = document.get("data")
@@ -153,7 +199,8 @@ def _series(
         labels, values = series.get("metric"), series.get("values")
         if not isinstance(labels, dict) or not isinstance(values, list):
             raise PayloadError("fields 'metric' and 'values' are expected", where=where, cure="report it")
-        yield labels, dict(told for pair in values if (told := _sample(pair, where)) is not None)
+        found.append((labels, dict(told for pair in values if (told := _sample(pair, where)) is not None)))
+    return sorted(found, key=lambda series: str(sorted(series[0].items())))
 
 
 def _sample(pair: Any, where: str) -> tuple[float, Decimal] | None:

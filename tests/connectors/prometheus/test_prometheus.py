@@ -98,9 +98,8 @@ def test_the_engines_activity_goes_before_the_older_gauge(tmp_path: Path) -> Non
 
 def test_what_two_jobs_or_servers_scrape_counts_once(tmp_path: Path) -> None:
     # Pod a by two jobs, one of which began an hour later; pod b by one, which is renamed: both names
-    # have one moment. Two replicas are two.
+    # have one moment.
     pods = [{"model_name": "m", "instance": pod, "job": job} for pod, job in ("ax", "ay", "bx", "by")]
-    servers = [{"model_name": "n", "instance": "c", "replica": replica} for replica in "01"]
     # A GPU by both servers of a pair.
     # The exporter was started anew at 3 o'clock, under another name; half of another GPU (MIG) is busy.
     gpus = [{"Hostname": host, "UUID": "GPU-0", "prometheus_replica": replica} for host, replica in ("a0", "a1", "b0")]
@@ -110,7 +109,6 @@ def test_what_two_jobs_or_servers_scrape_counts_once(tmp_path: Path) -> None:
             "vllm:generation_tokens_total": [
                 hourly(pods[0], 0, 70, 80, 90), hourly(pods[1], 70, 80, 90, first_hour=1),
                 hourly(pods[3], 400, 600, first_hour=2), hourly(pods[2], 0, 300, 400),
-                *(hourly(one, 0, 5) for one in servers),
             ],
             "DCGM_FI_DEV_GPU_UTIL": [
                 hourly(gpus[0], 10, 20, 60), hourly(gpus[1], 20, 60, first_hour=1), hourly(gpus[2], 50, first_hour=3)
@@ -119,11 +117,48 @@ def test_what_two_jobs_or_servers_scrape_counts_once(tmp_path: Path) -> None:
         }
     )  # fmt: skip
     rows = read(tmp_path, api)
-    assert {row["model"]: row["output_tokens"] for row in rows["metered_usage"]} == {"m": 90 + 600, "n": 5 + 5}
+    assert {row["model"]: row["output_tokens"] for row in rows["metered_usage"]} == {"m": 90 + 600}
     assert [(row["host"], row["gpu"], row["samples"], row["utilization"]) for row in rows["gpu_utilization"]] == [
         ("a", "GPU-0", 4, Decimal("0.350000")),
         ("a", "GPU-1", 2, Decimal("0.500000")),
     ]
+
+
+def test_a_label_named_replica_is_a_server_of_a_pair_where_its_counters_run_together(tmp_path: Path) -> None:
+    # a: by both servers of a pair, the second a little later in the hour; its process starts anew at noon. b: two
+    # processes behind one address, each with a counter of its own. c: two pods, told apart by their addresses too.
+    # d: a pair whose label is their owner's own.
+    a, b, c, d = (
+        [{"model_name": m, "instance": m, label: one} for one in "01"]
+        for m, label in (("a", "replica"), ("b", "replica"), ("c", "replica"), ("d", "ha"))
+    )
+    c[1]["instance"] = "c2"
+    first = [n * 100 for n in range(13)] + [n * 100 for n in range(12)]
+    second = [value + 40 for value in first]
+    own = [10**6 + n * 37 for n in range(25)]
+    gpus = [{"Hostname": "a", "gpu": "0", "replica": one} for one in "01"]
+    api = PrometheusStub(
+        series={
+            "vllm:generation_tokens_total": [
+                hourly(a[0], *first), hourly(a[1], *second), hourly(b[0], *first), hourly(b[1], *own),
+                hourly(c[0], *first), hourly(c[1], *second), hourly(d[0], *first), hourly(d[1], *second),
+            ],
+            "DCGM_FI_DEV_GPU_UTIL": [hourly(gpus[0], 10, 30), hourly(gpus[1], 20, 40, 50)],
+        }
+    )  # fmt: skip
+    rows = read(tmp_path, api, replica_labels=["ha"])
+    # By one server 1,200 up to noon and 1,100 after it; by the other the 40 more that it sees of the new process.
+    assert {row["model"]: row["output_tokens"] for row in rows["metered_usage"]} == {
+        "a": 2340, "b": 2300 + 24 * 37, "c": 2300 + 2340, "d": 2340
+    }  # fmt: skip
+    [gpu] = rows["gpu_utilization"]
+    assert (gpu["samples"], gpu["utilization"]) == (3, Decimal("0.300000"))  # 10, 30 and, of the other, 50
+
+
+@pytest.mark.parametrize("labels", [["not a label"], "ha"])
+def test_a_label_that_cannot_be_is_refused(labels: Any) -> None:
+    with pytest.raises(ValidationError, match="replica_labels"):
+        PrometheusOptions.model_validate({"base_url": "http://p", "replica_labels": labels})
 
 
 def test_a_selector_and_a_label_of_ones_own(tmp_path: Path) -> None:
