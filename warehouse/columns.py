@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from warehouse.statements import quote_literal
-from warehouse.tags import PREFIXES
+from warehouse.tags import PREFIXES, UNREAD
 
 
 @dataclass(frozen=True)
@@ -208,13 +208,18 @@ class Columns:
         """The tags of a CUR as one JSON object: its maps, and its columns of single keys (`resource_tags.<key>`)."""
         # The newer map `tags` holds what resource_tags and cost_category hold, and account tags besides.
         maps = ["tags"] if self.has("tags") else [name for name in ("resource_tags", "cost_category") if self.has(name)]
+        single = [name for name in self._found if name.startswith(("resource_tags.", "cost_category."))]
+        is_merged = len(maps) + bool(single) > 1
         objects = []
         for name in maps:
             text = self._raw_tags(name)
+            if is_merged and self.raw(name)[1] in ("VARCHAR", "JSON"):
+                kind = f"json_type(CASE WHEN json_valid({text}) THEN {text} ELSE '0' END)"
+                unread = f"json_object({quote_literal(UNREAD)}, {text})::VARCHAR"
+                text = f"CASE WHEN {kind} IN ('OBJECT', 'NULL') THEN {text} WHEN {text} IS NOT NULL THEN {unread} END"
             if name == "cost_category":
-                text = f"regexp_replace({text}, '([{{,])\\s*\"', '\\1\"costCategory/', 'g')"
+                text = f"regexp_replace({text}, '{JSON_KEY}', '\"costCategory/\\1\"\\2', 'g')"
             objects.append(text)
-        single = [name for name in self._found if name.startswith(("resource_tags.", "cost_category."))]
         if single:
             keys = {name: name.partition(".")[2] for name in single}
             labels = []
@@ -230,6 +235,9 @@ class Columns:
             merged = f"({merged})::VARCHAR"
         return self._listed_tags(merged, ("", *PREFIXES, "user_"))
 
+
+# A text of a JSON object that a colon follows.
+JSON_KEY = r'"((?:[^"\\]|\\.)*)"(\s*:)'
 
 # double::DECIMAL(38, 12) multiplies in binary, which is exact below 2^53 / 10^12 (about 9,007) only;
 # above that the shortest text of the double is the amount that was written.

@@ -337,15 +337,15 @@ def _canonical_tags(con: duckdb.DuckDBPyConnection, scan: Scan) -> list[str]:
         prefix, listed = scan.groups[0].layout.tag_prefix, scan.groups[0].columns.tag_keys
     con.execute(render("load/canonical_tags.sql", prefix=prefix))
     odd = [row[0] for row in con.execute("SELECT raw_tags FROM canonical_tags WHERE is_odd").fetchall()]
-    if not odd:
-        return []
-    read = [canonical_tags(raw, prefix, listed) for raw in odd]
-    create_from_arrow(con, "odd_tags", pa.table({"raw_tags": odd, "tags": pa.array(read, pa.string())}))
-    con.execute(
-        "UPDATE canonical_tags SET tags = odd_tags.tags FROM odd_tags WHERE odd_tags.raw_tags = canonical_tags.raw_tags"
-    )
-    con.execute(render("load/drop_temporary.sql", table="odd_tags"))
-    rows = count(con, render("load/unread_tags.sql", unread=f'{{"{UNREAD}":'))
+    if odd:
+        read = [canonical_tags(raw, prefix, listed) for raw in odd]
+        create_from_arrow(con, "odd_tags", pa.table({"raw_tags": odd, "tags": pa.array(read, pa.string())}))
+        con.execute(
+            "UPDATE canonical_tags SET tags = odd_tags.tags FROM odd_tags "
+            "WHERE odd_tags.raw_tags = canonical_tags.raw_tags"
+        )
+        con.execute(render("load/drop_temporary.sql", table="odd_tags"))
+    rows = count(con, render("load/unread_tags.sql", unread=f'"{UNREAD}":'))
     if not rows:
         return []
     told = "the tags of 1 row are" if rows == 1 else f"the tags of {rows:,} rows are"

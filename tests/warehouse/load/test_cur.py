@@ -294,6 +294,16 @@ MAP = pa.map_(pa.string(), pa.string())
             {"a": "1", "b": "2"},
         ),
         ({"resourceTags/user:Feature": "chat", "resourceTags/user:env": ""}, {}, {"Feature": "chat"}),
+        (
+            {"resource_tags": [("user_a", "x{")], "cost_category": [("Team", "R&D, "), ("Env", "{"), ("Own", 'a":b')]},
+            {"resource_tags": MAP, "cost_category": MAP},
+            {"Team": "R&D, ", "Env": "{", "Own": 'a":b', "a": "x{"},
+        ),
+        (
+            {"resource_tags": '{"user_a":', "cost_category": '{ "Team" : "R&D," ,\n"Env":"p"}'},
+            {},
+            {"Team": "R&D,", "Env": "p", "_unread": '{"user_a":'},
+        ),
         ({"resource_tags": None}, {"resource_tags": MAP}, None),
         ({}, {}, None),
     ],
@@ -301,9 +311,10 @@ MAP = pa.map_(pa.string(), pa.string())
 def test_tags(
     home: Home, wh: Warehouse, values: dict[str, Any], types: dict[str, Any], expected: dict[str, str] | None
 ) -> None:
-    load(home, wh, [row(**values)], "cur.parquet", **types)
+    notes = load(home, wh, [row(**values)], "cur.parquet", **types).notes
     text = one(wh, "SELECT tags FROM core.charges")
     assert (json.loads(text) if text else None) == expected
+    assert any("no JSON object" in note for note in notes) == ("_unread" in (expected or ()))
 
 
 def test_the_products_map_names_the_service(home: Home, wh: Warehouse) -> None:

@@ -2,4 +2,4 @@
 SELECT coalesce(sum(s.source_rows), 0)::BIGINT
 FROM staged_charges AS s
 JOIN canonical_tags AS t ON t.raw_tags = s.raw_tags
-WHERE starts_with(t.tags, {{ unread | literal }})
+WHERE contains(t.tags, {{ unread | literal }})
