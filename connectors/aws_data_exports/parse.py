@@ -77,12 +77,18 @@ def _cur_scans(tables: Sequence[TableFile], *, layout: str) -> tuple[tuple[FileS
     return scans(layout, mapped), (*notes, *file_notes(tables, used))
 
 
+# The legacy report has product attributes whose names differ in case only: of these texts the first is read.
+_MAY_COME_TWICE = frozenset(name for name in CUR_OPTIONAL if name.startswith("product_"))
+
+
 def _map_cur_header(table: TableFile) -> dict[str, str]:
     known = {*CUR_REQUIRED, *CUR_OPTIONAL, *CUR_MAPS}
     found: dict[str, str] = {}
     for column in table.columns:
         name = canonical_name(column)
         if name not in known and name.partition(".")[0] not in CUR_KEYED_MAPS:
+            continue
+        if name in found and name in _MAY_COME_TWICE:
             continue
         if name in found:
             raise PayloadError(
