@@ -175,10 +175,12 @@ def test_a_legacy_report(assembly: str, told: str, tmp_path: Path) -> None:
             "20260101-20260201", {"acme-1.csv.gz": gzip.compress(legacy_csv(["99"]))}, assembly="20260102T0600Z"
         )
     tagged = {"resourceTags/user:feature": "chat", "resourceTags/aws:createdBy": "me"}
-    tagged |= {"product/sku": "A", "product/Sku": "", "product/Region": "", "product/region": "us-east-1"}
+    twice = {"product/sku": "A", "product/Sku": ""}  # which differ in case only
     files = {
-        "acme-1.csv.gz": gzip.compress(legacy_csv(["0.00000000011", "1E-7"])),
-        "acme-2.csv.gz": gzip.compress(legacy_csv(["-0.5"], columns=tagged)),  # a tag that came within the month
+        "acme-1.csv.gz": gzip.compress(legacy_csv(["0.00000000011", "1E-7"], columns=twice)),
+        "acme-2.csv.gz": gzip.compress(
+            legacy_csv(["-0.5"], columns=twice | tagged)
+        ),  # a tag that came within the month
     }
     report.deliver("20260101-20260201", files, assembly=assembly)
     ref, scans, notes = load(source(site, "cur"), tmp_path / "landed")
