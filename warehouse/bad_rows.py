@@ -15,7 +15,7 @@ from warehouse.columns import number_text
 from warehouse.csv_files import FETCH_AGAIN, is_text, name_of, open_text, text_of
 from warehouse.errors import LoadError
 from warehouse.scans import Group, Scan, escape_glob
-from warehouse.statements import render
+from warehouse.statements import quote_literal, render
 
 MOST = Decimal(10) ** 26  # before the point of DECIMAL(38, 12)
 PER_UNIT = Decimal(10) ** 6  # tokens in "1M tokens"
@@ -74,6 +74,9 @@ def _checks(group: Group) -> Iterator[tuple[str, str, str]]:
     layout, columns = group.layout, group.columns
     for name in layout.never_null:
         yield name, f"({columns.text(name)}) IS NULL", "is empty"
+    for kind, name in columns.unpriced.items():
+        is_kind = f"({columns.text('line_item_line_item_type')}) = {quote_literal(kind)}"
+        yield name, is_kind, f"is missing, and rows of type {kind} need it: add it to the export's query"
     kinds = [
         (layout.money, "DECIMAL(38, 12)", "is not a number"),
         (layout.quantities, "DECIMAL(38, 12)", "is not a number"),

@@ -41,6 +41,8 @@ class Columns:
         self.tag_keys = tag_keys  # None: all of them
         self._found = found
         self._constants = constants
+        # Line item types of a CUR whose effective cost no file can tell → the column that is missing.
+        self.unpriced: Mapping[str, str] = {}
         self._facts = facts or {}
 
     def facts(self, name: str) -> Facts:

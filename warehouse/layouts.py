@@ -60,6 +60,15 @@ _CUR_MONEY = (
 )
 
 
+# What the rows of a commitment cost stands in these columns alone.
+CUR_AMORTISED = {
+    "SavingsPlanCoveredUsage": ("savings_plan_savings_plan_effective_cost",),
+    "SavingsPlanRecurringFee": ("savings_plan_total_commitment_to_date", "savings_plan_used_commitment"),
+    "DiscountedUsage": ("reservation_effective_cost",),
+    "RIFee": ("reservation_unused_recurring_fee", "reservation_unused_amortized_upfront_fee_for_billing_period"),
+}
+
+
 def _cur(name: str) -> Layout:
     return Layout(
         name,

@@ -20,7 +20,7 @@ import pyarrow as pa
 from warehouse.columns import Columns, Facts
 from warehouse.csv_files import FETCH_AGAIN, Names, check_not_empty, name_of, read_csv_header
 from warehouse.errors import LoadError
-from warehouse.layouts import LAYOUTS, Layout
+from warehouse.layouts import CUR_AMORTISED, LAYOUTS, Layout
 from warehouse.statements import quote_name, render
 
 AMOUNTS = ("billed_cost", "effective_cost", "list_cost", "consumed_quantity")
@@ -194,7 +194,21 @@ def open_scans(
             found.extend(_csv_groups(layout, part, names, tag_keys))
         else:
             found.extend(_parquet_groups(con, layout, part, names, tag_keys))
+    for found in groups.values():
+        _mark_unpriced(found)
     return {holds: Scan(found, since=since, until=until) for holds, found in groups.items()}
+
+
+def _mark_unpriced(groups: Sequence[Group]) -> None:
+    """Where no file of a CUR has a column that tells what a commitment costs: in one that only lacks it, it is null."""
+    reports = [group for group in groups if group.layout.template == "cur"]
+    lacking = {
+        kind: missing
+        for kind, names in CUR_AMORTISED.items()
+        if (missing := next((name for name in names if not any(group.columns.has(name) for group in reports)), None))
+    }
+    for group in reports:
+        group.columns.unpriced = lacking
 
 
 def _rows_group(con: duckdb.DuckDBPyConnection, layout: Layout, name: str) -> Group:

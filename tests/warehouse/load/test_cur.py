@@ -18,6 +18,7 @@ import pytest
 from connectors.base import FileScan
 from tests.warehouse.bills import Home, csv_bytes, one, parquet_bytes, rows_of, sums
 from warehouse.allocate import allocate
+from warehouse.errors import LoadError
 from warehouse.features import parse_features
 from warehouse.load import LoadResult, load_delivery
 from warehouse.store import Warehouse
@@ -137,6 +138,29 @@ def test_effective_cost_is_aws_amortised_view(home: Home, wh: Warehouse, name: s
         (Decimal(item["line_item_unblended_cost"]), Decimal(effective), category, status)
         for item, effective, category, status in AMORTISED
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [
+        ("SavingsPlanCoveredUsage", "savings_plan_savings_plan_effective_cost"),
+        ("SavingsPlanRecurringFee", "savings_plan_used_commitment"),
+        ("DiscountedUsage", "reservation_effective_cost"),
+        ("RIFee", "reservation_unused_recurring_fee"),
+    ],
+)
+def test_a_report_without_the_column_that_tells_what_a_commitment_costs(
+    home: Home, wh: Warehouse, kind: str, missing: str
+) -> None:
+    def without(*rows: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{name: cell for name, cell in item.items() if name != missing} for item in rows]
+
+    load(home, wh, without(row()))  # nothing of it is asked for
+    with pytest.raises(
+        LoadError, match=rf"^cur\.csv, row 2, line 3, column {missing}: is missing.* type {kind} need it"
+    ):
+        load(home, wh, without(row(), row(kind, "5")))
+    assert sums(wh) == (Decimal(10), Decimal(10))
 
 
 @pytest.mark.parametrize("name", FORMS)

@@ -45,6 +45,10 @@ SELECT
     {{ c.text("pricing_unit") }} AS consumed_unit,
     {{ c.money("line_item_unblended_cost") }} AS billed_cost,
     CASE
+        {% if c.unpriced %}
+        {# unknown, and the load stops: unblended cost and negation would count covered usage twice #}
+        WHEN {{ kind }} IN ({% for name in c.unpriced %}{{ name | literal }}{{ ", " if not loop.last }}{% endfor %}) THEN NULL
+        {% endif %}
         WHEN {{ kind }} = 'SavingsPlanCoveredUsage'
             THEN coalesce({{ c.whole_money("savings_plan_savings_plan_effective_cost") }}, {{ c.whole_money("line_item_unblended_cost") }})
         WHEN {{ kind }} = 'SavingsPlanRecurringFee'
