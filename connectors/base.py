@@ -80,12 +80,16 @@ class Payload:
 
 @dataclass(frozen=True)
 class Rows:
-    """Typed rows, in memory: API pages and other small payloads."""
+    """Typed rows, in memory: API pages and other small payloads.
+
+    `untold`: of "metered_usage", the kinds that the source would not tell this time; what stands of them stays.
+    """
 
     layout: Literal[
         "charges", "metered_usage", "metered_hours", "calls", "outcomes", "telemetry_issues", "gpu_utilization"
     ]
     table: pa.Table
+    untold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

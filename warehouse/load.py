@@ -162,7 +162,8 @@ def load_delivery(
                 for claim in _vanished_usage(con, delivery, neighbours):
                     found.append(f"{delivery.scope} takes the place of {claim.scope}, which is gone")
                     take_back(con, claim, now)
-                _replace_usage(con, delivery, counts)
+                untold = [kind for part in parts if isinstance(part, RowsLike) for kind in part.untold]
+                _replace_usage(con, delivery, untold, counts)
             elif delivery.replaces == "scope":
                 remove(con, "core.metered_usage", "usage_date", delivery)
             if "gpu_utilization" in scans:
@@ -455,9 +456,14 @@ def _vanished_usage(
             yield claim
 
 
-def _replace_usage(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, counts: _Counts) -> None:
+def _replace_usage(
+    con: duckdb.DuckDBPyConnection, delivery: LandedDelivery, untold: Sequence[str], counts: _Counts
+) -> None:
     _check_window(con, "staged_usage", "usage_date", delivery)
-    remove(con, "core.metered_usage", "usage_date", delivery)
+    con.execute(
+        render("load/remove_usage.sql", replaced=condition("usage_date", delivery)),
+        {"source_name": delivery.source_name, "untold": list(untold)},
+    )
     name_models(con, "SELECT * FROM staged_usage", "NULL::VARCHAR", delivery.window_start)
     con.execute(
         render("load/insert_usage.sql"),

@@ -29,12 +29,14 @@ _DAYS = {"charges": "charge_date", "metered_usage": "usage_date"}
 
 @runtime_checkable
 class RowsLike(Protocol):
-    """Typed rows in memory."""
+    """Typed rows in memory. `untold`: kinds of metered usage that they do not speak of."""
 
     @property
     def layout(self) -> str: ...
     @property
     def table(self) -> pa.Table: ...
+    @property
+    def untold(self) -> tuple[str, ...]: ...
 
 
 @runtime_checkable

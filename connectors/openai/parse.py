@@ -160,7 +160,10 @@ def parse_files(files: Mapping[str, Path], *, organization: str | None) -> Parse
     charges = _read_charges(files, projects, keys, organization, unknown, notes)
     usage = _read_usage(files, unknown, notes)
     notes.extend(unknown.notes())
-    return Parsed(parts=(Rows("charges", charges), Rows("metered_usage", usage)), notes=tuple(notes))
+    untold = tuple(
+        sorted(name.removeprefix("unavailable-").removesuffix(".json") for name in files if _is_refusal(name))
+    )
+    return Parsed(parts=(Rows("charges", charges), Rows("metered_usage", usage, untold)), notes=tuple(notes))
 
 
 def _read_names(files: Mapping[str, Path], notes: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -236,7 +239,11 @@ def _read_charges(
 
 
 def _is_of_hours(files: Mapping[str, Path]) -> bool:
-    return bool(files) and all(name.startswith(("hours-", "unavailable-")) for name in files)
+    return bool(files) and all(name.startswith("hours-") or _is_refusal(name) for name in files)
+
+
+def _is_refusal(name: str) -> bool:
+    return name.startswith("unavailable-")
 
 
 def _read_usage(files: Mapping[str, Path], unknown: UnknownFields, notes: list[str]) -> pa.Table:
@@ -301,7 +308,7 @@ def _is_repeat(
 
 def _note_meters(files: Mapping[str, Path], strange_tiers: set[str], notes: list[str], when: str) -> None:
     for name in sorted(files):
-        if name.startswith("unavailable-"):
+        if _is_refusal(name):
             document = read_document(files[name], name=name)
             notes.append(f"usage of {document.get('kind')} is not available for {when}: {document.get('refused')}")
     notes.extend(f"unknown service tier {tier[:64]!r}: pricing tier left open" for tier in sorted(strange_tiers))

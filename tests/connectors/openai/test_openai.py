@@ -21,6 +21,7 @@ from connectors.openai.fetch import DAYS_PER_DELIVERY, KEYS_KNOWN_SINCE, split_w
 from connectors.openai.parse import read_line_item
 from tests.connectors.conformance.ledger import Ledger
 from tests.connectors.conformance.world import FAST
+from tests.connectors.in_warehouse import ingest, opened
 from tests.servers.json_api import Fault, serve
 from tests.servers.openai import Cost, OpenAIStub, Usage
 
@@ -123,6 +124,22 @@ def test_usage_refused_for_old_days_leaves_the_costs_and_a_note(stub: OpenAIStub
     assert any(
         "usage of completions is not available" in n and "reporting_lookback_exceeded" in n for n in ledger.notes
     )
+
+
+def test_a_meter_that_is_refused_later_keeps_what_it_told(stub: OpenAIStub, tmp_path: Path) -> None:
+    stub.costs = [Cost(DAY, Decimal(1), "x", "proj_a")]
+    kinds = ["completions", "embeddings"]
+    stub.usage = [Usage(DAY, "gpt-5-nano", "proj_a", output_tokens=7, kind=kind) for kind in kinds]
+    connector = connect(stub, usage=kinds)
+    with opened(tmp_path) as wh:
+        ingest(wh, tmp_path, connector, Window(DAY, DAY + timedelta(days=1)))
+        stub.costs = [Cost(DAY, Decimal(2), "x", "proj_a")]
+        stub.usage = [Usage(DAY, "gpt-5-nano", "proj_a", output_tokens=8, kind="embeddings", num_model_requests=1)]
+        stub.fault_paths, stub.fault_for_ever = "completions", Fault(status=400)  # reporting_lookback_exceeded
+        ingest(wh, tmp_path, connector, Window(DAY, DAY + timedelta(days=1)))
+        metered = "SELECT usage_kind, sum(requests), count(*) FROM core.metered_usage GROUP BY ALL ORDER BY 1"
+        assert wh.con.execute(metered).fetchall() == [("completions", 0, 1), ("embeddings", 1, 1)]
+        assert wh.con.execute("SELECT sum(effective_cost) FROM core.charges").fetchall() == [(Decimal(2),)]
 
 
 def test_usage_that_may_not_be_read_is_an_error(stub: OpenAIStub, tmp_path: Path) -> None:
