@@ -36,6 +36,14 @@ def covered_until(warehouse: Warehouse, source_name: str, since: date) -> date:
     return covered
 
 
+def has_spoken(warehouse: Warehouse, source_name: str) -> bool:
+    """Whether anything of the source is loaded and still speaks."""
+    row = warehouse.con.execute(
+        "SELECT 1 FROM ops.deliveries WHERE source_name = ? AND is_current LIMIT 1", [source_name]
+    ).fetchone()
+    return row is not None
+
+
 def is_history_read(warehouse: Warehouse, source_name: str) -> bool:
     """Whether every period that the source holds was read once, without a failure."""
     row = warehouse.con.execute("SELECT 1 FROM ops.histories WHERE source_name = ?", [source_name]).fetchone()

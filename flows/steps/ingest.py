@@ -46,6 +46,7 @@ def fetch_source(
     """
     from warehouse.errors import WarehouseError
     from warehouse.load import loaded_identities
+    from warehouse.watermarks import has_spoken
 
     connector = run.connect(source)
     terms = _terms(run, source)
@@ -57,7 +58,7 @@ def fetch_source(
         return []
     if due is not None and asked.start == FIRST_DAY:
         run.whole_reads.add(source.name)
-    is_first = window is None and not loaded and wants is None
+    is_first = window is None and wants is None and not has_spoken(run.warehouse, source.name)
     landed = []
     offered = set()
     offers: Iterable[DeliveryRef] = connector.discover(due) if due is not None else ()

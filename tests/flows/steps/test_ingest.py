@@ -135,6 +135,7 @@ def test_an_answer_that_says_the_same_in_other_bytes_is_no_news(company: Company
         api.rng.seed(77)  # other page sizes, other order of fields
         again = company.run()
         assert company.news(again, "openai") == 0
+        assert not any("raise backfill_days" in note for note in again.notes)
         assert company.billed() == total
         api.costs.append(Cost(date(2026, 1, 19), Decimal(1), "web search", "proj_a"))
         changed = company.run()
