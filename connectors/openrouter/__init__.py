@@ -29,6 +29,7 @@ class OpenRouter:
     kind: ClassVar[Literal["billing", "telemetry"]] = "billing"
     restates_days: ClassVar[int] = 3
     settle_days: ClassVar[int] = 1
+    kept_days: ClassVar[int] = 30
 
     def __init__(self, *, name: str, options: OpenRouterOptions, retry: RetryPolicy | None = None) -> None:
         self.name = name

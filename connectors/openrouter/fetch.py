@@ -48,20 +48,22 @@ class Fetcher:
         A day that is refused is no empty day: delivering it would take away what is known of it.
         """
         days = list(window.days())
+        answers: dict[date, Page] = {}
         with self._api.session() as session:
-            last = self._newest_given(session, days)
-            first = self._oldest_given(session, days[: last + 1])
+            last = self._newest_given(session, days, answers)
+            first = self._oldest_given(session, days[: last + 1], answers)
         note = "" if first == 0 else f"OpenRouter gives 30 days: nothing before {days[first]} can be read"
         for part in split_days(Window(days[first], days[last] + timedelta(days=1)), DAYS_PER_DELIVERY):
-            yield DeliveryRef(
-                source_name=self._source_name, scope="", window=part, replaces="window", detail={"note": note}
-            )
+            detail = {"note": note, "answers": answers}
+            yield DeliveryRef(source_name=self._source_name, scope="", window=part, replaces="window", detail=detail)
 
     def fetch(self, ref: DeliveryRef) -> Iterator[Payload]:
-        """One answer per day. Raises as `Session.get` does, PayloadError for a row of another day."""
+        """One answer per day, those of discover among them. Raises as `Session.get` does, PayloadError for a row of
+        another day."""
+        answers: dict[date, Page] = ref.detail.get("answers", {})
         with self._api.session() as session:
             for day in ref.window.days():
-                page = self._ask(session, day)
+                page = answers.get(day) or self._ask(session, day)
                 for row in read_list(page.document, "data", where=page.where):
                     found = read_activity_day(row, where=page.where)
                     if found != day:
@@ -84,30 +86,30 @@ class Fetcher:
                 cure="OpenRouter gives the last 30 completed days only: set since to one of them",
             ) from None
 
-    def _is_given(self, session: Session, day: date) -> bool:
+    def _is_given(self, session: Session, day: date, answers: dict[date, Page]) -> bool:
         try:
-            self._ask(session, day)
+            answers[day] = self._ask(session, day)
         except RequestRefusedError:
             return False
         return True
 
-    def _newest_given(self, session: Session, days: list[date]) -> int:
+    def _newest_given(self, session: Session, days: list[date], answers: dict[date, Page]) -> int:
         """Index of the last day that is over: not today, and near midnight perhaps not yesterday."""
         for last in range(len(days) - 1, max(len(days) - 3, 0), -1):
-            if self._is_given(session, days[last]):
+            if self._is_given(session, days[last], answers):
                 return last
         last = max(len(days) - 3, 0)
-        self._ask(session, days[last])  # refused as well: the error of the whole window
+        answers[days[last]] = self._ask(session, days[last])  # refused as well: the error of the whole window
         return last
 
-    def _oldest_given(self, session: Session, days: list[date]) -> int:
+    def _oldest_given(self, session: Session, days: list[date], answers: dict[date, Page]) -> int:
         """Index of the first day that is given; the last one is known to be. Few requests, by halves."""
-        if len(days) == 1 or self._is_given(session, days[0]):
+        if len(days) == 1 or self._is_given(session, days[0], answers):
             return 0
         refused, given = 0, len(days) - 1
         while given - refused > 1:
             middle = (refused + given) // 2
-            if self._is_given(session, days[middle]):
+            if self._is_given(session, days[middle], answers):
                 given = middle
             else:
                 refused = middle

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from warehouse.terms import Terms
 
 FIRST_DAY = date(2000, 1, 1)  # before any export
+FOR_EVER = 100_000  # days
 # What stands in until a fuller source of the same account comes, and from which period on it gives way to it.
 TAKEN_OVER_BY = {"aws_cost_explorer": "aws_data_exports"}
 
@@ -73,7 +74,10 @@ def fetch_source(
         # A folder offers all its files, whatever the days that were asked for.
         is_folder = isinstance(connector, DropFolder) or (ref.replaces == "scope" and ref.window == due)
         if is_first and not is_folder and due is not None and ref.window.start == due.start:
-            run.notes.append(f"{source.name}: read from {due.start} on; raise backfill_days to have older days")
+            kept = _kept_days(connector)
+            is_all = kept is not None and due.start == run.as_of - timedelta(days=kept)
+            why = f"the provider gives {kept} days" if is_all else "raise backfill_days to have older days"
+            run.notes.append(f"{source.name}: read from {due.start} on; {why}")
             is_first = False
         if ref.identity is not None and (ref.scope, ref.identity) in loaded:
             continue
@@ -317,17 +321,23 @@ def _not_after(run: Run) -> datetime | None:
 def _due_window(run: Run, source: SourceSettings, connector: Connector) -> Window:
     """From the first day not in yet, or from where the source may still restate, to the run's day.
 
-    It never reaches further back than `backfill_days`; but the first look at an export is at all it holds.
+    It never reaches further back than `backfill_days`, or than the provider gives; but the first look at an export is
+    at all it holds.
     """
     from warehouse.watermarks import covered_until, is_history_read
 
     if _has_whole_history(connector) and not is_history_read(run.warehouse, connector.name):
         return Window(FIRST_DAY, run.as_of)
-    earliest = run.as_of - timedelta(days=run.settings.backfill_days)
+    earliest = run.as_of - timedelta(days=min(run.settings.backfill_days, _kept_days(connector) or FOR_EVER))
     earliest = min(max(earliest, source.since or earliest), run.as_of - timedelta(days=1))
     covered = covered_until(run.warehouse, connector.name, earliest)
     start = max(earliest, min(covered, run.as_of) - timedelta(days=connector.restates_days))
     return Window(min(start, run.as_of - timedelta(days=1)), run.as_of)
+
+
+def _kept_days(connector: Connector) -> int | None:
+    """How many days its provider gives; None where it gives all."""
+    return getattr(connector, "kept_days", None)
 
 
 def _has_whole_history(connector: Connector) -> bool:

@@ -69,6 +69,11 @@ def test_days_that_are_no_longer_kept_are_left_out_with_a_note(stub: OpenRouterS
     assert ledger.notes == [f"OpenRouter gives 30 days: nothing before {stub.oldest_day} can be read"]
 
 
+def test_a_day_is_asked_for_once(stub: OpenRouterStub, tmp_path: Path) -> None:
+    Ledger(tmp_path).run(connect(stub), Window(DAY - timedelta(days=4), DAY))
+    assert [request.query["date"][0][-2:] for request in stub.requests] == ["29", "26", "27", "28"]
+
+
 @pytest.mark.parametrize("unfinished", [0, 1, 2])
 def test_days_that_are_not_over_wait(stub: OpenRouterStub, unfinished: int) -> None:
     stub.newest_day = DAY - timedelta(days=unfinished)

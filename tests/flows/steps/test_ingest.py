@@ -21,6 +21,7 @@ from tests.connectors.billing_files import AwsExport, focus_row, parquet
 from tests.flows.ingesting import Company
 from tests.servers.json_api import serve
 from tests.servers.openai import Cost, OpenAIStub, Usage
+from tests.servers.openrouter import Activity, OpenRouterStub
 from tests.warehouse.bills import focus_row as focus_csv_row
 from warehouse.errors import CurrencyError
 
@@ -140,6 +141,22 @@ def test_an_answer_that_says_the_same_in_other_bytes_is_no_news(company: Company
         api.costs.append(Cost(date(2026, 1, 19), Decimal(1), "web search", "proj_a"))
         changed = company.run()
         assert (company.news(changed, "openai"), company.billed()) == (1, total + 1)
+
+
+def test_days_that_a_provider_keeps_no_more_are_asked_for_once(company: Company) -> None:
+    """A source of which nothing older can be read is no source with a gap."""
+    api = OpenRouterStub(management_key="demo-stub", oldest_day=date(2025, 12, 21), newest_day=date(2026, 1, 19))
+    api.activity = [Activity(date(2026, 1, 19), Decimal("0.5"))]
+    with serve(api):
+        options = {"management_key": api.management_key, "base_url": f"{api.url}/api/v1"}
+        company.sources = [{"name": "router", "type": "openrouter", **options}]
+        first = company.run()
+        assert any("router: read from 2025-12-21 on; the provider gives 30 days" in note for note in first.notes)
+        api.requests.clear()
+        company.run()
+        asked = sorted(request.query["date"][0] for request in api.requests)
+        assert asked == ["2026-01-17", "2026-01-18", "2026-01-19"]
+        assert company.billed() == Decimal("0.5")
 
 
 def test_hours_of_usage_stand_for_the_estimated_lane(company: Company) -> None:
