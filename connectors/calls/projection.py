@@ -82,6 +82,10 @@ class Projection:
         self._dropped_fields: Counter[str] = Counter()
         self._user_ids = 0
 
+    @property
+    def hashes_users(self) -> bool:
+        return self._hash_key is not None
+
     # ------------------------------------------------------------------------------------ what was found
 
     @property
@@ -140,21 +144,22 @@ class Projection:
 
     # ------------------------------------------------------------------------------------------ batches
 
-    def project_records(self, records: Sequence[Numbered]) -> pa.RecordBatch:
-        """The calls among records in the events' words; what is odd is counted with its number."""
+    def project_records(self, records: Sequence[Numbered], user_hashes: pa.Array | None = None) -> pa.RecordBatch:
+        """The calls among records in the events' words; what is odd is counted with its number. `user_hashes`: as
+        `project_table` takes them."""
         table = _as_table([record for _, record in records])
-        batch = None if table is None else self.project_table(table)
+        batch = None if table is None else self.project_table(table, user_hashes)
         if batch is not None:
             names = frozenset().union(*(record.keys() for _, record in records)) - KNOWN
             self._count_unknown(names, [record for _, record in records])
             return batch
-        return self._project_rows(records)
+        return self._project_rows(records, None if user_hashes is None else user_hashes.to_pylist())
 
     def project_table(self, table: pa.Table, user_hashes: pa.Array | None = None) -> pa.RecordBatch | None:
         """All rows of a table with the events' columns, when every one is clean; None, and nothing counted, else.
 
         Columns that are not on the allow-list are not looked at. `user_hashes`: what `hash_users` made of the
-        rows' users, where many rows were hashed together.
+        rows' users, where many rows were hashed together; then the table need not have them.
         """
         columns: dict[str, pa.Array] = {}
         for name in TEXTS:
@@ -171,7 +176,7 @@ class Projection:
         gpu_seconds = _seconds(table)
         costs = _costs(table)
         status, tiers = _texts(table, "status"), _texts(table, "pricing_tier")
-        users = _texts(table, "user_id", longest=None)
+        users = _texts(table, "user_id", longest=None) if user_hashes is None else user_hashes
         if called_at is None or gpu_seconds is None or costs is None:
             return None
         if status is None or tiers is None or users is None:
@@ -183,9 +188,9 @@ class Projection:
         self._user_ids += len(users) - users.null_count
         return self._finish(columns)
 
-    def _project_rows(self, records: Iterable[Numbered]) -> pa.RecordBatch:
+    def _project_rows(self, records: Iterable[Numbered], hashes: Sequence[str | None] | None) -> pa.RecordBatch:
         rows: list[dict[str, Any]] = []
-        for number, record in records:
+        for place, (number, record) in enumerate(records):
             try:
                 row: dict[str, Any] = {"called_at": read_time(record.get("time"))}
                 row |= {name: read_text(record, name) for name in TEXTS if name != "trace_id"}
@@ -204,7 +209,9 @@ class Projection:
             if row["pricing_tier"] == OTHER_TIER:
                 self.keep("unknown_pricing_tier")
             user = record.get("user_id")
-            row["user_hash"] = self._user_hash(str(user) if user.__class__ is int else user)
+            row["user_hash"] = (
+                self._user_hash(str(user) if user.__class__ is int else user) if hashes is None else hashes[place]
+            )
             self._count_unknown(record.keys() - KNOWN, [record])
             rows.append(row)
         return self._finish(

@@ -53,12 +53,14 @@ def _read_parquet(data: bytes, projection: Projection, where: str) -> Iterator[p
     names = file.schema_arrow.names
     unknown = [name for name in names if name not in KNOWN]
     users = _HashedUsers(data, names, projection)
-    for batch in file.iter_batches(BATCH_ROWS, columns=[name for name in names if name in KNOWN]):
+    columns = [name for name in names if name in KNOWN and not (name == "user_id" and users.are_read)]
+    for batch in file.iter_batches(BATCH_ROWS, columns=columns):
         table = pa.Table.from_batches([batch])
-        calls = projection.project_table(table, users.take(table.num_rows))
+        hashed = users.take(table.num_rows)
+        calls = projection.project_table(table, hashed)
         if calls is None:
             numbered = list(enumerate(table.to_pylist(), start=projection.lines + 1))
-            calls = projection.project_records(numbered)
+            calls = projection.project_records(numbered, hashed)
         projection.lines += table.num_rows
         if unknown:  # their values are never read
             for name in unknown:
@@ -74,13 +76,19 @@ class _HashedUsers:
         self._projection = projection
         self._held = pa.nulls(0, pa.string())
         self._batches: Iterator[pa.RecordBatch] | None = None
-        if "user_id" in names:
+        if projection.hashes_users and "user_id" in names:
             file = pq.ParquetFile(io.BytesIO(data), read_dictionary=["user_id"])
-            if pa.types.is_dictionary(file.schema_arrow.field("user_id").type):
+            kind = file.schema_arrow.field("user_id").type
+            if pa.types.is_dictionary(kind) and not pa.types.is_binary(kind.value_type):
                 self._batches = file.iter_batches(USERS_BATCH_ROWS, columns=["user_id"])
 
+    @property
+    def are_read(self) -> bool:
+        """Whether it reads the column, so that nobody else need do so."""
+        return self._batches is not None
+
     def take(self, rows: int) -> pa.Array | None:
-        """Of the next `rows` rows; None where they have no such column of texts, and each is to be looked at."""
+        """Of the next `rows` rows; None where nothing is hashed, or they have no such column of texts."""
         if self._batches is None:
             return None
         while len(self._held) < rows:

@@ -96,6 +96,45 @@ def test_parquet_columns_of_several_types(tmp_path: Path, kind: str) -> None:
     assert not any(b"canary-8" in path.read_bytes() for path in (tmp_path / "landed").rglob("*.*"))
 
 
+@pytest.mark.parametrize("options", [{}, {"user_hash_key": "k"}])
+@pytest.mark.parametrize("is_odd", [False, True])
+def test_users_of_parquet_are_decoded_once_and_are_those_of_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], is_odd: bool
+) -> None:
+    decoded: list[list[str]] = []
+    iterate = pq.ParquetFile.iter_batches
+
+    def spy(file: pq.ParquetFile, rows: int, *, columns: list[str]) -> Any:
+        decoded.append(columns)
+        return iterate(file, rows, columns=columns)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", spy)
+    users = ["u1", "", None, "u2", "u1"]
+    calls = [{**CALL, "user_id": user, "input_tokens": -1 if is_odd and n == 3 else n} for n, user in enumerate(users)]
+    found = []
+    for name, content in (
+        ("a.parquet", parquet(pa.Table.from_pylist(calls))),
+        ("a.jsonl", "".join(json.dumps(call) + "\n" for call in calls).encode()),
+    ):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_bytes(content)
+        rows, notes = read(tmp_path / "landed" / name, tmp_path / name, **options)
+        found.append(([row["user_hash"] for row in rows], [note for note in notes if "user" in note]))
+    assert found[0] == found[1]
+    assert [bool(user) for user in found[0][0]] == [
+        bool(user and options) for user in users if user != "u2" or not is_odd
+    ]
+    assert bool(found[0][1]) != bool(options)
+    assert sum("user_id" in columns for columns in decoded) == 1
+
+
+def test_a_user_of_parquet_that_is_no_text_is_no_user(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "a.parquet").write_bytes(parquet(pa.Table.from_pylist([{**CALL, "user_id": b"u1"}])))
+    [row], _ = read(tmp_path / "landed", tmp_path / "log", user_hash_key="k")
+    assert row["user_hash"] is None
+
+
 def test_a_bad_row_of_parquet_is_counted_with_its_number(tmp_path: Path) -> None:
     rows = [{**CALL, "task_id": f"t{n}", "input_tokens": -1 if n == 3 else n} for n in range(1, 6)]
     (tmp_path / "log").mkdir()
