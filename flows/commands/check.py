@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from connectors.base import CheckResult, Connector, DeliveryRef, DropFolder, Payload, Window
 from connectors.errors import ConnectorError
@@ -15,6 +16,9 @@ from flows.report.figures import plural
 from flows.settings import Settings, SourceSettings, connect_source, slack_token
 from flows.settings.user_ids import KEY_FILE
 from warehouse.errors import GIVE_RIGHTS
+
+if TYPE_CHECKING:
+    from warehouse.features import Features
 
 # Of a home, what every run writes to: folders, and files that are written in place. Other files are put in place anew.
 WRITTEN = (
@@ -47,9 +51,10 @@ def check_all(config: Path, settings: Settings) -> Iterator[tuple[str, CheckResu
         ),
     )
     yield "home", _home(settings)
-    yield "features", _features(settings)
+    features, told = _features(settings)
+    yield "features", told
     if settings.events is not None:
-        yield "events", _events(settings)
+        yield "events", _events(settings, features)
     if settings.prices is not None:
         yield "prices", _prices(settings)
     if settings.warehouse is not None:
@@ -136,17 +141,16 @@ def _home(settings: Settings) -> CheckResult:
     return CheckResult("writable", True, str(home) if there == home else f"{home} will be made")
 
 
-def _features(settings: Settings) -> CheckResult:
+def _features(settings: Settings) -> tuple[Features | None, CheckResult]:
     from warehouse.errors import WarehouseError
     from warehouse.features import load_features
 
     try:
         features = load_features(settings.features)
     except WarehouseError as error:
-        return CheckResult("valid", False, str(error))
-    return CheckResult(
-        "valid", True, f"{plural(len(features.features), 'feature')}, {plural(len(features.rules), 'rule')}"
-    )
+        return None, CheckResult("valid", False, str(error))
+    read = f"{plural(len(features.features), 'feature')}, {plural(len(features.rules), 'rule')}"
+    return features, CheckResult("valid", True, read)
 
 
 def _lake(settings: Settings) -> CheckResult:
@@ -180,14 +184,14 @@ def _state(settings: Settings) -> CheckResult:
     return CheckResult("writable", True, "its tables are there")
 
 
-def _events(settings: Settings) -> CheckResult:
+def _events(settings: Settings, features: Features | None) -> CheckResult:
     from flows.settings.planned_events import load_events
-    from warehouse.errors import WarehouseError
-    from warehouse.features import load_features
 
+    if features is None:
+        return CheckResult("valid", False, "cannot be said: which features they may name is not known")
     try:
-        found = load_events(settings.events, load_features(settings.features).features)
-    except (SettingsError, WarehouseError) as error:
+        found = load_events(settings.events, features.features)
+    except SettingsError as error:
         return CheckResult("valid", False, str(error))
     return CheckResult("valid", True, plural(len(found.events), "planned event"))
 

@@ -65,3 +65,5 @@ def test_planned_events_are_checked_as_a_run_reads_them(tmp_path: Path) -> None:
     assert told() == (False, f"{tmp_path}/events.yml: no such file — create it, or take `events` out of trendbreak.yml")
     (tmp_path / "events.yml").write_text("version: 1\nevents: []\n")
     assert told() == (True, "0 planned events")
+    (tmp_path / "features.yml").unlink()  # which is told once
+    assert told() == (False, "cannot be said: which features they may name is not known")
