@@ -155,7 +155,10 @@ def load_delivery(
             if "charges" in scans:
                 gone = settle_overlap(con, delivery, scans["charges"], neighbours)
                 found.extend(f"{delivery.scope} takes the place of {scope}, which is gone" for scope in gone)
-                _replace_charges(con, delivery, scans["charges"], gone, load_number, counts, now, terms)
+                parts_of_one = neighbours.are_parts
+                _replace_charges(
+                    con, delivery, scans["charges"], gone, load_number, counts, now, terms, are_parts=parts_of_one
+                )
             elif delivery.replaces == "scope":
                 remove_charges(con, delivery, now)
             if "metered_usage" in scans:
@@ -348,6 +351,8 @@ def _replace_charges(
     counts: _Counts,
     now: datetime,
     terms: Terms,
+    *,
+    are_parts: bool,
 ) -> None:
     """Within the transaction: old rows out, new rows in, control totals and restatements recorded.
 
@@ -386,7 +391,7 @@ def _replace_charges(
     )
     _reconcile_load(con, delivery)
     if terms.role == "counted":  # what a shadow says anew changes no total
-        counts.restatements = record_restatements(con, delivery, now)
+        counts.restatements = record_restatements(con, delivery, now, are_parts=are_parts)
     totals = con.execute(render("load/staged_totals.sql")).fetchone()
     assert totals is not None
     counts.source_rows, billed, effective, currencies, currency = totals

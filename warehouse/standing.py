@@ -92,10 +92,15 @@ def remove(con: duckdb.DuckDBPyConnection, table: str, day_column: str, claim: C
     )
 
 
-def record_restatements(con: duckdb.DuckDBPyConnection, claim: ClaimLike, now: datetime) -> int:
-    """Compare temp tables staged_days and old_days; each past total that changed is a row. Returns how many."""
+def record_restatements(
+    con: duckdb.DuckDBPyConnection, claim: ClaimLike, now: datetime, *, are_parts: bool = False
+) -> int:
+    """Compare temp tables staged_days and old_days; each past total that changed is a row. Returns how many.
+
+    `are_parts`: the source's deliveries are parts of one bill, of which several tell of one day.
+    """
     row = con.execute(
-        render("load/insert_restatements.sql", by=claim.replaces),
+        render("load/insert_restatements.sql", by="parts" if are_parts else claim.replaces),
         {"source_name": claim.source_name, "delivery_id": claim.delivery_id, "recorded_at": now},
     ).fetchone()
     return int(row[0]) if row else 0
