@@ -166,7 +166,8 @@ class Columns:
             return text
         if not self.tag_keys:
             return "NULL::VARCHAR"
-        spellings = [prefix + key for key in self.tag_keys for prefix in prefixes]
+        spelled = {key: _spellings(key, prefixes) for key in self.tag_keys}
+        spellings = [spelling for key in self.tag_keys for spelling in spelled[key]]
         paths = ", ".join(quote_literal("/" + key.replace("~", "~0").replace("/", "~1")) for key in spellings)
         found = (
             f"CASE WHEN starts_with({text}, '{{') AND json_valid({text}) THEN json_extract_string({text}, [{paths}]) "
@@ -175,11 +176,11 @@ class Columns:
         found += (
             f"WHEN starts_with({text}, '\"') AND json_valid({braced}) THEN json_extract_string({braced}, [{paths}]) END"
         )
-        pairs = []
-        for place, key in enumerate(self.tag_keys):
-            first = place * len(prefixes) + 1
-            picked = ", ".join(f"_tags[{first + offset}]" for offset in range(len(prefixes)))
+        pairs, place = [], 1
+        for key in self.tag_keys:
+            picked = ", ".join(f"_tags[{place + offset}]" for offset in range(len(spelled[key])))
             pairs.append(f"{quote_literal(key)}, coalesce({picked})")
+            place += len(spelled[key])
         body = f"json_object({', '.join(pairs)})::VARCHAR"
         return f"list_transform([{found}], lambda _tags: CASE WHEN _tags IS NOT NULL THEN {body} ELSE {text} END)[1]"
 
@@ -236,6 +237,12 @@ class Columns:
                 merged = f"json_merge_patch({merged}, coalesce({text}, '{{}}'))"
             merged = f"({merged})::VARCHAR"
         return self._listed_tags(merged, ("", *PREFIXES, "user_"))
+
+
+def _spellings(key: str, prefixes: Sequence[str]) -> list[str]:
+    """How files write a plain key: with a prefix; the maps of CUR 2.0 write `aws_eks_node` for `aws:eks:node`."""
+    aws = [re.sub("[:-]", "_", key)] if key.startswith("aws:") else []
+    return [*(f"{prefix}{key}" for prefix in prefixes), *aws]
 
 
 # A text of a JSON object that a colon follows.

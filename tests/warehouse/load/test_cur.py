@@ -70,6 +70,7 @@ def load(
     rows: Sequence[Mapping[str, Any]],
     name: str = "cur.csv",
     terms: Terms = COUNTED,
+    tag_keys: Sequence[str] | None = None,
     **types: Any,
 ) -> LoadResult:
     data = csv_bytes(rows) if name.endswith(".csv") else parquet_bytes(rows, {**COSTS, **types})
@@ -80,7 +81,7 @@ def load(
         files=tuple(delivery.files.values()),
         columns={column.replace("resourceTags/", "resource_tags."): column for column in rows[0]},
     )
-    return load_delivery(wh, delivery, (scan,), now=home.clock, terms=terms)
+    return load_delivery(wh, delivery, (scan,), now=home.clock, terms=terms, tag_keys=tag_keys)
 
 
 AMORTISED = [
@@ -424,8 +425,13 @@ def test_pods_of_cur_2_are_named_by_their_map(home: Home, wh: Warehouse) -> None
         return kept | {"resource_tags": json.dumps(tags)}
 
     used = {"aws_eks_namespace": "search", "aws_eks_cluster_name": "prod"}
-    load(home, wh, [in_map(node("8"), user_team="platform"), in_map(pod("6", ""), **used)])
-    assert rows_of(wh, "SELECT tags, effective_cost FROM core.charges ORDER BY effective_cost DESC") == [
+    rows = [in_map(node("8"), user_team="platform"), in_map(pod("6", ""), **used)]
+    load(home, wh, rows)
+    told = "SELECT tags, effective_cost FROM core.charges ORDER BY effective_cost DESC"
+    assert rows_of(wh, told) == [
         ('{"aws:eks:cluster-name":"prod","aws:eks:namespace":"search","team":"platform"}', 6),
         ('{"team":"platform"}', 2),
     ]
+    rows[0]["line_item_usage_amount"] = "2"
+    load(home, wh, rows, tag_keys=["aws:eks:namespace"])
+    assert rows_of(wh, told) == [('{"aws:eks:namespace":"search"}', 6), (None, 2)]
