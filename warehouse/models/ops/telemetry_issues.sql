@@ -89,6 +89,28 @@ metered_twice AS (
     WHERE m.provider = 'self_hosted'
     GROUP BY ALL
 ),
+-- Calls for which neither a bill nor a price is, of features with others that are billed: their days have no unit cost.
+without_cost AS (
+    SELECT DISTINCT usage_date, feature, provider, model
+    FROM marts.unit_economics_daily
+    WHERE calls > 0 AND NOT is_billed AND billed_or_estimated_cost_usd IS NULL
+      AND feature IN (SELECT feature FROM marts.unit_economics_daily WHERE calls > 0 AND is_billed)
+),
+no_known_cost AS (
+    SELECT
+        c.source_name,
+        'no_known_cost' AS issue,
+        c.feature || ', ' || c.provider || '/' || c.model AS detail,
+        count(*) AS occurrences
+    FROM without_cost AS u
+    INNER JOIN staging.stg_calls AS c
+        ON make_timestamp(epoch_us(c.called_at))::DATE = u.usage_date
+        AND c.feature = u.feature
+        AND c.provider = u.provider
+        AND c.model = u.model
+    WHERE c.is_duplicate IS NOT TRUE
+    GROUP BY ALL
+),
 found AS (
     SELECT * FROM told
     UNION ALL BY NAME
@@ -105,6 +127,8 @@ found AS (
     SELECT * FROM measured_twice
     UNION ALL BY NAME
     SELECT * FROM metered_twice
+    UNION ALL BY NAME
+    SELECT * FROM no_known_cost
 )
 SELECT
     source_name,
