@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from connectors.base import Connector
     from warehouse.build import BuildResult
     from warehouse.features import Features
-    from warehouse.landing import Landing
+    from warehouse.landing import LandedDelivery, Landing
     from warehouse.load import LoadResult
     from warehouse.prices import PriceBook
     from warehouse.state import StateStore
@@ -105,6 +105,7 @@ class Run:
     whole_reads: set[str] = field(default_factory=set)  # sources whose every period was looked at
     kept_shadows: set[str] = field(default_factory=set)  # sources that should count and may not yet
     folders: dict[str, Folder] = field(default_factory=dict)  # per source that is a folder of files
+    landed: dict[str, dict[Any, LandedDelivery]] = field(default_factory=dict)  # per source, by what was offered
     loads: dict[str, list[LoadResult]] = field(default_factory=dict)
     settled_through: dict[str, date] = field(default_factory=dict)  # per billing source with charges
     data_through: date | None = None  # newest day that all features whose sources are on time have settled

@@ -43,7 +43,8 @@ def fetch_source(
 
     A delivery that cannot be landed is noted as the source's failure, and the others are still fetched, except
     after a refused credential or permission: it would be refused for each of them.
-    Raises ConnectorError where the source as a whole cannot be read, and TransientError for what can pass.
+    Raises ConnectorError where the source as a whole cannot be read, and TransientError for what can pass; what was
+    landed before stands in `run.landed`, and is not fetched again when the step is tried again.
     """
     from warehouse.errors import WarehouseError
     from warehouse.load import loaded_identities
@@ -60,6 +61,7 @@ def fetch_source(
     if due is not None and asked.start == FIRST_DAY:
         run.whole_reads.add(source.name)
     is_first = window is None and wants is None and not has_spoken(run.warehouse, source.name)
+    known = run.landed.setdefault(source.name, {})
     landed = []
     offered = set()
     offers: Iterable[DeliveryRef] = connector.discover(due) if due is not None else ()
@@ -81,8 +83,12 @@ def fetch_source(
             is_first = False
         if ref.identity is not None and (ref.scope, ref.identity) in loaded:
             continue
+        offer = (ref.scope, ref.window, ref.identity)
         try:
-            landed.append(run.landing.store(ref, connector.fetch(ref), source_type=connector.type, fetched_at=run.now))
+            if offer not in known:
+                payloads = connector.fetch(ref)
+                known[offer] = run.landing.store(ref, payloads, source_type=connector.type, fetched_at=run.now)
+            landed.append(known[offer])
         except TransientError:
             raise
         except (ConnectorError, WarehouseError) as error:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.errors import ConnectorError
+from connectors.errors import ConnectorError, TransientError
 from flows.errors import DeliveriesWaiting, SettingsError
 from flows.report.write import write_report
 from flows.run import Run
@@ -57,7 +57,14 @@ def ingest_sources(run: Run, execute: Execute) -> None:
 def _ingest_source(run: Run, source: SourceSettings, execute: Execute) -> None:
     from warehouse.errors import WarehouseError
 
-    landed = execute(FETCH, run, f"fetch {source.name}", source)
+    try:
+        landed = execute(FETCH, run, f"fetch {source.name}", source)
+    except TransientError:
+        # What came before it broke off is loaded; the rest is for the next run.
+        run.whole_reads.discard(source.name)
+        if landed := list(run.landed.get(source.name, {}).values()):
+            execute(LOAD, run, f"load {source.name}", source, landed)
+        raise
     execute(LOAD, run, f"load {source.name}", source, landed)
     if ingest.meters_hours(source) and source.name not in run.failures:
         try:

@@ -46,9 +46,9 @@ class Request:
 class RefusalError(Exception):
     """An HTTP error of the provider's own making."""
 
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
+    def __init__(self, status: int, body: dict[str, Any], headers: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(status)
-        self.status, self.body = status, body
+        self.status, self.body, self.headers = status, body, headers
 
 
 @dataclass
@@ -158,12 +158,13 @@ class _Handler(BaseHTTPRequestHandler):
             if fault is not None:
                 self._misbehave(fault)
                 return
+        headers: tuple[tuple[str, str], ...] = ()
         try:
             answer = stub.answer(request)
             status, body = 200, answer if isinstance(answer, bytes) else _dump(answer).encode()
         except RefusalError as refusal:
-            status, body = refusal.status, json.dumps(refusal.body).encode()
-        self._send(status, body, (("Content-Type", "application/json"),))
+            status, body, headers = refusal.status, json.dumps(refusal.body).encode(), refusal.headers
+        self._send(status, body, (("Content-Type", "application/json"), *headers))
 
     def _send(self, status: int, body: bytes, headers: tuple[tuple[str, str], ...]) -> None:
         self.send_response(status)

@@ -9,17 +9,19 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connectors.base import Window
+from connectors.errors import TransientError
 from flows.run import open_run
 from flows.settings import load_settings
 from flows.steps.ingest import fetch_source, load_source
 from tests.connectors.aws_data_exports.world import _Folder
 from tests.connectors.billing_files import AwsExport, focus_row, parquet
 from tests.flows.ingesting import Company
-from tests.servers.json_api import serve
+from tests.servers.json_api import RefusalError, Request, serve
 from tests.servers.openai import Cost, OpenAIStub, Usage
 from tests.servers.openrouter import Activity, OpenRouterStub
 from tests.warehouse.bills import focus_row as focus_csv_row
@@ -157,6 +159,34 @@ def test_days_that_a_provider_keeps_no_more_are_asked_for_once(company: Company)
         asked = sorted(request.query["date"][0] for request in api.requests)
         assert asked == ["2026-01-17", "2026-01-18", "2026-01-19"]
         assert company.billed() == Decimal("0.5")
+
+
+def test_what_came_before_a_limit_was_reached_is_loaded_and_not_asked_for_again(company: Company) -> None:
+    with openai(company) as api:
+        api.costs.append(Cost(date(2025, 11, 2), Decimal(5), "web search", "proj_a"))
+        answer, limit = api.answer, "1764979200"  # 2025-12-06, when a window begins
+
+        def limited(request: Request) -> Any:
+            if request.path.endswith("/costs") and request.query["start_time"][0] >= limit:
+                raise RefusalError(429, {"error": {"message": "slow down"}}, (("Retry-After", "3600"),))
+            return answer(request)
+
+        def asked() -> set[bool]:
+            return {one.query["start_time"][0] >= limit for one in api.requests if one.path.endswith("/costs")}
+
+        api.answer = limited  # type: ignore[method-assign]
+        settings = load_settings(company.config)
+        with open_run(settings, as_of=company.now.date(), now=company.now) as run:
+            for expected in ({False, True}, {True}):
+                api.requests.clear()
+                with pytest.raises(TransientError, match="slow down"):
+                    fetch_source(run, run.sources[0])
+                assert asked() == expected
+        assert "slow down" in company.run().failures["openai"]
+        assert company.billed() == 5
+        api.answer = answer  # type: ignore[method-assign]
+        assert not company.run().failures
+        assert company.billed() == sum(cost.dollars.quantize(Decimal("1E-12")) for cost in api.costs)
 
 
 def test_hours_of_usage_stand_for_the_estimated_lane(company: Company) -> None:
