@@ -76,7 +76,7 @@ class RetryPolicy:
 
     attempts: int = 5
     first_wait_seconds: float = 0.5
-    longest_wait_seconds: float = 30.0
+    longest_wait_seconds: float = 65.0  # providers count requests per minute
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 60.0
 

@@ -89,6 +89,10 @@ def test_a_date_in_retry_after_is_measured_by_the_providers_clock(stub: Pages) -
     assert len(stub.requests) == 1
 
 
+def test_a_limit_of_requests_per_minute_is_waited_out() -> None:
+    assert RetryPolicy().longest_wait_seconds > 60
+
+
 def test_a_longer_wish_than_the_policy_is_left_to_the_flow(stub: Pages) -> None:
     stub.fault_for_ever = Fault(status=429, headers=(("Retry-After", "120"),))
     with pytest.raises(TransientError) as caught:
