@@ -158,6 +158,7 @@ class Connector(Protocol):
     One whose deliveries are partitions of a table says `is_partitioned: ClassVar[bool] = True`: two that look alike
     are never taken for one bill twice. Where a partition holds what was exported on one day, how long a day of use
     takes to settle is measured, and `settle_days` counts until there is enough to measure.
+    One whose deliveries may be fetched several at once says how many: `fetches_at_once: ClassVar[int]`.
     One whose provider gives its newest days alone says how many: `kept_days: ClassVar[int]`. Runs ask for no older one.
     A folder of files, of which discover lists every one, is a `DropFolder`.
     """

@@ -14,6 +14,7 @@ import ipaddress
 import json
 import random
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,6 +122,7 @@ class HttpApi:
         self._headers = {"Accept": "application/json", "User-Agent": "trendbreak", **(headers or {})}
         self._cures = cures
         self._retry = retry or RetryPolicy()
+        self._pause = Pause()
 
     def __repr__(self) -> str:
         return f"HttpApi({self._source_name!r}, {self._base_url!r})"
@@ -148,7 +150,22 @@ class HttpApi:
                 secret_headers=self._secret_headers,
                 cures=self._cures,
                 retry=self._retry,
+                pause=self._pause,
             )
+
+
+class Pause:
+    """How long the provider wishes to be left alone: by all sessions of one API, which share its rate limit."""
+
+    def __init__(self) -> None:
+        self._until = 0.0  # of time.monotonic()
+
+    def keep(self, seconds: float) -> None:
+        self._until = max(self._until, time.monotonic() + seconds)
+
+    def wait(self) -> None:
+        while (seconds := self._until - time.monotonic()) > 0:
+            time.sleep(seconds)
 
 
 class Session:
@@ -163,6 +180,7 @@ class Session:
         secret_headers: Mapping[str, tuple[str, SecretStr]],
         cures: Cures,
         retry: RetryPolicy,
+        pause: Pause,
     ) -> None:
         self._client = client
         self._source_name = source_name
@@ -170,6 +188,7 @@ class Session:
         self._secret_headers = secret_headers
         self._cures = cures
         self._retry = retry
+        self._pause = pause
 
     def get(self, path: str, query: Query = (), *, where: str = "") -> Page:
         """One answer as a JSON object.
@@ -238,6 +257,7 @@ class Session:
     def _get_once(self, path: str, query: Query, where: str) -> Page:
         import httpx
 
+        self._pause.wait()
         try:
             response = self._client.get(f"{self._base_url}{path}", params=list(query), headers=self._credentials())
         except httpx.ConnectError as error:
@@ -277,12 +297,10 @@ class Session:
         said = self._hide_secrets(_provider_message(response))
         what = f"HTTP {status}" + (f": {said}" if said else "")
         if status == 429 or status in (408, 425) or (status >= 500 and status != 501):
-            raise TransientError(
-                what,
-                where=where,
-                cure="it is tried again at the next run",
-                retry_after_seconds=retry_after_seconds(response.headers),
-            )
+            wish = retry_after_seconds(response.headers)
+            if status == 429 and wish is not None and wish <= self._retry.longest_wait_seconds:
+                self._pause.keep(wish)
+            raise TransientError(what, where=where, cure="it is tried again at the next run", retry_after_seconds=wish)
         # OpenAI answers 401 where a key is good but lacks a scope.
         if status == 403 or (status == 401 and re.search(r"insufficient permission|missing scope", said, re.I)):
             raise PermissionDenied(what, where=where, cure=cures.permission)

@@ -30,6 +30,7 @@ class Anthropic:
     kind: ClassVar[Literal["billing", "telemetry"]] = "billing"
     restates_days: ClassVar[int] = 3
     settle_days: ClassVar[int] = 2
+    fetches_at_once: ClassVar[int] = 4
 
     def __init__(self, *, name: str, options: AnthropicOptions, retry: RetryPolicy | None = None) -> None:
         self.name = name

@@ -32,6 +32,7 @@ class GcpBilling:
     # Partitions of this age are looked at again; only those that changed are read.
     restates_days: ClassVar[int] = 62
     settle_days: ClassVar[int] = 2
+    fetches_at_once: ClassVar[int] = 4
     whole_history: ClassVar[bool] = True
     is_partitioned: ClassVar[bool] = True
 

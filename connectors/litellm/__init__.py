@@ -47,6 +47,7 @@ class LiteLlm:
     kind = LogFileSource.kind
     restates_days: ClassVar[int] = 1  # rows are written in batches, some minutes after their requests
     settle_days: ClassVar[int] = 1
+    fetches_at_once: ClassVar[int] = 4
 
     def __init__(self, *, name: str, options: LiteLlmOptions, retry: RetryPolicy | None = None) -> None:
         self.name = name

@@ -35,6 +35,7 @@ class OpenAI:
     kind: ClassVar[Literal["billing", "telemetry"]] = "billing"
     restates_days: ClassVar[int] = 3
     settle_days: ClassVar[int] = 1
+    fetches_at_once: ClassVar[int] = 4
 
     def __init__(self, *, name: str, options: OpenAIOptions, retry: RetryPolicy | None = None) -> None:
         self.name = name

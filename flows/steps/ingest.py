@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 from pathlib import Path
@@ -18,6 +20,7 @@ from flows.settings import SourceSettings
 
 if TYPE_CHECKING:
     from connectors.base import Connector, DeliveryRef
+    from warehouse.errors import WarehouseError
     from warehouse.landing import LandedDelivery
     from warehouse.load import LoadResult
     from warehouse.overlap import Neighbours
@@ -46,7 +49,6 @@ def fetch_source(
     Raises ConnectorError where the source as a whole cannot be read, and TransientError for what can pass; what was
     landed before stands in `run.landed`, and is not fetched again when the step is tried again.
     """
-    from warehouse.errors import WarehouseError
     from warehouse.load import loaded_identities
     from warehouse.watermarks import has_spoken
 
@@ -61,8 +63,8 @@ def fetch_source(
     if due is not None and asked.start == FIRST_DAY:
         run.whole_reads.add(source.name)
     is_first = window is None and wants is None and not has_spoken(run.warehouse, source.name)
-    known = run.landed.setdefault(source.name, {})
     landed = []
+    wanted = []
     offered = set()
     offers: Iterable[DeliveryRef] = connector.discover(due) if due is not None else ()
     if window is None and isinstance(connector, Restating):
@@ -83,22 +85,58 @@ def fetch_source(
             is_first = False
         if ref.identity is not None and (ref.scope, ref.identity) in loaded:
             continue
+        wanted.append(ref)
+    with closing(_land_each(run, source, connector, wanted)) as outcomes:
+        for ref, outcome in zip(wanted, outcomes, strict=False):
+            if isinstance(outcome, TransientError):
+                raise outcome
+            if not isinstance(outcome, Exception):
+                landed.append(outcome)
+                continue
+            run.fail(source.name, str(outcome))
+            if isinstance(outcome, CredentialError) or (
+                isinstance(outcome, PermissionDenied) and ref.replaces == "window"
+            ):
+                break
+        else:
+            if isinstance(connector, DropFolder):
+                run.folders[source.name] = Folder(offered=frozenset(offered), copies=dict(connector.copies))
+    return landed
+
+
+def _land_each(
+    run: Run, source: SourceSettings, connector: Connector, refs: list[DeliveryRef]
+) -> Generator[LandedDelivery | ConnectorError | WarehouseError, None, None]:
+    """What came of each ref, in their order; several are fetched at once where the connector may be asked so.
+
+    What was landed in this run already is not fetched again. Closed early, what has not begun is left.
+    """
+    from warehouse.errors import WarehouseError
+
+    known = run.landed.setdefault(source.name, {})
+
+    def land(ref: DeliveryRef) -> LandedDelivery | ConnectorError | WarehouseError:
         offer = (ref.scope, ref.window, ref.identity)
         try:
             if offer not in known:
                 payloads = connector.fetch(ref)
                 known[offer] = run.landing.store(ref, payloads, source_type=connector.type, fetched_at=run.now)
-            landed.append(known[offer])
-        except TransientError:
-            raise
+            return known[offer]
         except (ConnectorError, WarehouseError) as error:
-            run.fail(source.name, str(error))
-            if isinstance(error, CredentialError) or (isinstance(error, PermissionDenied) and ref.replaces == "window"):
-                break
-    else:
-        if isinstance(connector, DropFolder):
-            run.folders[source.name] = Folder(offered=frozenset(offered), copies=dict(connector.copies))
-    return landed
+            return error
+
+    at_once = getattr(connector, "fetches_at_once", 1)
+    # The first goes alone: a key that is refused is refused once.
+    alone = 1 if at_once > 1 else len(refs)
+    yield from map(land, refs[:alone])
+    with ThreadPoolExecutor(at_once) as pool:
+        waiting = [pool.submit(land, ref) for ref in refs[alone:]]
+        try:
+            for future in waiting:
+                yield future.result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) -> None:

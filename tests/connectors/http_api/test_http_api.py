@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -28,7 +30,7 @@ from connectors.http_api import (
     RetryPolicy,
     has_more_cursor,
 )
-from tests.servers.json_api import Fault, JsonApi, Request, serve
+from tests.servers.json_api import Fault, JsonApi, RefusalError, Request, serve
 
 SECRET = "key-canary-0f9e8d"
 POLICY = RetryPolicy(
@@ -77,6 +79,34 @@ def test_waits_as_long_as_the_provider_wishes(stub: Pages) -> None:
     begun = time.monotonic()
     get(stub)
     assert time.monotonic() - begun >= 0.2
+
+
+class Limited(JsonApi):
+    """Refuses the first request, and counts those that come before its wish has passed."""
+
+    refused = threading.Event()
+    open_again = 0.0
+    too_early = 0
+
+    def answer(self, request: Request) -> Any:
+        if not self.refused.is_set():
+            self.open_again = time.monotonic() + 0.2
+            self.refused.set()
+            raise RefusalError(429, {"error": "slow down"}, (("Retry-After", "0.2"),))
+        self.too_early += time.monotonic() < self.open_again
+        return {"data": [1]}
+
+
+def test_a_limit_that_one_session_meets_is_kept_by_all() -> None:
+    with serve(Limited()) as stub, ThreadPoolExecutor(1) as other:
+        assert isinstance(stub, Limited)
+        api = client(stub.url)
+        with api.session() as first, api.session() as second:
+            waiting = other.submit(first.get, "/things")
+            while not api._pause._until:
+                stub.refused.wait(1)
+            assert second.get("/things").document == waiting.result().document
+        assert (stub.too_early, len(stub.requests)) == (0, 3)
 
 
 def test_a_date_in_retry_after_is_measured_by_the_providers_clock(stub: Pages) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -186,6 +187,25 @@ def test_what_came_before_a_limit_was_reached_is_loaded_and_not_asked_for_again(
         assert company.billed() == 5
         api.answer = answer  # type: ignore[method-assign]
         assert not company.run().failures
+        assert company.billed() == sum(cost.dollars.quantize(Decimal("1E-12")) for cost in api.costs)
+
+
+def test_windows_are_asked_for_side_by_side(company: Company) -> None:
+    with openai(company, usage=[]) as api:
+        answer, together = api.answer, threading.Barrier(2)
+
+        def meet(request: Request) -> Any:
+            is_window = request.path.endswith("/costs") and "page" not in request.query
+            if is_window and len(api.requests) > 1 and not together.broken:
+                with suppress(threading.BrokenBarrierError):  # the last window may find nobody
+                    together.wait(1)
+                    met.append(request)
+            return answer(request)
+
+        met: list[Request] = []
+        api.answer = meet  # type: ignore[method-assign]
+        assert not company.run().failures
+        assert len(met) >= 2
         assert company.billed() == sum(cost.dollars.quantize(Decimal("1E-12")) for cost in api.costs)
 
 
