@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from connectors.aws_data_exports.manifest import (
     LEGACY_FOLDER,
@@ -27,6 +27,8 @@ from connectors.tabular_files import named
 # The export lies at the location or a few folders below it; a whole bucket is not searched.
 _DEEPEST = 4
 _MOST_FOLDERS = 200
+# Deliveries that overwrite each other lie hours apart; a copy may set down its files in any order, within minutes.
+_DELIVERED_WITHIN = timedelta(hours=1)
 _LAYOUT = "an export is a folder with metadata/BILLING_PERIOD=YYYY-MM/<export>-Manifest.json below it"
 
 
@@ -237,6 +239,7 @@ def _named_files(
     ]
     files = tuple((name, there[full]) for name, full in full_names.items() if full in there)
     empty = [file.address for _, file in files if file.size == 0]
+    newer = [file.address for _, file in files if file.modified - manifest_file.modified > _DELIVERED_WITHIN]
     problem: ConnectorError | None = None
     if missing:
         problem = IncompleteDelivery(
@@ -250,6 +253,13 @@ def _named_files(
             f"the manifest names files of 0 bytes: {named(empty)}",
             where=manifest_file.address,
             cure="nothing of the period was loaded; it is read again at the next run",
+        )
+    elif newer:
+        problem = IncompleteDelivery(
+            f"{len(newer)} of {len(files)} files are newer than the manifest that names them: {named(newer)}",
+            where=manifest_file.address,
+            cure="AWS writes the manifest last, so it is delivering the period anew; nothing of it was loaded, it is "
+            "looked at again at the next run; where you copied the export, copy its manifests again",
         )
     return files, problem
 

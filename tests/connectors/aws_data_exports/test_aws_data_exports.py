@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
@@ -279,6 +280,23 @@ def test_a_named_file_of_zero_bytes_is_not_loaded(site: FolderSite | BucketSite)
     [ref] = of.discover(WINTER)
     with pytest.raises(IncompleteDelivery, match=r"files of 0 bytes: .*focus-00002"):
         fetch(of, ref)
+
+
+def test_a_period_that_aws_is_overwriting_is_not_loaded(tmp_path: Path) -> None:
+    """The old manifest still names what is new already: one file of today beside one of yesterday."""
+    site = FolderSite(tmp_path)
+    export, files = AwsExport(site), {PART: bill("1"), "focus-00002.snappy.parquet": bill("2")}
+    export.deliver("2026-01", files)
+    of = source(site)
+    delivered = time.time() - 8 * 3600
+    for path in (tmp_path / export.root).rglob("*.*"):
+        os.utime(path, (delivered, delivered + 600 * (path.suffix == ".parquet")))  # copied in another order
+    assert len(fetch(of, next(of.discover(WINTER)))) == 3
+    os.utime(tmp_path / export.root / "data" / "BILLING_PERIOD=2026-01" / PART)
+    with pytest.raises(IncompleteDelivery, match=r"1 of 2 files are newer than the manifest that names them: .*00001"):
+        fetch(of, next(of.discover(WINTER)))
+    export.deliver("2026-01", files)
+    assert len(fetch(of, next(of.discover(WINTER)))) == 3
 
 
 @pytest.mark.parametrize(
