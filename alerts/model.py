@@ -140,6 +140,7 @@ class Break:
     drivers: tuple[Driver, ...] = ()  # by |excess| descending
     parts: tuple[Part, ...] = ()  # of the change since the four weeks before the onset; empty without telemetry
     has_parts_of_success: bool = False  # they are of the cost of a success, not of a day
+    estimated_percent: Decimal = Decimal(0)  # of what a success cost: calls without a bill
     chart: ChartSeries | None = field(default=None, compare=False, repr=False)
     basis: Literal["reported", "estimated"] = "reported"
     is_weekend_only: bool = False  # every day over its limit is a Saturday or a Sunday

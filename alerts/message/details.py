@@ -261,6 +261,9 @@ def list_footnotes(found: Break, context: RenderContext) -> list[str]:
         notes.append("Estimated from usage and list prices; the bill will confirm or withdraw it in this thread.")
     elif context.settled_through is not None and found.data_through > context.settled_through:
         notes.append("The provider may still restate these days; if the cause goes away, this thread will say so.")
+    if estimated := round(found.estimated_percent):
+        share = format_percent(Decimal(estimated))
+        notes.append(f"{share} of what a success cost is estimated: these calls have no bill.")
     if found.history_days < _SHORT_HISTORY_DAYS:
         notes.append(
             f"Only {format_days(found.history_days)} of history, so only gross changes are reported; "

@@ -54,6 +54,9 @@ def add_parts(con: duckdb.DuckDBPyConnection, found: Break) -> Break:
         found,
         parts=tuple(Part(driver, usd) for driver, usd in parts),
         has_parts_of_success=of_success,
+        estimated_percent=compared.unit_after.estimated_share * 100
+        if of_success and compared.unit_after
+        else Decimal(0),
         label=cast("Label", label) if is_told else found.label,
     )
 

@@ -11,7 +11,7 @@ import pytest
 
 from alerts.explain import choose_label
 from alerts.incidents import break_from_json, break_to_json
-from alerts.message.details import list_parts
+from alerts.message.details import list_footnotes, list_parts
 from alerts.model import Break, FeaturePanel, Incident
 from flows.comparison import Days, compare, days_before, drivers_between, find_parts
 from flows.steps.drivers import add_parts, add_parts_to_each, write_drivers
@@ -192,6 +192,10 @@ def test_the_parts_of_a_success_count_calls_without_a_bill_by_their_estimate_and
     # Half of the tasks go to the other model: -$.2025 / 2 + $.10 / 2; the $1 beside them is shared by twice as many.
     parts = dict(find_parts(wh.con, compared, of_success=True))
     assert parts == {"model_mix": Decimal("-0.05125"), "idle": Decimal("-0.05")}
+    told = add_parts(wh.con, make_break(kind="unit_cost", history_days=28))
+    assert {part.driver for part in told.parts} == {"model_mix", "idle"}
+    assert break_from_json(break_to_json(told)) == told
+    assert list_footnotes(told, CONTEXT)[-1] == "25% of what a success cost is estimated: these calls have no bill."
     # The bill says nothing of them: what a day cost has moved by the $12.15 that one day was dearer.
     assert sum(usd for _, usd in find_parts(wh.con, compared, of_success=False)) == Decimal("1.735714285714")
 
