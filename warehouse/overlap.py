@@ -231,17 +231,39 @@ def _compare_files(con: duckdb.DuckDBPyConnection, pair: dict[str, Any]) -> str 
     same, _, _, _, rows, their_rows = _figures(con, pair, (*IDENTITY, *TEXTS, *AMOUNTS), count_rows=True)
     if same and same * 2 >= min(rows, their_rows):
         return f"{same} of its {rows} rows ({their_rows} there)"
+    # One of the two lacks columns of the other (an export of an older version): what both say, and what it costs.
+    common = _common_columns(con, pair)
+    if len(common) < len(IDENTITY) + len(AMOUNTS):
+        same, _, _, _, rows, their_rows = _figures(con, pair, common, count_rows=True, only_paid=True)
+        if same and same >= THE_SAME * min(rows, their_rows):
+            return f"{same} of its {rows} rows that cost something ({their_rows} there)"
     return None
 
 
+def _common_columns(con: duckdb.DuckDBPyConnection, pair: dict[str, Any]) -> tuple[str, ...]:
+    """The columns, texts apart, in which both files have values, or neither has."""
+    columns = (*IDENTITY, *AMOUNTS)
+    [mine], [theirs] = (
+        con.execute(render("overlap/has_values.sql", scan=pair[side], columns=columns)).fetchall()
+        for side in ("mine", "other")
+    )
+    return tuple(name for name, one, other in zip(columns, mine, theirs, strict=True) if one == other)
+
+
 def _figures(
-    con: duckdb.DuckDBPyConnection, pair: dict[str, Any], columns: tuple[str, ...], *, count_rows: bool = False
+    con: duckdb.DuckDBPyConnection,
+    pair: dict[str, Any],
+    columns: tuple[str, ...],
+    *,
+    count_rows: bool = False,
+    only_paid: bool = False,
 ) -> tuple[int, int, int, int, int, int]:
     """(shared, shared with equal numbers of rows, mine, theirs: distinct identities; my rows, their rows).
 
-    `count_rows`: of what is shared the rows, one for one.
+    `count_rows`: of what is shared the rows, one for one. `only_paid`: without rows that cost nothing.
     """
-    row = con.execute(render("overlap/same_rows.sql", **pair, columns=columns, count_rows=count_rows)).fetchone()
+    values = {"columns": columns, "amounts": AMOUNTS, "count_rows": count_rows, "only_paid": only_paid}
+    row = con.execute(render("overlap/same_rows.sql", **pair, **values)).fetchone()
     assert row is not None
     shared, equal, my_distinct, their_distinct, my_rows, their_rows = (int(cell or 0) for cell in row)
     return shared, equal, my_distinct, their_distinct, my_rows, their_rows

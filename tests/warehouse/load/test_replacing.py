@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 
+import pyarrow as pa
 import pytest
 
 from connectors.base import Window
@@ -263,6 +264,23 @@ def test_the_same_bill_as_csv_and_as_parquet_is_refused(home: Home, wh: Warehous
     home.load_focus(wh, hourly(range(1, 10)), "a.csv")
     with pytest.raises(OverlapError):
         home.load_focus(wh, hourly(range(1, 10)), "a.parquet")
+
+
+def test_the_same_bill_in_another_version_is_refused(home: Home, wh: Warehouse) -> None:
+    """An older FOCUS has no SkuMeter, and this one no tags, amounts as doubles, and two rows more."""
+
+    def older(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+        return [{name: cell for name, cell in row.items() if name not in ("SkuMeter", "Tags")} for row in rows]
+
+    costs = dict.fromkeys(("BilledCost", "EffectiveCost", "ListCost"), pa.float64())
+    rows = [row for day in range(1, 5) for row in (focus_row(day, f"1.{day}"), focus_row(day, "0", ResourceId="r"))]
+    home.load_focus(wh, rows, "1.2.csv")
+    with pytest.raises(OverlapError, match=r"4 of its 6 rows that cost something \(4 there\)"):
+        home.load_focus(wh, older([*rows, focus_row(4, "7"), focus_row(4, "8")]), "1.0.parquet", types=costs)
+    # What costs something else is another part of the bill, though the rest looks alike.
+    others = [focus_row(day, f"2.{day}", hour=hour) for day in range(1, 5) for hour in (0, 1)]
+    home.load_focus(wh, older([*others, *rows[1::2]]), "rest.parquet", types=costs)
+    assert sums(wh)[0] == sum(Decimal(str(row["BilledCost"])) for row in [*rows, *others])
 
 
 def test_a_copy_is_loaded_once_and_steps_in_when_its_original_changes(home: Home, wh: Warehouse) -> None:

@@ -1,4 +1,6 @@
 -- How far two bills speak of the same rows, told by `columns` only, on the days that both have.
+{# one type on both sides: a decimal's hash depends on its type #}
+{% set told %}{% for column in columns %}{{ column }}{{ "::DECIMAL(38, 12)" if column in amounts }}{{ ", " if not loop.last }}{% endfor %}{% endset %}
 WITH days AS (
     SELECT DISTINCT charge_date
     FROM ops.delivery_days
@@ -6,19 +8,19 @@ WITH days AS (
         AND charge_date IN (SELECT charge_date FROM staged_days)
 ),
 mine AS (
-    SELECT charge_date, hash({% for column in columns %}{{ column }}{{ ", " if not loop.last }}{% endfor %}) AS row_hash, count(*) AS times
+    SELECT charge_date, hash({{ told }}) AS row_hash, count(*) AS times
     FROM (
 {{ mine }}
     ) AS r
-    WHERE charge_date IN (FROM days)
+    WHERE charge_date IN (FROM days){{ " AND (billed_cost <> 0 OR effective_cost <> 0)" if only_paid }}
     GROUP BY ALL
 ),
 other AS (
-    SELECT charge_date, hash({% for column in columns %}{{ column }}{{ ", " if not loop.last }}{% endfor %}) AS row_hash, count(*) AS times
+    SELECT charge_date, hash({{ told }}) AS row_hash, count(*) AS times
     FROM (
 {{ other }}
     ) AS r
-    WHERE charge_date IN (FROM days)
+    WHERE charge_date IN (FROM days){{ " AND (billed_cost <> 0 OR effective_cost <> 0)" if only_paid }}
     GROUP BY ALL
 ),
 shared AS (

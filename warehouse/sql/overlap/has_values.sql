@@ -1,0 +1,6 @@
+-- Which of the columns have a value in any row.
+SELECT {% for column in columns %}count({{ column }}) > 0{{ ", " if not loop.last }}{% endfor %}
+
+FROM (
+{{ scan }}
+) AS r
