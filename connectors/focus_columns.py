@@ -137,8 +137,7 @@ def _notes(files: Sequence[TableFile], headers: Sequence[FocusHeader], expected_
             extra.setdefault(unknown, []).append(file.name)
     for unknown, those in extra.items():
         notes.append(f"{named(those)}: {extra_text('FOCUS', unknown)}")
-    used = {column: None for header in headers for column in header.columns.values()}
-    return [*notes, *file_notes(files, used)]
+    return [*notes, *file_notes([(file, header.columns) for file, header in zip(files, headers, strict=True)])]
 
 
 def _check_types(file: TableFile, columns: Mapping[str, str]) -> None:

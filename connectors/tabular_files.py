@@ -11,7 +11,7 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,15 +103,23 @@ def scans(
     )
 
 
-def file_notes(files: Sequence[TableFile], used: Iterable[str]) -> Iterator[str]:
-    """What a person should know of the files as such: empty ones, and columns that only some have."""
-    empty = [file.name for file in files if file.is_empty]
+def file_notes(mapped: Sequence[tuple[TableFile, Mapping[str, str]]]) -> Iterator[str]:
+    """What a person should know of the files as such: empty ones, and columns that only some have.
+
+    `mapped`: each file with its columns, canonical name → name in the file; names with a '.' (tags) come and go.
+    """
+    empty = [file.name for file, _ in mapped if file.is_empty]
     if empty:
         yield f"{named(empty)}: a header and no rows"
-    for column in used:
-        lacking = [file.name for file in files if column not in file.columns]
-        if lacking:
-            yield f"column {column!r} is missing in {named(lacking)}: unknown for the rows there"
+    spelled = {canonical: name for _, columns in reversed(mapped) for canonical, name in columns.items()}
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    for canonical, name in spelled.items():
+        files = tuple(file.name for file, columns in mapped if canonical not in columns)
+        if files and "." not in canonical:
+            lacking.setdefault(files, []).append(repr(name))
+    for files, names in lacking.items():
+        what = f"column {names[0]} is" if len(names) == 1 else f"columns {named(names, 8)} are"
+        yield f"{what} missing in {named(files)}: unknown for the rows there"
 
 
 def missing_text(kind: str, missing: Sequence[str]) -> str:

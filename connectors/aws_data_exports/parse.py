@@ -72,9 +72,7 @@ def _cur_scans(tables: Sequence[TableFile], *, layout: str) -> tuple[tuple[FileS
     )
     if unknown:
         notes.append(extra_text(called, unknown))
-    # A tag that only some chunks carry is how the legacy report is; a missing cost column is not.
-    used = {column: None for _, columns in mapped for name, column in columns.items() if "." not in name}
-    return scans(layout, mapped), (*notes, *file_notes(tables, used))
+    return scans(layout, mapped), (*notes, *file_notes(mapped))
 
 
 # The legacy report has product attributes whose names differ in case only: of these texts the first is read.

@@ -413,6 +413,19 @@ def test_columns_that_come_within_a_period_are_told(tmp_path: Path) -> None:
     ]
 
 
+def test_a_column_in_another_spelling_is_not_missing(tmp_path: Path) -> None:
+    site = FolderSite(tmp_path / "site")
+    lower = parquet([{name.lower(): cell for name, cell in focus_row(1, RegionId="eu").items()}])
+    AwsExport(site).deliver("2026-01", {"a.parquet": bill("1", SkuMeter="x", SkuId="y"), "b.parquet": lower})
+    of = source(site)
+    [ref] = of.discover(WINTER)
+    _, notes = parse(of, ref, tmp_path / "landed")
+    assert [note.partition(" in data")[0] for note in notes if "missing" in note] == [
+        "column 'regionid' is missing",
+        "columns 'SkuMeter', 'SkuId' are missing",
+    ]
+
+
 def test_types_that_drift_within_a_period_lose_no_digit(tmp_path: Path) -> None:
     site = FolderSite(tmp_path / "site")
     whole = parquet([{**focus_row(), "BilledCost": 2, "EffectiveCost": 2}])
