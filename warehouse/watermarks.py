@@ -36,12 +36,12 @@ def covered_until(warehouse: Warehouse, source_name: str, since: date) -> date:
     return covered
 
 
-def has_spoken(warehouse: Warehouse, source_name: str) -> bool:
-    """Whether anything of the source is loaded and still speaks."""
+def spoken_since(warehouse: Warehouse, source_name: str) -> date | None:
+    """The first day that a standing delivery of the source speaks for; None before the first one."""
     row = warehouse.con.execute(
-        "SELECT 1 FROM ops.deliveries WHERE source_name = ? AND is_current LIMIT 1", [source_name]
+        "SELECT min(window_start) FROM ops.deliveries WHERE source_name = ? AND is_current", [source_name]
     ).fetchone()
-    return row is not None
+    return row[0] if row else None
 
 
 def is_history_read(warehouse: Warehouse, source_name: str) -> bool:

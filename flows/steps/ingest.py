@@ -50,7 +50,7 @@ def fetch_source(
     landed before stands in `run.landed`, and is not fetched again when the step is tried again.
     """
     from warehouse.load import loaded_identities
-    from warehouse.watermarks import has_spoken
+    from warehouse.watermarks import spoken_since
 
     connector = run.connect(source)
     terms = _terms(run, source)
@@ -62,7 +62,7 @@ def fetch_source(
         return []
     if due is not None and asked.start == FIRST_DAY:
         run.whole_reads.add(source.name)
-    is_first = window is None and wants is None and not has_spoken(run.warehouse, source.name)
+    is_first = window is None and wants is None and spoken_since(run.warehouse, source.name) is None
     landed = []
     wanted = []
     offered = set()
@@ -365,14 +365,18 @@ def _not_after(run: Run) -> datetime | None:
 def _due_window(run: Run, source: SourceSettings, connector: Connector) -> Window:
     """From the first day not in yet, or from where the source may still restate, to the run's day.
 
-    It never reaches further back than `backfill_days`, or than the provider gives; but the first look at an export is
-    at all it holds.
+    What is not in yet is asked for as far back as `backfill_days`, or as the provider gives; but the first look at an
+    export is at all it holds.
     """
-    from warehouse.watermarks import covered_until, is_history_read
+    from warehouse.watermarks import covered_until, is_history_read, spoken_since
 
     if _has_whole_history(connector) and not is_history_read(run.warehouse, connector.name):
         return Window(FIRST_DAY, run.as_of)
     earliest = run.as_of - timedelta(days=min(run.settings.backfill_days, _kept_days(connector) or FOR_EVER))
+    may_change = run.as_of - timedelta(days=connector.restates_days)
+    if not _has_whole_history(connector):
+        may_change = max(may_change, spoken_since(run.warehouse, connector.name) or run.as_of)
+    earliest = min(earliest, may_change)
     earliest = min(max(earliest, source.since or earliest), run.as_of - timedelta(days=1))
     covered = covered_until(run.warehouse, connector.name, earliest)
     start = max(earliest, min(covered, run.as_of) - timedelta(days=connector.restates_days))

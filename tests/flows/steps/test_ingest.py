@@ -7,6 +7,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -113,6 +114,18 @@ def test_a_window_given_reaches_behind_the_due_days(company: Company) -> None:
     assert company.billed() == 3
 
 
+def test_what_may_be_restated_is_looked_at_however_short_the_first_run_reaches_back(company: Company) -> None:
+    made = export(company)
+    made.deliver("2025-12", {"f.parquet": month("2025-12", "1")})
+    company.extra = {"backfill_days": 7}
+    company.run()
+    made.deliver("2025-12", {"f.parquet": month("2025-12", "3")})
+    for path in (company.root / "copy").rglob("*Manifest.json"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))  # no news by its age
+    company.run()
+    assert company.billed() == 3
+
+
 @contextmanager
 def openai(company: Company, **more: object) -> Iterator[OpenAIStub]:
     api = OpenAIStub(rng=random.Random(5), admin_key="demo-stub")
@@ -139,6 +152,10 @@ def test_an_answer_that_says_the_same_in_other_bytes_is_no_news(company: Company
         api.rng.seed(77)  # other page sizes, other order of fields
         again = company.run()
         assert company.news(again, "openai") == 0
+        company.extra = {"backfill_days": 1}
+        api.costs[-3] = replace(api.costs[-3], dollars=Decimal(9))  # of two days ago
+        assert company.news(company.run(), "openai") == 1
+        total = company.billed()
         assert not any("raise backfill_days" in note for note in again.notes)
         assert company.billed() == total
         api.costs.append(Cost(date(2026, 1, 19), Decimal(1), "web search", "proj_a"))
