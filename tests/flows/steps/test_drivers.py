@@ -200,6 +200,24 @@ def test_the_parts_of_a_success_count_calls_without_a_bill_by_their_estimate_and
     assert sum(usd for _, usd in find_parts(wh.con, compared, of_success=False)) == Decimal("1.735714285714")
 
 
+def test_the_parts_of_a_success_count_a_model_of_another_providers_bill_once() -> None:
+    wh = new_warehouse()
+    days = [FIRST, FIRST + timedelta(days=1)]
+    for n, day in enumerate(days):
+        own = {"called_at": f"{day} 10:00:00+00", "feature": "a", "outcome": "ok", **CALL, "task_id": f"{n}"}
+        haiku = {"provider": "anthropic", "model": "claude-haiku-4-5", "input_tokens": 10**6 * (n + 1)}
+        add_calls(wh, [own, {**own, **haiku, "task_id": f"{n}-haiku"}])
+    aws = {"provider": "aws", "model": "claude-haiku-4-5", "sub_account_id": "a"}
+    add_charges(wh, [charge(1, charge_date=day, model="gpt-5", sub_account_id="a") for day in days])
+    add_charges(wh, [charge(usd, charge_date=day, **aws) for day, usd in zip(days, (2, 3), strict=True)])
+    build_marts(wh, parse_features(FEATURES_TEXT.replace("a: {}", "a: {success: {outcomes: [ok]}}")))
+    wh.con.execute("UPDATE marts.feature_unit_economics_daily SET is_outcome_settled = TRUE")
+    compared = compare(wh.con, "a", Days(days[0], days[0]), Days(days[1], days[1]))
+    assert compared.unit_after is not None
+    assert compared.unit_after.cost_per_success_usd == 2  # ($1 + $3) / 2
+    assert find_parts(wh.con, compared, of_success=True) == (("idle", Decimal("0.5")),)
+
+
 @pytest.mark.parametrize("fields", [{"basis": "estimated"}, {"node": "unallocated"}])
 def test_breaks_that_have_no_such_parts_stay_as_they_are(grown: Warehouse, fields: dict[str, Any]) -> None:
     found = make_break(**fields)

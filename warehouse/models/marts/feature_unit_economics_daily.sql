@@ -24,7 +24,7 @@
 --   training_cost_usd: of it, training, fine-tuning and evaluation, which no call causes.
 --   unbilled_estimate_usd: beside it, what the calls that no bill is there for come to, as far as other calls of the feature
 --     have one: their scaled estimate, or their estimate where there is no scale. 0 where there are none; null where one of
---     them has no known price either (prices.yml can give it).
+--     them has no known price either (prices.yml can give it). Calls that are billed by another provider are none of these.
 --   serving_cost_usd: what it cost to serve the day's calls, the numerator of the unit costs: the cost before credits without
 --     training, and the estimate of what is not billed; null where that is not known. Of a feature without a billed call on
 --     any day, what it costs.
@@ -86,7 +86,7 @@ unbilled AS (
         usage_date,
         CASE WHEN count(*) = count(billed_or_estimated_cost_usd) THEN sum(billed_or_estimated_cost_usd) END AS estimate_usd
     FROM marts.unit_economics_daily
-    WHERE calls > 0 AND NOT is_billed AND feature IN (SELECT feature FROM billed_features)
+    WHERE calls > 0 AND NOT is_billed AND NOT is_billed_by_other AND feature IN (SELECT feature FROM billed_features)
     GROUP BY feature, usage_date
 ),
 telemetry_end AS (

@@ -33,6 +33,8 @@
 --   revenue_usd: revenue per unit × successful tasks, where features.yml has it; other revenue is per feature.
 --   margin_usd: revenue minus cost.
 --   basis: 'estimated' where some of the dollars are; null where no bill is there.
+--   is_billed_by_other: not so, but the feature is billed for the model by another provider that none of its calls names
+--     (Claude by AWS): these dollars stand in a row without calls.
 --   is_outcome_settled: no more outcomes are to be expected for the day's tasks.
 --   is_billed: the provider's bill of the day is there, or the calls ran on machines that were billed.
 --   is_settled: the day's cost is final as far as the feature's sources promise.
@@ -232,6 +234,11 @@ cost AS (
 telemetry_end AS (
     SELECT max(usage_date) AS usage_date FROM core.usage
 ),
+other_bills AS (
+    SELECT DISTINCT usage_date, feature, model
+    FROM cost
+    WHERE usage_id IS NULL AND model IS NOT NULL AND effective_cost_before_credits_usd > training_cost_usd
+),
 billed_days AS (
     SELECT DISTINCT charge_date AS usage_date, provider
     FROM core.charges
@@ -341,6 +348,7 @@ SELECT
     (f.revenue_per_unit_usd * j.successful_tasks - j.effective_cost_before_credits_usd)::DECIMAL(38, 12) AS margin_usd,
     CASE WHEN NOT j.is_unbilled THEN CASE WHEN j.has_estimates THEN 'estimated' ELSE 'reported' END END AS basis,
     NOT j.is_unbilled AS is_billed,
+    j.is_unbilled AND o.model IS NOT NULL AS is_billed_by_other,
     coalesce(j.usage_date + f.outcome_settles_days <= t.usage_date, FALSE) AS is_outcome_settled,
     coalesce(d.is_settled, FALSE) AS is_settled
 FROM joined AS j
@@ -351,5 +359,6 @@ LEFT JOIN recent_scales AS r
     AND r.provider = j.provider
     AND r.model IS NOT DISTINCT FROM j.model
     AND NOT j.has_charge
+LEFT JOIN other_bills AS o ON o.usage_date = j.usage_date AND o.feature = j.feature AND o.model = j.model
 CROSS JOIN telemetry_end AS t
 ORDER BY j.usage_date, j.feature, j.provider, j.model, j.task_type

@@ -93,7 +93,7 @@ metered_twice AS (
 without_cost AS (
     SELECT DISTINCT usage_date, feature, provider, model
     FROM marts.unit_economics_daily
-    WHERE calls > 0 AND NOT is_billed AND billed_or_estimated_cost_usd IS NULL
+    WHERE calls > 0 AND NOT is_billed AND NOT is_billed_by_other AND billed_or_estimated_cost_usd IS NULL
       AND feature IN (SELECT feature FROM marts.unit_economics_daily WHERE calls > 0 AND is_billed)
 ),
 no_known_cost AS (

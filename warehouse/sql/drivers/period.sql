@@ -17,7 +17,11 @@ counted AS (
     SELECT
         *,
         is_billed OR ($of_success AND bool_or(calls > 0 AND is_billed) OVER ()) AS is_counted,
-        CASE WHEN $of_success THEN billed_or_estimated_cost_usd ELSE effective_cost_before_credits_usd END AS cost_usd
+        CASE
+            WHEN NOT $of_success THEN effective_cost_before_credits_usd
+            WHEN is_billed_by_other THEN 0
+            ELSE billed_or_estimated_cost_usd
+        END AS cost_usd
     FROM marts.unit_economics_daily
     WHERE feature = $feature
 ),
