@@ -50,7 +50,9 @@ class OpenAI:
             yield DeliveryRef(source_name=self.name, scope="", window=part, replaces="window")
 
     def discover_hours(self, since: datetime, until: datetime) -> Iterable[DeliveryRef]:
-        """One ref, whatever the hours: they are asked for page by page."""
+        """One ref, whatever the hours: they are asked for page by page. None where no kind of usage is read."""
+        if not self.options.usage:
+            return
         window = Window(since.date(), (until - timedelta(microseconds=1)).date() + timedelta(days=1))
         yield DeliveryRef(self.name, "hours", window, "hours", detail={"since": since, "until": until})
 

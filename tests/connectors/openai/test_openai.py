@@ -217,6 +217,7 @@ def test_hours_are_read_page_by_page_and_refused_kinds_are_told(stub: OpenAIStub
     assert [row["usage_hour"].hour for row in rows] == [0, 7, 23, 0, 7, 23, 0, 7]
     assert {(row["input_tokens"], row["cache_read_tokens"], row["requests"]) for row in rows} == {(600, 400, 3)}
     assert len(stub.requests) == 2
+    assert list(connect(stub, usage=[]).discover_hours(since, since + timedelta(hours=8))) == []
 
 
 def test_a_day_that_was_not_asked_for_is_an_error(stub: OpenAIStub, tmp_path: Path) -> None:
