@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LOGS = "/spend/logs/v2"
 PAGE_SIZE = 100  # the most that the proxy accepts
 PAGE_CAP = 100_000  # ten million requests a day
+# Requests that come in while pages are read push rows to later pages, which are met there again: a page or a few.
+STALE_PAGES = 50
 CURES = Cures(
     credential="set api_key to the proxy's master key, or to an admin's key",
     permission="use the proxy's master key, or a key of a user with the role proxy_admin_viewer",
@@ -63,7 +65,7 @@ class Fetcher:
     def _records(self, day: date) -> Iterator[tuple[int, Mapping[str, Any]]]:
         where = f"{self._source_name}: GET {LOGS} of {day}"
         seen: set[str] = set()
-        number, page_number, last = 0, 1, 1
+        number, page_number, last, stale = 0, 1, 1, 0
         with self._api.session() as session:
             while page_number <= last:
                 place = f"{where} page {page_number}"
@@ -76,17 +78,29 @@ class Fetcher:
                     )
                 if page_number < last and not rows:
                     raise PagingError("a page between others is empty", where=place, cure="run again")
-                for row in rows:
-                    # Requests that come in while pages are read move rows to the next page.
-                    request_id = row.get("request_id")
-                    if isinstance(request_id, str):
-                        if request_id in seen:
-                            continue
-                        seen.add(request_id)
+                new = [row for row in rows if _is_new(row, seen)]
+                stale = 0 if new else stale + 1
+                if stale == STALE_PAGES:
+                    raise PagingError(
+                        f"{stale} pages in a row say what others said, and the proxy promises more",
+                        where=place,
+                        cure="nothing of it was loaded; run again, and report it if it stays",
+                    )
+                for row in new:
                     if _is_of(day, row):
                         number += 1
                         yield number, row
                 page_number += 1
+
+
+def _is_new(row: Mapping[str, Any], seen: set[str]) -> bool:
+    """Whether no page before has told of the request; it counts as told from then on."""
+    request_id = row.get("request_id")
+    if not isinstance(request_id, str):
+        return True
+    is_new = request_id not in seen
+    seen.add(request_id)
+    return is_new
 
 
 def _page_count(document: Mapping[str, Any], where: str) -> int:

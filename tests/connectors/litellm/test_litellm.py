@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -142,6 +143,23 @@ def test_rows_that_move_between_pages_count_once(tmp_path: Path) -> None:
     ids = [call["response_id"] for call in found]
     assert len(ids) == len(set(ids))
     assert set(ids) >= {f"chatcmpl-{n}" for n in range(30)}
+
+
+class Endless(LiteLlmStub):
+    """Says the same page again and again, and that there is one more."""
+
+    def answer(self, request: Request) -> Any:
+        page = int(request.query["page"][0])
+        again = super().answer(replace(request, query={**request.query, "page": ["1"]}))
+        return {**again, "page": page, "total_pages": page + 1}
+
+
+def test_pages_that_say_the_same_for_ever_are_an_error(tmp_path: Path) -> None:
+    with serve(Endless(rows=[spend_log(1, MOMENT, random.Random(1))], vary=False)) as api:
+        options = LiteLlmOptions.model_validate({"base_url": api.url, "api_key": KEY})
+        with pytest.raises(PagingError, match="say what others said"):
+            load(tmp_path, options)
+        assert len(api.requests) < 60
 
 
 def test_a_row_of_the_next_midnight_belongs_to_the_next_day(tmp_path: Path) -> None:
