@@ -35,6 +35,7 @@ GZIP_LEVEL = 1
 COMPRESSED_SUFFIXES = (".json", ".jsonl", ".csv")
 WRITING = ".writing"  # held with flock as long as the partial folder has a living writer
 READ_BYTES = 1 << 20
+LONGEST_NAME_BYTES = 240  # disks take 255
 
 
 class WindowLike(Protocol):
@@ -274,7 +275,7 @@ def _write_payload(folder: Path, payload: PayloadLike) -> _Stored:
     if name.name in (MANIFEST, WRITING) and len(name.parts) == 1:
         raise LandingError(f"a payload cannot be called {payload.name!r}")
     compress = name.suffix in COMPRESSED_SUFFIXES
-    relative = f"{name}.gz" if compress else str(name)
+    relative = "/".join(map(_short, name.parts)) + (".gz" if compress else "")
     target = folder / relative
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
@@ -291,6 +292,14 @@ def _write_payload(folder: Path, payload: PayloadLike) -> _Stored:
         _sync(handle)
     _sync_folder(target.parent)
     return _Stored(str(name), relative, digest.hexdigest(), target.stat().st_size)
+
+
+def _short(part: str) -> str:
+    """A part of a path that a disk takes, `.gz` behind it too; of a longer one its ends, and a hash of the whole."""
+    if len(part.encode()) <= LONGEST_NAME_BYTES:
+        return part
+    start, digest = part.encode()[:100].decode(errors="ignore"), hashlib.sha256(part.encode()).hexdigest()[:16]
+    return f"{start}-{digest}-{part[-20:]}"
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

@@ -54,6 +54,15 @@ def test_bytes_come_back_as_they_were_sent(tmp_path: Path) -> None:
     assert (landed.identity, landed.fetched_at) == ("v1", NOW)
 
 
+def test_names_as_long_as_a_disk_takes(tmp_path: Path) -> None:
+    names = [f"{letter * 251}.csv" for letter in "ab"] + [f"{'ü' * 120}/{'é' * 124}.csv.gz"]
+    landed = store(Landing(tmp_path), *((name, name[:1].encode()) for name in names))
+    assert list(landed.files) == names
+    assert len(set(landed.files.values())) == 3
+    assert gzip.decompress(landed.files[names[1]].read_bytes()) == b"b"
+    assert landed.files[names[2]].name.endswith("é.csv.gz")
+
+
 def test_equal_content_lands_once_and_bytes_are_reproducible(tmp_path: Path) -> None:
     one, other = Landing(tmp_path / "1"), Landing(tmp_path / "2")
     first = store(one, ("a.csv", b"x\n" * 1000))
