@@ -75,6 +75,9 @@ class Columns:
         expression, kind = self.raw(name)
         if kind == "VARCHAR" and self.facts(name).has_blanks:
             return f"nullif({expression}, '')"
+        if kind == "DOUBLE":  # an account's number, where pandas met one that is missing
+            is_whole = f"abs({expression}) < 1e15 AND {expression} = floor({expression})"
+            return f"CASE WHEN {is_whole} THEN {expression}::BIGINT::VARCHAR ELSE {expression}::VARCHAR END"
         return f"{expression}::VARCHAR"
 
     def first_text(self, *names: str) -> str:

@@ -332,3 +332,13 @@ def test_text_that_a_parquet_file_does_not_call_text(home: Home, wh: Warehouse) 
         ("Müller's Bedrock", "O'Reilly", Decimal("1.5"), "claude-sonnet-4-6", '{"feature":"support_chat"}'),
         ("Bedrock", "O'Reilly", Decimal("2E-7"), "claude-sonnet-4-6", '{"feature":"support_chat"}'),
     ]
+
+
+def test_an_account_that_a_parquet_file_holds_as_a_number(home: Home, wh: Warehouse) -> None:
+    """pandas makes a double of a column of numbers in which one is missing."""
+    rows = [focus_row(1, "1"), focus_row(2, "2", SubAccountId=None)]
+    home.load_focus(wh, rows, "a.parquet", types={"SubAccountId": pa.float64(), "BillingAccountId": pa.int64()})
+    assert rows_of(wh, "SELECT sub_account_id, billing_account_id FROM core.charges ORDER BY charge_date") == [
+        ("444455556666", "111122223333"),
+        (None, "111122223333"),
+    ]
