@@ -195,7 +195,7 @@ _LANGUAGES = {
     "Spanish": r"coste|costo|moneda|facturación|facturacion|proveedor|período|cuenta",
     "Portuguese": r"custo(?!m)|moeda|faturamento|cobrança|provedor|conta(?![ci])",
     "Italian": r"costo|valuta|fatturazione|fornitore|periododi",
-    "Dutch": r"kosten|facturering|valuta|leverancier|periode",
+    "Dutch": r"kosten|facturering|valuta|leverancier|periode(?!nd)",
     "Japanese": r"コスト|請求|通貨|料金",
     "Chinese": r"成本|费用|費用|账单|帳單|货币|貨幣|计费|計費",
     "Korean": r"비용|청구|통화",

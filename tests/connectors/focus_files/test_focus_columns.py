@@ -102,6 +102,8 @@ def test_a_language_that_is_not_known_is_told_by_its_letters() -> None:
     header = [name for name in focus_names("1.0") if name != "BilledCost"] + ["ΧρεωμένοΚόστος"]
     with pytest.raises(PayloadError, match=r"BilledCost is missing, and some names are not English \(Χρεωμένο"):
         map_focus_header(header, where="a.csv")
+    with pytest.raises(PayloadError, match=r"ServiceName are missing — add them to the export"):
+        map_focus_header([f"focus.{name}" for name in focus_names("1.0")], where="a.csv")  # English all the same
 
 
 @pytest.mark.parametrize(
