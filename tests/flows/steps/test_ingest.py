@@ -104,7 +104,7 @@ def test_a_window_given_reaches_behind_the_due_days(company: Company) -> None:
     made.deliver("2023-11", {"f.parquet": month("2023-11", "1")})
     company.run()
     made.deliver("2023-11", {"f.parquet": month("2023-11", "3")})
-    for path in (company.root / "copy").rglob("*Manifest.json"):
+    for path in (company.root / "copy").rglob("*.*"):
         os.utime(path, (1_700_000_000, 1_700_000_000))  # a copy that was changed, and is as old as before
     assert company.news(company.run(), "aws") == 0
     settings = load_settings(company.config)
@@ -120,7 +120,7 @@ def test_what_may_be_restated_is_looked_at_however_short_the_first_run_reaches_b
     company.extra = {"backfill_days": 7}
     company.run()
     made.deliver("2025-12", {"f.parquet": month("2025-12", "3")})
-    for path in (company.root / "copy").rglob("*Manifest.json"):
+    for path in (company.root / "copy").rglob("*.*"):
         os.utime(path, (1_700_000_000, 1_700_000_000))  # no news by its age
     company.run()
     assert company.billed() == 3
