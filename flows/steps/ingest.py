@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
@@ -17,6 +16,7 @@ from connectors.object_storage import ExportOptions
 from connectors.registry import connector_class
 from flows.run import Folder, Run
 from flows.settings import SourceSettings
+from flows.steps.threads import side_by_side
 
 if TYPE_CHECKING:
     from connectors.base import Connector, DeliveryRef
@@ -129,14 +129,7 @@ def _land_each(
     # The first goes alone: a key that is refused is refused once.
     alone = 1 if at_once > 1 else len(refs)
     yield from map(land, refs[:alone])
-    with ThreadPoolExecutor(at_once) as pool:
-        waiting = [pool.submit(land, ref) for ref in refs[alone:]]
-        try:
-            for future in waiting:
-                yield future.result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    yield from side_by_side(land, refs[alone:], at_once)
 
 
 def load_source(run: Run, source: SourceSettings, landed: list[LandedDelivery]) -> None:
