@@ -152,7 +152,7 @@ def _read_parquet(name: str, path: Path) -> TableFile:
         with pq.ParquetFile(path) as file:
             schema, rows, footer = file.schema_arrow, file.metadata.num_rows, file.metadata
             unpacked = sum(footer.row_group(number).total_byte_size for number in range(footer.num_row_groups))
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         raise PayloadError("the Parquet file is cut off or damaged", where=name, cure=_FETCH_AGAIN) from None
     check_parquet_size(path.stat().st_size, rows=rows, unpacked_bytes=unpacked, where=name)
     return TableFile(name, path, "parquet", tuple(schema.names), tuple(schema.types), is_empty=rows == 0)

@@ -305,9 +305,11 @@ def _read_facts(
     """What the statistics in the files' footers say; nothing of columns without statistics."""
     canonical = {identifier: name for name, (identifier, _) in found.items()}
     facts = {}
-    for column, is_null, has_nulls, has_blanks, constant, largest in con.execute(
-        render("scan/column_facts.sql"), {"paths": [escape_glob(path) for path in paths]}
-    ).fetchall():
+    try:
+        told = con.execute(render("scan/column_facts.sql"), {"paths": [escape_glob(path) for path in paths]}).fetchall()
+    except duckdb.InvalidInputException:  # a damaged name or text: the rows are read all the same
+        told = []
+    for column, is_null, has_nulls, has_blanks, constant, largest in told:
         name = canonical.get(quote_name(column))
         if name is None:
             continue

@@ -74,6 +74,7 @@ MANY_LINES = b"A,B\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(50_000))
         ),
         ("bill.parquet", b"", r"empty \(0 bytes\)"),
         ("bill.parquet", WHOLE_PARQUET[:-100], "Parquet file is cut off or damaged"),
+        ("bill.parquet", WHOLE_PARQUET.replace(b"BilledCost", b"\xffilledCost"), "Parquet file is cut off or damaged"),
         ("bill.parquet", WHOLE_PARQUET[:4], "Parquet file is cut off or damaged"),
         ("bill.parquet", b"BilledCost,Tags\n", "not a Parquet file"),
         ("bill.json", b"{}", "not a CSV or Parquet file"),

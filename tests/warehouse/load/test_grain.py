@@ -342,3 +342,10 @@ def test_an_account_that_a_parquet_file_holds_as_a_number(home: Home, wh: Wareho
         ("444455556666", "111122223333"),
         (None, "111122223333"),
     ]
+
+
+def test_a_footer_that_is_no_text_where_only_statistics_are_sought(home: Home, wh: Warehouse) -> None:
+    data = parquet_bytes([focus_row(1, "1.5")])
+    before, _, after = data.rpartition(b"RegionId")
+    home.load_files(wh, {"a.parquet": before + b"\xffegionId" + after}, focus_row())
+    assert rows_of(wh, "SELECT region_id, billed_cost FROM core.charges") == [(None, Decimal("1.5"))]
