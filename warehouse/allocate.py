@@ -40,7 +40,7 @@ from warehouse.splits import (
     weighted_shares,
 )
 from warehouse.statements import render
-from warehouse.taking import HasConnection, tried_rules
+from warehouse.taking import HasConnection, joined_as_written, tried_rules
 
 
 class AllocationError(WarehouseError):
@@ -91,9 +91,11 @@ def allocate(wh: HasConnection, features: Features) -> None:
     with tried_rules(con, features.rules_in_order()) as tried:
         terms = {**tried, "grain": GRAIN, "measures": MEASURES.items()}
         try:
-            con.execute(render("allocate/direct.sql", **terms, targets=("rule", "feature"), divided=False))
+            with joined_as_written(con):
+                con.execute(render("allocate/direct.sql", **terms, targets=("rule", "feature"), divided=False))
             if tried["splitting"]:
-                con.execute(render("allocate/divided.sql", **terms, targets=("rule", "split"), divided=True))
+                with joined_as_written(con):
+                    con.execute(render("allocate/divided.sql", **terms, targets=("rule", "split"), divided=True))
                 _share_splits(con, features)
                 con.execute(render("allocate/parts.sql", **terms))
         except duckdb.OutOfRangeException as error:

@@ -101,11 +101,11 @@ class Columns:
         return self.raw(name)[1] == "DOUBLE" and largest is not None and largest < SMALL_DOUBLE
 
     def units(self, name: str) -> str:
-        """The amount of a column that `is_small` in whole 1e-12, at half the cost of `money`.
+        """The amount of a column that `is_small` in 1e-12, as a double: whole as BIGINT, at half the cost of `money`.
 
-        Ties may round otherwise: 5e-13 is 0 here, and 1e-12 in `money`.
+        Ties may round otherwise: 5e-13 is 0 then, and 1e-12 in `money`.
         """
-        return f"({self.raw(name)[0]} * 1e12)::BIGINT"
+        return f"{self.raw(name)[0]} * 1e12"
 
     def whole_money(self, name: str) -> str:
         """`money` in its widest type, for a CASE that takes one amount or another."""

@@ -56,7 +56,7 @@ def _build_empty(con: duckdb.DuckDBPyConnection) -> None:
 
     con.execute("SET TimeZone = 'UTC'")
     con.execute("ATTACH ':memory:' AS staging")
-    con.execute(render("store/staging_tables.sql", in_lake=False))
+    con.execute(render("store/staging_tables.sql"))
     for path in sorted(MIGRATIONS.glob("*.sql")):
         con.execute(path.read_text(encoding="utf-8"))
     build(

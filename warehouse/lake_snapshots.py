@@ -18,8 +18,9 @@ import duckdb
 
 from warehouse.errors import StoreError
 from warehouse.lake import CATALOG, Lake, attach, conflicts_named, is_made, lake_connection, retry_conflicts
+from warehouse.model_runner import read_tables
 from warehouse.statements import quote_literal, quote_name, render
-from warehouse.store import roll_back
+from warehouse.store import STORAGE_VERSION, roll_back
 
 if TYPE_CHECKING:
     from warehouse.store import Warehouse
@@ -28,11 +29,11 @@ MESSAGE = "published"
 READERS = ("core", "focus", "marts", "ops")  # the schemas that readers are given
 # What loads write. Readers are given it as the build found it: what was loaded since is in no mart yet.
 LOADED = (
-    "core.charges",
+    "core.charge_amounts",
+    "core.charge_dimensions",
     "core.gpu_utilization",
     "core.metered_hours",
     "core.metered_usage",
-    "core.shadow_charges",
     "core.shadow_usage",
     "ops.deliveries",
     "ops.delivery_days",
@@ -124,10 +125,11 @@ def copy_snapshot(
     filled: Collection[str] | None = None,
     con: duckdb.DuckDBPyConnection | None = None,
 ) -> None:
-    """Write the tables of a snapshot, with their comments, into the new DuckDB file `target`.
+    """Write the tables and views of a snapshot, with their comments, into the new DuckDB file `target`.
 
     What loads write is given as the build before that snapshot found it, so that its sums are those of the marts.
-    `filled`: of the tables only these (`schema.name` in small letters) get their rows; the others are there, and empty.
+    `filled`: of the tables only these (`schema.name` in small letters), and those that views of these names read, get
+    their rows; the others are there, and empty.
     `con`: by which connection; by one of its own without it.
     """
     with nullcontext(con) if con is not None else lake_connection() as con:
@@ -139,8 +141,15 @@ def _copy(
 ) -> None:
     try:
         attach(con, lake, name="frozen", version=version)
-        con.execute(f"ATTACH {quote_literal(target)} AS target")
+        con.execute(f"ATTACH {quote_literal(target)} AS target (STORAGE_VERSION {quote_literal(STORAGE_VERSION)})")
         con.execute("BEGIN TRANSACTION")  # one for all: each commit waits for the disk
+        views = {
+            (schema, view): statement.split(" AS ", 1)[1]  # CREATE VIEW … AS SELECT …
+            for schema, view, statement in con.execute(render("lake/views.sql"), {"database": "frozen"}).fetchall()
+        }
+        if filled is not None:
+            seen = (select for (schema, view), select in views.items() if f"{schema}.{view}".casefold() in filled)
+            filled = {*filled, *(table for select in seen for table in read_tables(con, select) or ())}
         columns: dict[tuple[str, str], list[tuple[str, str, str | None]]] = {}
         for schema, table, name, kind, comment in con.execute(
             render("lake/columns.sql"), {"database": "frozen"}
@@ -160,6 +169,8 @@ def _copy(
             for name, _, text in columns[schema, table]:
                 if text is not None:
                     con.execute(f"COMMENT ON COLUMN target.{place}.{quote_name(name)} IS {quote_literal(text)}")
+        for (schema, view), select in views.items():
+            con.execute(f"CREATE VIEW target.{quote_name(schema)}.{quote_name(view)} AS {select}")
         # Another machine asks by it whether its file is still the newest.
         con.execute("ALTER TABLE target.ops.publication ADD COLUMN lake_snapshot BIGINT")
         con.execute("UPDATE target.ops.publication SET lake_snapshot = ?", [version])

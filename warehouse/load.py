@@ -13,6 +13,7 @@ delivery vouches for, and the next run, to which the delivery is not loaded, rep
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -49,6 +50,8 @@ from warehouse.standing import (
 from warehouse.statements import render
 from warehouse.store import Warehouse
 from warehouse.terms import COUNTED, Terms, bring_back, move_aside
+
+GROUPS_PER_DELIVERY = 2**31  # so that 2**32 places fit into a BIGINT
 
 
 @dataclass(frozen=True)
@@ -366,18 +369,25 @@ def _replace_charges(
         remove_charges(con, claim, now)
         remove(con, "core.metered_usage", "usage_date", claim)
         supersede(con, claim)
-    values: dict[str, Any] = {
+    first_group = _first_group(con, delivery.delivery_id)
+    dimensions: dict[str, Any] = {
         "source_name": delivery.source_name,
         "source_type": delivery.source_type,
         "scope": delivery.scope,
         "delivery_id": delivery.delivery_id,
         "plain": PLAIN,
         "own": OWN,
+        "first_group": first_group,
+    }
+    amounts: dict[str, Any] = {
+        "first_group": first_group,
+        "reporting": REPORTING_CURRENCY,
         "has_tags": count(con, "SELECT count(*) FROM canonical_tags") > 0,
         "has_rates": count(con, "SELECT count(*) FROM day_rates WHERE currency <> ?", REPORTING_CURRENCY) > 0,
         "collapse": count(con, render("load/must_collapse.sql")) > 0,
     }
-    counts.charge_rows = _changed_rows(con.execute(render("load/insert_charges.sql", **values)))
+    con.execute(render("load/insert_charge_dimensions.sql", **dimensions))
+    counts.charge_rows = _changed_rows(con.execute(render("load/insert_charge_amounts.sql", **amounts)))
     if divide_by_splits(con, scan, delivery.delivery_id):
         counts.charge_rows = count(con, "SELECT count(*) FROM core.charges WHERE delivery_id = ?", delivery.delivery_id)
     con.execute(
@@ -397,6 +407,20 @@ def _replace_charges(
     counts.source_rows, billed, effective, currencies, currency = totals
     if currencies <= 1:
         counts.billed_cost, counts.effective_cost, counts.billing_currency = billed, effective, currency
+
+
+def _first_group(con: duckdb.DuckDBPyConnection, delivery_id: str) -> int:
+    """What is added to the staged groups' numbers, so that no other delivery's charges have the same.
+
+    It is made of the delivery's own name, so that what stands does not depend on the order of loading; where another
+    delivery has these numbers by chance, the next that are free are taken.
+    """
+    place = int.from_bytes(hashlib.sha256(delivery_id.encode()).digest()[:4], "big")
+    taken = "SELECT count(*) FROM core.charge_dimensions WHERE charge_group BETWEEN ? AND ?"
+    while count(con, taken, place * GROUPS_PER_DELIVERY, (place + 1) * GROUPS_PER_DELIVERY - 1):
+        place = (place + 1) % 2**32
+    lowest = count(con, "SELECT coalesce(min(charge_group), 0) FROM charge_groups")
+    return place * GROUPS_PER_DELIVERY - lowest
 
 
 def _fingerprints(con: duckdb.DuckDBPyConnection, delivery: LandedDelivery) -> list[tuple[int, int]] | None:

@@ -161,9 +161,10 @@ def _explained(stderr: bytes, code: int, memory_limit: str, canned_on: Path | No
     missing = re.search(r'(?:Table|View|Schema) with name "?([^"\s!]+)"? does not exist', text)
     if kind == "CatalogException" and missing:
         return _missing_table(missing[1], text, tables)
-    if kind in ("PermissionException", "InvalidInputException") and re.search(
-        r"disabled|external access|read-only|locked|not allowed", text
-    ):
+    if (
+        kind in ("PermissionException", "InvalidInputException")
+        and re.search(r"disabled|external access|read-only|locked|not allowed", text)
+    ) or (kind == "BinderException" and "base table" in text):  # DELETE, UPDATE and INSERT of a view
         return QueryError(
             f"not allowed here: {text.splitlines()[0].split(': ', 1)[-1]}",
             cure="queries read the published snapshot and nothing else (the owner may lift this with --unsafe)",

@@ -86,7 +86,9 @@ def _tables(path: str) -> list[str]:
     import duckdb
 
     with duckdb.connect(path, read_only=True) as con:
-        rows = con.execute("SELECT schema_name || '.' || table_name FROM duckdb_tables() ORDER BY ALL").fetchall()
+        rows = con.execute(
+            "SELECT table_schema || '.' || table_name FROM information_schema.tables ORDER BY ALL"
+        ).fetchall()
     return [row[0] for row in rows]
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from warehouse.features import Features
 from warehouse.matching import WORD
 from warehouse.statements import render
-from warehouse.taking import NOBODY, HasConnection, tried_rules
+from warehouse.taking import NOBODY, HasConnection, joined_as_written, tried_rules
 
 DAYS = 30
 # What tells whose a charge is, where neither a tag nor a namespace nor an API key does.
@@ -88,7 +88,7 @@ class RuleReport:
 def check_rules(wh: HasConnection, features: Features, *, suggestions: int = 5) -> RuleReport:
     """Try every rule on every charge; reads core.charges and changes nothing."""
     rules = features.rules_in_order()
-    with tried_rules(wh.con, rules) as tried:
+    with tried_rules(wh.con, rules) as tried, joined_as_written(wh.con):
         found = wh.con.execute(render("rules/matches.sql", **tried, days=DAYS)).to_arrow_table()
         left = wh.con.execute(
             render("rules/nobodys.sql", **tried, days=DAYS, columns=(*_READ, "tags"))

@@ -133,7 +133,7 @@ class Scan:
         return {expression["alias"] for expression in listed if not _reads_a_column(expression)}
 
     def small_amounts(self) -> set[str]:
-        """The staged amounts that are there in whole 1e-12 besides, as <name>_units, in every group."""
+        """The staged amounts that are there in 1e-12 besides, as <name>_units, in every group."""
         return set.intersection(*(set(group.small_amounts()) for group in self.groups)) if self.groups else set()
 
     def has_no_nulls(self, name: str) -> bool:

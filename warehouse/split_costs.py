@@ -60,9 +60,9 @@ def divide_by_splits(con: duckdb.DuckDBPyConnection, scan: Scan, delivery_id: st
     if divided:
         values = {"amounts": AMOUNTS, "quantities": QUANTITIES, "reporting": REPORTING_CURRENCY}
         con.execute(render("split_costs/parts.sql", **values))
-        con.execute(render("split_costs/remove_divided.sql"), {"delivery_id": delivery_id})
+        con.execute(render("split_costs/remove_divided.sql"))
         con.execute(render("split_costs/insert_rest.sql", **values))
-        con.execute("INSERT INTO core.charges BY NAME SELECT * EXCLUDE (row_number) FROM _parts")
+        con.execute("INSERT INTO core.charge_amounts BY NAME SELECT * EXCLUDE (row_number) FROM _parts")
     return divided
 
 

@@ -75,7 +75,9 @@ def keep_old_days(con: duckdb.DuckDBPyConnection, claims: Iterable[ClaimLike]) -
 def remove_charges(con: duckdb.DuckDBPyConnection, claim: ClaimLike, now: datetime) -> None:
     """Take the charges out of core; their control totals stay, superseded, for 90 days; those of a month
     with an invoice for good."""
-    remove(con, "core.charges", "charge_date", claim)
+    values = {"by": claim.replaces, "replaced": condition("charge_date", claim)}
+    for template in ("load/remove_charge_amounts.sql", "load/remove_charge_dimensions.sql"):
+        con.execute(render(template, **values), {"source_name": claim.source_name})
     con.execute(
         render("load/supersede_days.sql", replaced=condition("charge_date", claim)),
         {"source_name": claim.source_name, "superseded_at": now},

@@ -18,7 +18,10 @@ from warehouse.statements import render
 from warehouse.store import Warehouse
 
 Role = Literal["counted", "shadow"]
-_MOVED = (("core.charges", "core.shadow_charges"), ("core.metered_usage", "core.shadow_usage"))
+# Of what stands otherwise only, so that nothing is written where nothing changes.
+_MARK = """
+UPDATE core.charge_dimensions SET is_shadow = $is_shadow WHERE source_name = $source_name AND is_shadow <> $is_shadow
+"""
 
 
 @dataclass(frozen=True)
@@ -108,19 +111,18 @@ def apply_role(wh: Warehouse, source_name: str, terms: Terms, neighbours: Neighb
 
 
 def move_aside(con: duckdb.DuckDBPyConnection, source_name: str) -> None:
-    """Within a transaction: out of core, into the shadow tables."""
-    for counted, shadow in _MOVED:
-        # United by name: a column that core has gained since is gained here too.
-        con.execute(render("terms/move_aside.sql", counted=counted, shadow=shadow, source_name=source_name))
-        con.execute(render("load/remove.sql", table=counted, replaced="TRUE"), {"source_name": source_name})
+    """Within a transaction: out of core's totals, among the shadows."""
+    con.execute(_MARK, {"is_shadow": True, "source_name": source_name})
+    con.execute(render("terms/move_aside.sql", source_name=source_name))
+    con.execute(render("load/remove.sql", table="core.metered_usage", replaced="TRUE"), {"source_name": source_name})
     con.execute("UPDATE ops.delivery_days SET role = 'shadow' WHERE source_name = ? AND is_current", [source_name])
 
 
 def bring_back(con: duckdb.DuckDBPyConnection, source_name: str) -> None:
     """Within a transaction: the source's shadow rows stand in core again."""
-    for counted, shadow in _MOVED:
-        con.execute(render("terms/bring_back.sql", counted=counted, shadow=shadow), [source_name])
-        con.execute(render("load/remove.sql", table=shadow, replaced="TRUE"), {"source_name": source_name})
+    con.execute(_MARK, {"is_shadow": False, "source_name": source_name})
+    con.execute("INSERT INTO core.metered_usage BY NAME FROM core.shadow_usage WHERE source_name = ?", [source_name])
+    con.execute(render("load/remove.sql", table="core.shadow_usage", replaced="TRUE"), {"source_name": source_name})
     con.execute("UPDATE ops.delivery_days SET role = NULL WHERE source_name = ? AND is_current", [source_name])
 
 

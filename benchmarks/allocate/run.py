@@ -23,23 +23,29 @@ from warehouse.allocate import GRAIN, MEASURES, allocate
 from warehouse.features import Features, parse_features
 from warehouse.store import Warehouse, open_warehouse
 
-CHARGES = """
-INSERT INTO core.charges BY NAME
+# Every combination of what charges say of themselves, and charges that have one each, by its number.
+DIMENSIONS = """
+INSERT INTO core.charge_dimensions BY NAME
 SELECT
+    a * 400 + s * 10 + r * 2 + k AS charge_group, FALSE AS is_shadow,
     'bill' AS source_name, 'focus_files' AS source_type, '2026' AS scope, 'd1' AS delivery_id,
-    DATE '2025-06-01' + (i % 365)::INTEGER AS charge_date,
     'payer' AS billing_account_id, 'AWS' AS invoice_issuer_name, 'AWS' AS provider_name, 'aws' AS provider,
-    'account-' || hash(i, 1) % 30 AS sub_account_id,
-    'Service ' || hash(i, 2) % 40 AS service_name,
-    'region-' || hash(i, 3) % 5 AS region_id,
+    'account-' || a AS sub_account_id, 'Service ' || s AS service_name, 'region-' || r AS region_id,
+    'Usage' AS charge_category, CASE WHEN k = 0 THEN 'gpu' ELSE 'ai_platform' END AS ai_kind,
+    'inference' AS workload, 'USD' AS billing_currency, 'reported' AS basis
+FROM range(30) AS accounts(a), range(40) AS services(s), range(5) AS regions(r), range(2) AS kinds(k)
+"""
+AMOUNTS = """
+INSERT INTO core.charge_amounts BY NAME
+SELECT
+    (hash(i, 1) % 30 * 400 + hash(i, 2) % 40 * 10 + hash(i, 3) % 5 * 2 + (hash(i, 8) % 3 > 0)::INTEGER)::BIGINT
+        AS charge_group,
+    DATE '2025-06-01' + (i % 365)::INTEGER AS charge_date,
     'arn:aws:x:node-' || hash(i, 4) % $2 AS resource_id,
     CASE WHEN hash(i, 5) % 4 > 0 THEN
         '{"team": "team-' || hash(i, 6) % 100 || '", "feature": "feature-' || hash(i, 7) % 200 || '"}'
     END AS tags,
-    'Usage' AS charge_category, CASE WHEN hash(i, 8) % 3 = 0 THEN 'gpu' ELSE 'ai_platform' END AS ai_kind,
-    'inference' AS workload, 'USD' AS billing_currency, 'reported' AS basis, 1 AS source_rows,
-    cost AS billed_cost, cost AS effective_cost, cost AS list_cost,
-    cost AS billed_cost_usd, cost AS effective_cost_usd, cost AS list_cost_usd
+    1 AS source_rows, cost AS billed_cost, cost AS effective_cost, cost AS list_cost
 FROM (SELECT i, ((hash(i) % 1000000)::DECIMAL(38, 12) / 1000000)::DECIMAL(38, 12) AS cost FROM range($1) AS t(i))
 """
 
@@ -67,7 +73,7 @@ def features_of(rules: int, *, split: bool) -> Features:
 def scan_seconds(wh: Warehouse) -> tuple[float, float]:
     """Reading and adding the charges at the grain of allocations, written to a table as allocations are: wall, CPU."""
     sums = ", ".join(f"sum({column}) AS {column}" for column in MEASURES)
-    grouped = wh.con.table("core.charges").aggregate(f"{', '.join(GRAIN)}, {sums}")
+    grouped = wh.con.sql("FROM core.charges").aggregate(f"{', '.join(GRAIN)}, {sums}")
     started, cpu = time.perf_counter(), time.process_time()
     grouped.create("core.scanned")
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
@@ -85,7 +91,8 @@ def main() -> None:
     arguments = parser.parse_args()
     features = features_of(arguments.rules, split=arguments.split)
     with tempfile.TemporaryDirectory(prefix="trendbreak-allocate-") as scratch, open_warehouse(Path(scratch)) as wh:
-        wh.con.execute(CHARGES, [arguments.charges, arguments.resources])
+        wh.con.execute(DIMENSIONS)
+        wh.con.execute(AMOUNTS, [arguments.charges, arguments.resources])
         wh.con.execute("CHECKPOINT")
         scan_seconds(wh)  # the file's pages are read once, for both
         scan, scan_cpu = scan_seconds(wh)

@@ -10,9 +10,9 @@ def checksums_of(published: Path) -> dict[str, tuple[int, str]]:
     """Table → rows and a hash of the sorted rows, for everything that is promised to readers."""
     with duckdb.connect(str(published), read_only=True) as con:
         tables = con.execute(
-            "SELECT schema_name || '.' || table_name FROM duckdb_tables() "
-            "WHERE schema_name IN ('core', 'marts', 'focus') "
-            "OR (schema_name = 'ops' AND table_name IN ('deliveries', 'delivery_days', 'restatements', 'settled'))"
+            "SELECT table_schema || '.' || table_name FROM information_schema.tables "
+            "WHERE table_schema IN ('core', 'marts', 'focus') "
+            "OR (table_schema = 'ops' AND table_name IN ('deliveries', 'delivery_days', 'restatements', 'settled'))"
         ).fetchall()
         found = {}
         for (table,) in tables:

@@ -47,7 +47,7 @@ def new_warehouse(home: Path = Path("unused")) -> Warehouse:
     con = duckdb.connect(":memory:", config={"threads": 1, "preserve_insertion_order": False})
     con.execute("SET TimeZone = 'UTC'")
     con.execute("ATTACH ':memory:' AS staging")
-    con.execute(render("store/staging_tables.sql", in_lake=False))
+    con.execute(render("store/staging_tables.sql"))
     for path in sorted(MIGRATIONS.glob("*.sql")):
         con.execute(path.read_text(encoding="utf-8"))
     return Warehouse(con, home)
@@ -66,7 +66,10 @@ def charge(cost: Any = None, **dimensions: Any) -> dict[str, Any]:
 
 def add_charges(wh: Warehouse, rows: Iterable[Mapping[str, Any]]) -> None:
     """Insert rows of `charge` and the control totals that a delivery would have left."""
-    insert_rows(wh.con, "core.charges", rows)
+    wh.con.execute("CREATE OR REPLACE TEMP TABLE written AS FROM core.charges LIMIT 0")
+    insert_rows(wh.con, "written", rows)
+    insert_charges(wh.con, "FROM written")
+    wh.con.execute("DROP TABLE written")
     wh.con.execute("DELETE FROM ops.delivery_days")
     wh.con.execute(
         """
@@ -78,6 +81,19 @@ def add_charges(wh: Warehouse, rows: Iterable[Mapping[str, Any]]) -> None:
         FROM core.charges GROUP BY ALL
         """
     )
+
+
+def insert_charges(con: duckdb.DuckDBPyConnection, select: str) -> None:
+    """Insert what a SELECT of columns of core.charges answers, each row with dimensions of its own."""
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE wide AS SELECT row_number() OVER () + (SELECT coalesce(max(charge_group), 0) "
+        f"FROM core.charge_dimensions) AS charge_group, FALSE AS is_shadow, * "
+        f"FROM ((FROM core.charges LIMIT 0) UNION ALL BY NAME {select})"
+    )
+    for table in ("core.charge_dimensions", "core.charge_amounts"):
+        columns = ", ".join(row[0] for row in con.execute(f"DESCRIBE {table}").fetchall())
+        con.execute(f"INSERT INTO {table} BY NAME SELECT {columns} FROM wide")
+    con.execute("DROP TABLE wide")
 
 
 def add_calls(wh: Warehouse, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -99,9 +99,13 @@ def test_an_unknown_amount_is_no_change_of_zero() -> None:
     wh = world(10, recent_factor=Decimal("1.4"))
     rows = rows_of(wh.con, "SELECT driver FROM marts.cost_drivers WHERE driver_change_per_day_usd <> 0")
     assert [row["driver"] for row in rows] == ["price"]
-    wh.con.execute(
-        "UPDATE core.charges SET effective_cost_usd = NULL WHERE charge_date = ? AND model IS NOT NULL", [FIRST]
-    )
+    for statement in (  # a currency without a rate
+        "UPDATE core.charge_dimensions SET billing_currency = 'EUR' WHERE charge_group IN "
+        "(SELECT charge_group FROM core.charge_amounts WHERE charge_date = $day)",
+        "UPDATE core.charge_amounts SET effective_cost_usd = NULL WHERE charge_date = $day",
+        "UPDATE ops.delivery_days SET billing_currency = 'EUR' WHERE charge_date = $day",
+    ):
+        wh.con.execute(statement, {"day": FIRST})
     build_marts(wh, FEATURES)
     write_drivers(wh.con)
     assert rows_of(wh.con, "SELECT * FROM marts.cost_drivers") == []

@@ -11,6 +11,7 @@ import pytest
 from flows.run import Run
 from flows.steps.build import _tell_late_sources
 from tests.flows.daily_home import DailyHome, Line, daily_lines
+from tests.warehouse.ledger import insert_charges
 from warehouse.store import Warehouse, open_warehouse
 from warehouse.watermarks import spoken_through
 
@@ -110,11 +111,11 @@ def _spoken(tmp_path: Path, days: list[int], windows: Sequence[tuple[int, int]] 
 
 
 def _charge(warehouse: Warehouse, day: date) -> None:
-    warehouse.con.execute(
-        "INSERT INTO core.charges BY NAME SELECT 'api' AS source_name, 'openai' AS source_type, '' AS scope, "
-        "'d' AS delivery_id, ?::DATE AS charge_date, 'llm_api' AS ai_kind, 'unknown' AS workload, "
+    insert_charges(
+        warehouse.con,
+        "SELECT 'api' AS source_name, 'openai' AS source_type, '' AS scope, "
+        f"'d' AS delivery_id, DATE '{day}' AS charge_date, 'llm_api' AS ai_kind, 'unknown' AS workload, "
         "'USD' AS billing_currency, 'reported' AS basis, 1 AS source_rows, 5 AS effective_cost, 5 AS billed_cost",
-        [day],
     )
 
 

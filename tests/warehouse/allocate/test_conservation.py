@@ -117,7 +117,7 @@ def test_every_measure_is_conserved_and_order_does_not_matter(
     wh: Warehouse, rows: list[dict[str, Any]], rules: list[tuple[str, str, str, int]], seed: int
 ) -> None:
     features = parse_features(features_of(rules))
-    wh.con.execute("DELETE FROM core.charges")
+    wh.con.execute("DELETE FROM core.charge_amounts")
     add_charges(wh, rows)
     allocate(wh, features)
     assert totals(wh, "core.allocations") == totals(wh, "core.charges")
@@ -128,7 +128,7 @@ def test_every_measure_is_conserved_and_order_does_not_matter(
 
     first = rows_of(wh.con, "SELECT * FROM core.allocations ORDER BY ALL")
     random.Random(seed).shuffle(rows)
-    wh.con.execute("DELETE FROM core.charges")
+    wh.con.execute("DELETE FROM core.charge_amounts")
     add_charges(wh, rows)
     allocate(wh, features)
     assert rows_of(wh.con, "SELECT * FROM core.allocations ORDER BY ALL") == first
@@ -138,7 +138,7 @@ def test_every_measure_is_conserved_and_order_does_not_matter(
 @settings(max_examples=examples(10), deadline=None)
 @given(amounts=st.lists(st.decimals(min_value=-(10**13), max_value=10**13, places=12), min_size=1, max_size=5))
 def test_a_remainder_of_any_size_stays_in_the_split(wh: Warehouse, amounts: list[Decimal]) -> None:
-    wh.con.execute("DELETE FROM core.charges")
+    wh.con.execute("DELETE FROM core.charge_amounts")
     add_charges(wh, [charge(amount, resource_id=str(place)) for place, amount in enumerate(amounts)])
     allocate(wh, parse_features(features_of([("{}", "split: even", "", 1)])))
     assert totals(wh, "core.allocations") == totals(wh, "core.charges")
@@ -155,7 +155,7 @@ def test_a_remainder_of_any_size_stays_in_the_split(wh: Warehouse, amounts: list
 
 
 def test_an_unknown_amount_stays_unknown_beside_a_known_one(wh: Warehouse) -> None:
-    wh.con.execute("DELETE FROM core.charges")
+    wh.con.execute("DELETE FROM core.charge_amounts")
     add_charges(wh, [charge(5, list_cost=None), charge(7), charge(9, list_cost=None, list_cost_usd=None)])
     allocate(wh, parse_features(features_of([("{}", "feature: a", "", 1)])))
     found = rows_of(wh.con, "SELECT billed_cost, list_cost FROM core.allocations ORDER BY ALL")

@@ -43,7 +43,7 @@ class Books:
         self.now = NOW
 
     def bill(self, *rows: dict[str, Any]) -> None:
-        self.wh.con.execute("DELETE FROM core.charges")
+        self.wh.con.execute("DELETE FROM core.charge_amounts")
         add_charges(self.wh, rows)
 
     def run(

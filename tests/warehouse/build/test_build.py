@@ -68,19 +68,21 @@ def test_settled_days_are_what_models_read(loaded: Warehouse) -> None:
 @pytest.mark.parametrize(
     ("damage", "where"),
     [
-        ("DELETE FROM core.charges WHERE charge_date = '2026-01-03'", "drop, USD, 2026-01-03"),
+        ("DELETE FROM core.charge_amounts WHERE charge_date = '2026-01-03'", "drop, USD, 2026-01-03"),
         (
-            "UPDATE core.charges SET effective_cost = effective_cost + 1e-12::DECIMAL(38, 12) "
+            "UPDATE core.charge_amounts SET effective_cost = effective_cost + 1e-12::DECIMAL(38, 12) "
             "WHERE charge_date = '2026-01-04'",
             "drop, USD, 2026-01-04",
         ),
         (
-            "INSERT INTO core.charges SELECT * FROM core.charges WHERE charge_date = '2026-01-05'",
+            "INSERT INTO core.charge_amounts SELECT * FROM core.charge_amounts WHERE charge_date = '2026-01-05'",
             "drop, USD, 2026-01-05",
         ),
         (
-            "INSERT INTO core.charges BY NAME SELECT * REPLACE ('EUR' AS billing_currency) FROM core.charges "
-            "WHERE charge_date = '2026-01-06'",
+            "INSERT INTO core.charge_dimensions BY NAME "
+            "SELECT * REPLACE (-charge_group AS charge_group, 'EUR' AS billing_currency) FROM core.charge_dimensions; "
+            "INSERT INTO core.charge_amounts BY NAME SELECT * REPLACE (-charge_group AS charge_group) "
+            "FROM core.charge_amounts WHERE charge_date = '2026-01-06'",
             "drop, EUR, 2026-01-06",
         ),
     ],

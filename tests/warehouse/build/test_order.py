@@ -30,7 +30,8 @@ splits:
 )
 # What loads leave, and the build reads.
 LOADED = (
-    "core.charges",
+    "core.charge_amounts",
+    "core.charge_dimensions",
     "core.metered_usage",
     "core.gpu_utilization",
     "core.metered_hours",

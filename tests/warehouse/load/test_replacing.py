@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -34,6 +35,54 @@ def test_the_same_delivery_again_changes_nothing(home: Home, wh: Warehouse) -> N
     assert (first.was_loaded, again.was_loaded, again.restatements) == (True, False, 0)
     assert (again.source_rows, again.charge_rows, again.billed_cost) == (19, first.charge_rows, Decimal("1.9"))
     assert everything(wh) == before
+
+
+def test_what_charges_say_is_kept_once_and_goes_with_the_last_of_them(home: Home, wh: Warehouse) -> None:
+    def kept() -> tuple[object, ...]:
+        counted = "SELECT (SELECT count(*) FROM core.{0}), (SELECT count(DISTINCT charge_group) FROM core.{0})"
+        return tuple(
+            value
+            for table in ("charge_dimensions", "charge_amounts")
+            for value in wh.con.execute(counted.format(table)).fetchone() or ()
+        )
+
+    many = [focus_row(day, "1", ServiceName=name) for day in range(1, 20) for name in ("Amazon S3", "AWS Lambda")]
+    home.load_focus(wh, many)
+    assert kept() == (2, 2, 38, 2)
+    home.load_focus(wh, [focus_row(1, "1", ServiceName="AWS Glue")])
+    assert kept() == (1, 1, 1, 1)
+    window = Window(date(2026, 1, 1), date(2026, 1, 4))
+    home.load_rows(wh, charge_rows({}), window=window, content="a")
+    home.load_rows(wh, charge_rows({"charge_date": date(2026, 1, 2)}), window=window, content="b")
+    assert kept() == (2, 2, 2, 2)
+    home.load_rows(wh, charge_rows(), window=window, content="c")
+    assert kept() == (1, 1, 1, 1)
+
+
+def test_the_order_of_loading_is_no_part_of_what_stands(tmp_path: Path) -> None:
+    bills = {"a": [focus_row(1, "1"), focus_row(2, "2", ServiceName="AWS Lambda")], "b": [focus_row(3, "3")]}
+    found = []
+    for order in (("a", "b", "a"), ("b", "a")):
+        home = Home(tmp_path / "".join(order))
+        with home.open() as wh:
+            for name in order:
+                home.load_focus(wh, bills[name], scope=name)
+            found.append([rows_of(wh, f"SELECT * FROM core.{t} ORDER BY ALL") for t in ("charge_amounts", "charges")])
+    assert found[0] == found[1]
+
+
+def test_numbers_that_another_delivery_has_are_not_taken(home: Home, wh: Warehouse, tmp_path: Path) -> None:
+    other = Home(tmp_path / "other")
+    rows = [focus_row(1, "1")]
+    with other.open() as there:
+        other.load_focus(there, rows)
+        taken = one(there, "SELECT charge_group FROM core.charge_dimensions")
+    home.load_focus(wh, [focus_row(1, "5", BillingAccountId="999900001111")], scope="another")
+    wh.con.execute("UPDATE core.charge_dimensions SET charge_group = ?", [taken])
+    wh.con.execute("UPDATE core.charge_amounts SET charge_group = ?", [taken])
+    home.load_focus(wh, rows, scope="drop")
+    assert one(wh, "SELECT count(DISTINCT charge_group) FROM core.charge_dimensions") == 2
+    assert sorted(row[0] for row in rows_of(wh, "SELECT billed_cost FROM core.charges")) == [1, 5]
 
 
 def test_equal_rows_in_other_bytes_restate_nothing(home: Home, wh: Warehouse) -> None:

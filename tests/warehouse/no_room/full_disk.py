@@ -70,8 +70,8 @@ def check_warehouse(disk: Path) -> None:
         home.load_rows(wh, rows)
         wh.con.execute("CHECKPOINT")
     many = (
-        "INSERT INTO core.charges BY NAME "
-        "SELECT c.* REPLACE (uuid()::VARCHAR AS resource_id) FROM core.charges AS c, range(50000)"
+        "INSERT INTO core.charge_amounts BY NAME "
+        "SELECT a.* REPLACE (uuid()::VARCHAR AS resource_id) FROM core.charge_amounts AS a, range(50000)"
     )
     with (
         full(disk),

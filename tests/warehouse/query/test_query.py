@@ -43,7 +43,7 @@ def test_it_works_while_a_run_is_writing(home: Path) -> None:
     def read_meanwhile() -> list[dict[str, object]]:
         add_charges(wh, [charge(10**6)])
         found = run_query(published_path(home), "SELECT max(effective_cost) AS m FROM core.charges").to_pylist()
-        wh.con.execute("DELETE FROM core.charges WHERE effective_cost = 1000000")
+        wh.con.execute("DELETE FROM core.charge_amounts WHERE effective_cost = 1000000")
         return found
 
     with open_warehouse(home, threads=1) as wh:
@@ -75,7 +75,8 @@ REFUSED = [
     ("INSTALL httpfs", "not allowed here"),
     ("SET memory_limit = '100GB'", "not allowed here.*locked"),
     ("CREATE TABLE marts.mine AS SELECT 1", "not allowed here.*read-only"),
-    ("DELETE FROM core.charges", "not allowed here.*read-only"),
+    ("DELETE FROM core.allocations", "not allowed here.*read-only"),
+    ("DELETE FROM core.charges", "not allowed here.*the published snapshot and nothing else"),
     ("SELECT 1; SELECT 2", "found 2 statements — write one SELECT"),
     ("SELECT 1; PIVOT marts.coverage ON source_name USING sum(tagged_usd)", "found 3 statements"),
     ("  -- nothing", "found 0 statements"),
@@ -146,7 +147,7 @@ def test_unsafe_lifts_the_limits_for_the_owner_but_not_the_lock(published: Path,
     (tmp_path / "x.csv").write_text("n\n7\n")
     assert run_query(published, f"SELECT n FROM '{tmp_path / 'x.csv'}'", unsafe=True).to_pylist() == [{"n": 7}]
     with pytest.raises(QueryError, match="read-only"):
-        run_query(published, "DELETE FROM core.charges", unsafe=True)
+        run_query(published, "DELETE FROM core.allocations", unsafe=True)
 
 
 def test_the_child_has_none_of_the_callers_secrets(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:

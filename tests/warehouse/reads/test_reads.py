@@ -112,7 +112,7 @@ def test_a_snapshot_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_a_snapshot_takes_no_writes(con: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(duckdb.InvalidInputException, match="read-only"):
-        con.execute("DELETE FROM core.charges")
+        con.execute("DELETE FROM core.charge_amounts")
 
 
 def test_a_snapshot_of_another_version_is_named_with_its_cure(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_the_layers_and_staging_are_there(home: Home) -> None:
         found = {
             tuple(row) for row in rows_of(wh, "SELECT database_name, schema_name, table_name FROM duckdb_tables()")
         }
-        assert ("trendbreak", "core", "charges") in found
+        assert ("trendbreak", "core", "charge_amounts") in found
         assert ("trendbreak", "ops", "deliveries") in found
         assert ("staging", "main", "stg_calls") in found
         assert one(wh, "SELECT current_setting('TimeZone')") == "UTC"

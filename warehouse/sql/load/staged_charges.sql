@@ -1,9 +1,10 @@
 -- One pass over the delivery: daily sums per group, raw tags and resource. Keys are narrow (a number
 -- stands for all dimensions), for the cost of a wide aggregate is its keys.
 {% macro total(name, condition="") %}
-{% set kept = "CASE WHEN " ~ condition ~ " THEN s." ~ name ~ ("_units" if name in units else "") ~ " END" if condition else "s." ~ name ~ ("_units" if name in units else "") %}
+{% set amount = "s." ~ name ~ ("_units" if name in units else "") %}
+{% set kept = "CASE WHEN " ~ condition ~ " THEN " ~ amount ~ " END" if condition else amount %}
 {% if name in units %}
-(sum({{ kept }})::DECIMAL(26, 0) * '0.000000000001'::DECIMAL(12, 12))::DECIMAL(38, 12)
+(sum(({{ kept }})::BIGINT)::DECIMAL(26, 0) * '0.000000000001'::DECIMAL(12, 12))::DECIMAL(38, 12)
 {%- else %}
 sum({{ kept }})
 {%- endif %}

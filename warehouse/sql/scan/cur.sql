@@ -71,7 +71,7 @@ SELECT
     {{ kind }} IN ('Fee', 'Refund') AND {{ block_fee }} AS is_block_fee,
     coalesce({{ c.instant("reservation_start_time") }}, {{ c.instant("line_item_usage_start_date") }}) AS block_from,
     coalesce({{ c.instant("reservation_end_time") }}, {{ c.instant("line_item_usage_end_date") }}) AS block_until
-    {# the same amounts in whole 1e-12, where that is exact: cheaper to add up #}
+    {# the same amounts in 1e-12, where they can be added up as whole numbers: it is cheaper #}
     {% for name, expression in units.items() %}
     , {{ expression }} AS {{ name }}_units
     {% endfor %}

@@ -39,7 +39,7 @@ SELECT
     {# not staged: they tell one row from another where two files are compared #}
     {{ c.instant("ChargePeriodStart") }} AS charged_from,
     {{ c.instant("ChargePeriodEnd") }} AS charged_until
-    {# the same amounts in whole 1e-12, where that is exact: cheaper to add up #}
+    {# the same amounts in 1e-12, where they can be added up as whole numbers: it is cheaper #}
     {% for name, expression in units.items() %}
     , {{ expression }} AS {{ name }}_units
     {% endfor %}

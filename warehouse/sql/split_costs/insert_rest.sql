@@ -1,5 +1,5 @@
 -- What no pod asked for stays with the node, and so does the digit that rounding left over.
-INSERT INTO core.charges BY NAME
+INSERT INTO core.charge_amounts BY NAME
 WITH given AS (
     SELECT
         row_number,
@@ -20,11 +20,10 @@ rest AS (
     LEFT JOIN given AS g ON g.row_number = d.row_number
 )
 SELECT
-    c.* REPLACE (
+    c.* EXCLUDE (billing_currency) REPLACE (
         {% for amount in amounts %}
         CASE
-            WHEN c.billing_currency = {{ reporting | literal }} THEN c.{{ amount }}
-            ELSE (c.{{ amount }} * r.usd_per_unit)::DECIMAL(38, 12)
+            WHEN c.billing_currency <> {{ reporting | literal }} THEN (c.{{ amount }} * r.usd_per_unit)::DECIMAL(38, 12)
         END AS {{ amount }}_usd{{ "," if not loop.last }}
         {% endfor %}
     )

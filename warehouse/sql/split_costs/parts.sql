@@ -41,11 +41,10 @@ parts AS (
     WHERE s.share > 0
 )
 SELECT
-    p.* REPLACE (
+    p.* EXCLUDE (billing_currency) REPLACE (
         {% for amount in amounts %}
         CASE
-            WHEN p.billing_currency = {{ reporting | literal }} THEN p.{{ amount }}
-            ELSE (p.{{ amount }} * r.usd_per_unit)::DECIMAL(38, 12)
+            WHEN p.billing_currency <> {{ reporting | literal }} THEN (p.{{ amount }} * r.usd_per_unit)::DECIMAL(38, 12)
         END AS {{ amount }}_usd{{ "," if not loop.last }}
         {% endfor %}
     )

@@ -1,7 +1,5 @@
 -- Telemetry, one row per call, as the connectors' CALLS schema has it. It names tasks and hashed
 -- users, so it stays out of the file that is published; what is lost here is loaded anew from landing.
-{# To try every way of compressing what differs in every row takes longer than to do it. A lake's files know none. #}
-{% set distinct = "" if in_lake else " USING COMPRESSION fsst" %}
 CREATE TABLE IF NOT EXISTS staging.stg_calls (
     source_name VARCHAR NOT NULL,
     scope VARCHAR NOT NULL,
@@ -10,13 +8,13 @@ CREATE TABLE IF NOT EXISTS staging.stg_calls (
     provider VARCHAR,
     model VARCHAR,
     feature VARCHAR,
-    task_id VARCHAR{{ distinct }},
+    task_id VARCHAR,
     task_type VARCHAR,
     attempt INTEGER,
     outcome VARCHAR,
     status VARCHAR,
-    response_id VARCHAR{{ distinct }},
-    user_hash VARCHAR{{ distinct }},
+    response_id VARCHAR,
+    user_hash VARCHAR,
     plan VARCHAR,
     release VARCHAR,
     prompt_version VARCHAR,

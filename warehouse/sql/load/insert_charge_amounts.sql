@@ -1,6 +1,5 @@
--- Staged sums → core.charges: with their dimensions again, tags in canonical form, in US dollars where
--- a rate is known.
-INSERT INTO core.charges BY NAME
+-- Staged sums → core.charge_amounts: tags in canonical form, in US dollars where the bill is in another currency.
+INSERT INTO core.charge_amounts BY NAME
 WITH staged AS (
     {% if collapse %}
     {# two raw tag texts of one meaning become one row #}
@@ -26,26 +25,10 @@ WITH staged AS (
     {% endif %}
 )
 SELECT
-    {{ source_name | literal }} AS source_name,
-    {{ source_type | literal }} AS source_type,
-    {{ scope | literal }} AS scope,
-    {{ delivery_id | literal }} AS delivery_id,
+    s.charge_group + {{ first_group | int }} AS charge_group,
     s.charge_date,
-    {% for column in plain %}
-    g.{{ column }},
-    {% endfor %}
-    {% for column in own %}
-    g.{{ column }},
-    {% endfor %}
     s.resource_id,
     s.tags,
-    g.provider,
-    g.ai_kind,
-    g.workload,
-    g.canonical_model AS model,
-    g.canonical_token_type AS token_type,
-    g.pricing_tier,
-    g.gpu_type,
     s.consumed_quantity,
     {# Quantities of credits, taxes and purchases are neither tokens nor hours that ran. #}
     CASE WHEN g.is_usage THEN (s.consumed_quantity * g.tokens_per_unit)::DECIMAL(38, 6) END AS tokens,
@@ -57,13 +40,11 @@ SELECT
     s.billed_cost::DECIMAL(38, 12) AS billed_cost,
     s.effective_cost::DECIMAL(38, 12) AS effective_cost,
     s.list_cost::DECIMAL(38, 12) AS list_cost,
-    {% for column in ("billed_cost", "effective_cost", "list_cost") %}
     {% if has_rates %}
-    CASE WHEN r.usd_per_unit = 1 THEN s.{{ column }}::DECIMAL(38, 12) ELSE (s.{{ column }}::DECIMAL(38, 12) * r.usd_per_unit)::DECIMAL(38, 12) END AS {{ column }}_usd,
-    {% else %}
-    s.{{ column }}::DECIMAL(38, 12) AS {{ column }}_usd,
-    {% endif %}
+    {% for column in ("billed_cost", "effective_cost", "list_cost") %}
+    CASE WHEN g.billing_currency <> {{ reporting | literal }} THEN (s.{{ column }}::DECIMAL(38, 12) * r.usd_per_unit)::DECIMAL(38, 12) END AS {{ column }}_usd,
     {% endfor %}
+    {% endif %}
     s.source_rows
 FROM staged AS s
 JOIN charge_groups AS g ON g.charge_group = s.charge_group

@@ -1,1 +1,0 @@
-INSERT INTO {{ counted }} BY NAME SELECT * FROM {{ shadow }} WHERE source_name = ?
