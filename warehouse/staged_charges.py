@@ -117,25 +117,26 @@ def stage_charges(con: duckdb.DuckDBPyConnection, scan: Scan, rates: Rates) -> l
     """Make temp tables staged_charges, charge_groups, staged_days and what they are joined with. Returns notes."""
     select = render("load/spanned.sql", scan=scan.select(), boundaries=boundaries())
     constant = {*scan.constant_columns(con), *(() if boundaries() else ("pattern_span",))}
+    varying = [column for column in KEYS if column not in constant]
     con.execute(
         render(
             "load/seen_dimensions.sql",
             scan=select,
-            varying=[column for column in KEYS if column not in constant],
+            varying=varying,
             constant=[column for column in KEYS if column in constant],
         )
     )
     notes = [*_name_rounded(con, scan), *_classify(con)]
-    con.execute(render("load/dimension_groups.sql", plain=PLAIN, own=OWN, found=FOUND, sku=SKU))
+    con.execute(render("load/dimension_groups.sql", plain=PLAIN, own=OWN, varying=varying, found=FOUND, sku=SKU))
     has_gpu = count(con, "SELECT count(*) FROM dimension_groups WHERE ai_kind = 'gpu'") > 0
     has_ai = has_gpu or count(con, "SELECT count(*) FROM dimension_groups WHERE is_ai") > 0
-    columns = _telling_columns(con, "whole_group" if has_gpu else "plain_group")
+    columns = _telling_columns(con, varying, "whole_group" if has_gpu else "plain_group")
     values: dict[str, Any] = {"scan": select, "columns": columns, "has_gpu": has_gpu, "has_ai": has_ai}
     values["salt"] = _make_group_keys(con, values)
     values["known"] = _known_amounts(scan)
     values["units"] = scan.small_amounts()
     if has_gpu:
-        _find_gpu_days(con, select)
+        _find_gpu_days(con, varying, select)
     con.execute(render("load/staged_charges.sql", **values))
     notes += _spread_block_fees(con, scan, values)
     _name_providers(con)
@@ -226,30 +227,32 @@ _SKU_CLASSES = pa.schema(
 )
 
 
-def _telling_columns(con: duckdb.DuckDBPyConnection, target: str) -> list[str]:
-    """The few dimensions that tell the groups of this delivery apart.
+def _telling_columns(con: duckdb.DuckDBPyConnection, varying: Sequence[str], target: str) -> list[str]:
+    """The few of the dimensions `varying` that tell the groups of this delivery apart.
 
     The combinations are complete, so what depends on what in them holds for every row. Looking a row
     up by three columns instead of twenty is most of what makes the load fast.
     """
-    columns = list(KEYS)
+    columns = list(varying)
     row = con.execute("SELECT count(*), sum(source_rows) FROM seen_dimensions").fetchone()
     combinations, rows = row or (0, 0)
     if combinations > MOST_COMBINATIONS_TO_REDUCE or (rows or 0) < FEWEST_ROWS_TO_REDUCE:
         return columns  # finding out would take longer than it saves
-    found = con.execute(render("load/dimension_hashes.sql", columns=KEYS, target=target)).fetchnumpy()
+    found = con.execute(render("load/dimension_hashes.sql", columns=varying, target=target)).fetchnumpy()
     hashes = {name: np.asarray(values, np.uint64) for name, values in found.items()}
     told = hashes.pop("_target")
     key = np.sum(list(hashes.values()), axis=0, dtype=np.uint64)
     # Texts that are long or have many values are tried first: to leave one out saves most.
     for column in LONG_FIRST:
+        if column not in columns:
+            continue
         rest = key - hashes[column]
         if len(np.unique(rest)) == len(np.unique(rest + told)):
             columns.remove(column)
             key = rest
     row = con.execute(render("load/distinguishes.sql", columns=columns, target=target)).fetchone()
     if row is None or not row[0]:  # two hashes of 64 bits were equal by chance
-        return list(KEYS)
+        return list(varying)
     return columns
 
 
@@ -262,9 +265,9 @@ def _make_group_keys(con: duckdb.DuckDBPyConnection, values: dict[str, Any]) -> 
     raise LoadError("two of its combinations of dimensions cannot be told apart by hash", cure="report it")
 
 
-def _find_gpu_days(con: duckdb.DuckDBPyConnection, select: str) -> None:
+def _find_gpu_days(con: duckdb.DuckDBPyConnection, varying: Sequence[str], select: str) -> None:
     """Make temp table gpu_days. Where one column alone tells GPUs, the reader can skip all rows that are none."""
-    columns = _telling_columns(con, "ai_kind = 'gpu'") or list(KEYS[:1])
+    columns = _telling_columns(con, varying, "ai_kind = 'gpu'") or list(KEYS[:1])
     has_nulls = count(con, render("load/gpu_nulls.sql", columns=columns)) > 0
     equal = "=" if len(columns) == 1 and not has_nulls else "IS NOT DISTINCT FROM"
     con.execute(render("load/gpu_days.sql", scan=select, columns=columns, equal=equal))

@@ -47,10 +47,10 @@ COPY (
         'Hrs' AS PricingUnit,
         '111122223333' AS BillingAccountId,
         'USD' AS BillingCurrency,
-        TIMESTAMPTZ '2026-01-01 00:00:00+00' AS BillingPeriodStart,
-        TIMESTAMPTZ '2026-02-01 00:00:00+00' AS BillingPeriodEnd,
-        TIMESTAMPTZ '2026-01-01 00:00:00+00' + INTERVAL 1 HOUR * hour AS ChargePeriodStart,
-        TIMESTAMPTZ '2026-01-01 01:00:00+00' + INTERVAL 1 HOUR * hour AS ChargePeriodEnd,
+        {times} '2026-01-01 00:00:00' AS BillingPeriodStart,
+        {times} '2026-02-01 00:00:00' AS BillingPeriodEnd,
+        {times} '2026-01-01 00:00:00' + INTERVAL 1 HOUR * hour AS ChargePeriodStart,
+        {times} '2026-01-01 01:00:00' + INTERVAL 1 HOUR * hour AS ChargePeriodEnd,
         CASE WHEN kind = 99 THEN 'Credit' WHEN kind = 98 THEN 'Tax' ELSE 'Usage' END AS ChargeCategory,
         NULL::VARCHAR AS ChargeClass,
         CASE WHEN kind < 3 THEN 'Claude input tokens' WHEN kind < 6 THEN 'p5.48xlarge Linux' ELSE 'usage ' || kind END
@@ -77,11 +77,12 @@ COPY (
 POD = ", 'pod', CASE WHEN kind BETWEEN 6 AND 40 THEN 'pod-' || n END"
 
 
-def write_bill(path: Path, *, rows: int, pods: bool = False) -> None:
-    """Write `rows` rows to `path`."""
+def write_bill(path: Path, *, rows: int, pods: bool = False, instants: bool = False) -> None:
+    """Write `rows` rows to `path`; the times are instants or, as Athena's are, without a zone."""
     filling = ",\n        ".join(f"'{name.lower()} ' || kind % 7 AS {name}" for name in FILLING)
     # Lines are at least as many as make a daily group of about 24 rows.
-    sql = SQL.format(path=path, filling=filling, pod=POD if pods else "")
+    times = "TIMESTAMPTZ" if instants else "TIMESTAMP"
+    sql = SQL.format(path=path, filling=filling, pod=POD if pods else "", times=times)
     with duckdb.connect(config={"memory_limit": "700MB", "preserve_insertion_order": False}) as con:
         con.execute("SET TimeZone = 'UTC'")
         con.execute(sql, {"rows": rows})

@@ -1,9 +1,9 @@
 """Loading one large export, side by side in one run, each in a process of its own: CPU seconds, wall seconds, memory.
 
-    python -m benchmarks.load.run [--rows 10000000] [--pods] [--dlt .bench-venv/bin/python]
+    python -m benchmarks.load.run [--rows 10000000] [--instants] [--pods] [--dlt .bench-venv/bin/python]
 
 bare   DuckDB's own SELECT day, dimensions, sum(double) GROUP BY over the file: no classification, no exact decimals
-quick  the same with the day taken from the instant without asking for a time zone, row by row: what the load does too
+wide   the same with every dimension that core.charges keeps: as many rows out, and as much said of each
 load   landed file → core.charges: classified, exact, reconciled, the period replaced in one transaction
 copy   the file copied into a DuckDB table, row by row, and grouped there
 dlt    the file loaded into a DuckDB table by dlt, as Arrow batches, and grouped there (with --dlt)
@@ -36,27 +36,34 @@ from warehouse.store import open_warehouse
 NOW = datetime(2026, 2, 3, 6, tzinfo=UTC)
 GROUPED = """
 SELECT
-    {day} AS day, ServiceName, ServiceCategory, SubAccountId, SubAccountName, ChargeCategory, Tags,
+    ChargePeriodStart::DATE AS day, ServiceName, ServiceCategory, SubAccountId, SubAccountName, ChargeCategory, Tags,
     CASE WHEN ServiceName = 'Amazon Bedrock' THEN ResourceId END AS resource,
     sum(BilledCost), sum(EffectiveCost), sum(ListCost), count(*)
 FROM {relation}
 GROUP BY ALL
 """
+OWN = ("SkuId", "SkuMeter", "ChargeDescription", "RegionId", "ResourceId", "ConsumedUnit")  # what AI charges keep
+KEPT = "CASE WHEN ServiceName = 'Amazon Bedrock' OR contains(SkuMeter, 'p5') THEN {} END"
+WIDE = """
+SELECT
+    ChargePeriodStart::DATE AS day, BillingPeriodStart::DATE AS period, BillingAccountId, SubAccountId, SubAccountName,
+    InvoiceIssuerName, ProviderName, ServiceName, ServiceCategory, ChargeCategory, ChargeClass,
+    CommitmentDiscountStatus, BillingCurrency, Tags, {own},
+    sum(ConsumedQuantity), sum(BilledCost), sum(EffectiveCost), sum(ListCost), count(*)
+FROM {relation}
+GROUP BY ALL
+"""
 
 
-PLAIN_DAY = "ChargePeriodStart::DATE"
-QUICK_DAY = "make_timestamp(epoch_us(ChargePeriodStart))::DATE"
-
-
-def bare(bill: Path, scratch: Path, *, day: str) -> int:
+def bare(bill: Path, scratch: Path, *, grouped: str) -> int:
     with _connect(scratch / "bare.duckdb") as con:
-        return _groups(con, f"read_parquet('{bill}')", day)
+        return _groups(con, f"read_parquet('{bill}')", grouped)
 
 
 def copy(bill: Path, scratch: Path) -> int:
     with _connect(scratch / "copy.duckdb") as con:
         con.execute("CREATE TABLE bill AS SELECT * FROM read_parquet(?)", [str(bill)])
-        return _groups(con, "bill", PLAIN_DAY)
+        return _groups(con, "bill", GROUPED)
 
 
 def load(bill: Path, scratch: Path, *, tag_keys: tuple[str, ...] | None) -> int:
@@ -90,8 +97,9 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def _groups(con: duckdb.DuckDBPyConnection, relation: str, day: str) -> int:
-    row = con.sql(GROUPED.format(relation=relation, day=day)).aggregate("count(*)").fetchone()
+def _groups(con: duckdb.DuckDBPyConnection, relation: str, grouped: str) -> int:
+    own = ", ".join(KEPT.format(name) for name in OWN)
+    row = con.sql(grouped.format(relation=relation, own=own)).aggregate("count(*)").fetchone()
     return int(row[0]) if row else 0
 
 
@@ -115,8 +123,8 @@ def measure_dlt(python: Path, bill: Path) -> dict[str, float]:
 def run_one(name: str, bill: Path, *, pods: bool) -> None:
     scratch = Path(tempfile.mkdtemp(prefix="trendbreak-load-"))
     ways: dict[str, Callable[[], int]] = {
-        "bare": lambda: bare(bill, scratch, day=PLAIN_DAY),
-        "quick": lambda: bare(bill, scratch, day=QUICK_DAY),
+        "bare": lambda: bare(bill, scratch, grouped=GROUPED),
+        "wide": lambda: bare(bill, scratch, grouped=WIDE),
         "copy": lambda: copy(bill, scratch),
         "load": lambda: load(bill, scratch, tag_keys=None),
         "listed": lambda: load(bill, scratch, tag_keys=("feature", "team", "component")),
@@ -145,8 +153,9 @@ def main() -> None:
     parser.add_argument(
         "--pods", action="store_true", help="an id per row among the tags, and an allow-list against it"
     )
+    parser.add_argument("--instants", action="store_true", help="times with a zone (TIMESTAMPTZ) instead of without")
     parser.add_argument("--dlt", type=Path, metavar="PYTHON", help="interpreter that has benchmarks/requirements.txt")
-    parser.add_argument("--only", choices=("bare", "quick", "copy", "load", "listed"), help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=("bare", "wide", "copy", "load", "listed"), help=argparse.SUPPRESS)
     parser.add_argument("--bill", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.only:
@@ -157,13 +166,15 @@ def main() -> None:
         bill = folder / "focus.snappy.parquet"
         # In a process of its own: a child's peak memory begins at what its parent had.
         maker = multiprocessing.get_context("spawn").Process(
-            target=write_bill, args=(bill,), kwargs={"rows": arguments.rows, "pods": arguments.pods}
+            target=write_bill,
+            args=(bill,),
+            kwargs={"rows": arguments.rows, "pods": arguments.pods, "instants": arguments.instants},
         )
         maker.start()
         maker.join()
         columns = len(duckdb.execute("DESCRIBE SELECT * FROM read_parquet(?)", [str(bill)]).fetchall())
         print(f"{arguments.rows:,} rows × {columns} columns, {bill.stat().st_size / 1e6:.0f} MB", flush=True)
-        ways = ("bare", "quick", "load", "copy") if not arguments.pods else ("bare", "quick", "listed", "load")
+        ways = ("bare", "wide", "load", "copy") if not arguments.pods else ("bare", "wide", "listed", "load")
         found = {way: measure(way, bill, pods=arguments.pods) for way in ways}
         if arguments.dlt:
             found["dlt"] = measure_dlt(arguments.dlt.absolute(), bill)

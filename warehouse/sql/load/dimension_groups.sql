@@ -22,14 +22,10 @@ WITH classified AS (
         AND k.{{ column }} IS NOT DISTINCT FROM d.{{ column }}
         {% endfor %}
 )
+{# What is the same in every row tells nothing apart. #}
+{% macro varied(columns) %}{% for column in columns if column in varying %}{{ column }}, {% endfor %}{% endmacro %}
 SELECT
     *,
-    dense_rank() OVER (
-        ORDER BY {% for column in plain %}{{ column }}, {% endfor %}{% for column in own %}{{ column }}, {% endfor %}{% for column in found %}{{ column }}{{ ", " if not loop.last }}{% endfor %}
-
-    )::INTEGER AS whole_group,
-    CASE
-        WHEN is_ai THEN whole_group
-        ELSE -dense_rank() OVER (ORDER BY {% for column in plain %}{{ column }}{{ ", " if not loop.last }}{% endfor %})::INTEGER
-    END AS plain_group
+    dense_rank() OVER (ORDER BY {{ varied(plain) }}{{ varied(own) }}{{ found | join(", ") }})::INTEGER AS whole_group,
+    CASE WHEN is_ai THEN whole_group ELSE -dense_rank() OVER (ORDER BY {{ varied(plain) }}NULL)::INTEGER END AS plain_group
 FROM classified
