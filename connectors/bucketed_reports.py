@@ -40,7 +40,7 @@ def split_days(window: Window, longest: int, *, cut: date | None = None) -> list
 
 
 def report_pages(session: Session, path: str, query: Query, window: Window, *, day_field: str) -> Iterator[Page]:
-    """The pages of one report. Raises PayloadError for a day that was not asked for.
+    """The pages of one report. Raises PayloadError for results of a day that was not asked for.
 
     Such a day would stand beside the window that the delivery replaces, and be doubled later.
     """
@@ -50,7 +50,7 @@ def report_pages(session: Session, path: str, query: Query, window: Window, *, d
     for page in pages:
         for bucket in read_list(page.document, "data", where=page.where):
             day = read_day(bucket, day_field, where=page.where)
-            if not window.start <= day < window.end:
+            if not window.start <= day < window.end and read_list(bucket, "results", where=page.where):
                 raise PayloadError(
                     f"field {day_field!r}: {day} is outside the days asked for ({window.start} to {window.end})",
                     where=page.where,

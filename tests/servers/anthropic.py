@@ -211,6 +211,7 @@ class AnthropicStub(JsonApi):
         days = [start + timedelta(days=n) for n in range((end - start).days)]
         shown = days[offset : offset + self.pick_page_size(int(request.query.get("limit", ["7"])[0]))]
         after = offset + max(1, len(shown))
+        shown = shown or [end]  # a page behind the last day
         if self.overlapping_pages and len(shown) > 1 and after < len(days):
             after -= 1
         last = len(days) + self.trailing_empty_pages

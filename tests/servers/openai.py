@@ -213,8 +213,8 @@ class OpenAIStub(JsonApi):
         limit = int(request.query.get("limit", [str(default_limit)])[0])
         shown = days[offset : offset + self.pick_page_size(limit)]
         after = offset + len(shown)
-        if offset >= len(days):
-            after = offset + 1  # a page behind the last day
+        if offset >= len(days):  # a page behind the last day
+            shown, after = range(end, end + step, step), offset + 1
         if self.overlapping_pages and len(shown) > 1 and after < len(days):
             after -= 1
         last = len(days) + self.trailing_empty_pages
