@@ -26,6 +26,7 @@ from tests.servers.s3 import CREDENTIALS, BucketSite, Moto, moto_server
 from tests.warehouse.bills import NOW, Home, call_rows, one, rows_of
 from tests.warehouse.lake.loader import DAYS, load, run
 from tests.warehouse.ledger import build_marts
+from warehouse import store
 from warehouse.errors import StoreError, WarehouseLocked, WriteConflict
 from warehouse.features import parse_features
 from warehouse.lake import Lake, S3Access, Turns, attach, lake_connection, try_lake
@@ -296,6 +297,42 @@ def test_what_is_loaded_during_a_build_is_in_all_of_it_or_in_none(
             ("first",),
             ("second",),
         ]
+
+
+def test_a_lake_of_an_older_version_keeps_its_charges(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 10 had one table of charges, and one of shadows."""
+    older = tmp_path / "migrations"
+    older.mkdir()
+    for migration in sorted(store.MIGRATIONS.glob("*.sql"))[:10]:
+        shutil.copy(migration, older)
+    sums = "SELECT source_name, tags, billed_cost, billed_cost_usd FROM core.{} ORDER BY ALL"
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "MIGRATIONS", older)
+        with open_warehouse(tmp_path, lake=lake, threads=1) as wh:
+            for table, source, currency in (
+                ("charges", "a", "USD"),
+                ("charges", "b", "EUR"),
+                ("shadow_charges", "c", "USD"),
+            ):
+                wh.con.execute(
+                    f"INSERT INTO core.{table} BY NAME SELECT ? AS source_name, 'openai' AS source_type, '' AS scope, "
+                    "'d' AS delivery_id, DATE '2026-01-01' + n::INTEGER AS charge_date, 'llm_api' AS ai_kind, "
+                    "'unknown' AS workload, ? AS billing_currency, 'reported' AS basis, 1 AS source_rows, "
+                    "n AS billed_cost, n * if(? = 'EUR', 2, 1) AS billed_cost_usd, 'tag' || n AS tags "
+                    "FROM range(3) AS numbers(n)",
+                    [source, currency, currency],
+                )
+            before = [rows_of(wh, sums.format(table)) for table in ("charges", "shadow_charges")]
+    with open_warehouse(tmp_path, lake=lake, threads=1) as wh:
+        assert [rows_of(wh, sums.format(table)) for table in ("charges", "shadow_charges")] == before
+        assert rows_of(wh, "SELECT count(*) FROM core.charge_dimensions") == [(3,)]
+        state = StateStore(f"sqlite:///{tmp_path / 'state.sqlite'}")
+        state.create()
+        published = publish(wh, state, published=tmp_path / "published" / "trendbreak.duckdb", now=NOW)
+    with duckdb.connect(str(published), read_only=True) as con:
+        assert [con.execute(sums.format(table)).fetchall() for table in ("charges", "shadow_charges")] == before
 
 
 def test_a_password_of_any_characters_reaches_both_clients(postgres: Postgres, tmp_path: Path) -> None:
