@@ -144,11 +144,13 @@ def _copy(
         con.execute(f"ATTACH {quote_literal(target)} AS target (STORAGE_VERSION {quote_literal(STORAGE_VERSION)})")
         con.execute("BEGIN TRANSACTION")  # one for all: each commit waits for the disk
         views = {
-            (schema, view): statement.split(" AS ", 1)[1]  # CREATE VIEW … AS SELECT …
-            for schema, view, statement in con.execute(render("lake/views.sql"), {"database": "frozen"}).fetchall()
+            (schema, view): (statement.split(" AS ", 1)[1], comment)  # CREATE VIEW … AS SELECT …
+            for schema, view, statement, comment in con.execute(
+                render("lake/views.sql"), {"database": "frozen"}
+            ).fetchall()
         }
         if filled is not None:
-            seen = (select for (schema, view), select in views.items() if f"{schema}.{view}".casefold() in filled)
+            seen = (select for (schema, view), (select, _) in views.items() if f"{schema}.{view}".casefold() in filled)
             filled = {*filled, *(table for select in seen for table in read_tables(con, select) or ())}
         columns: dict[tuple[str, str], list[tuple[str, str, str | None]]] = {}
         for schema, table, name, kind, comment in con.execute(
@@ -164,13 +166,11 @@ def _copy(
             else:  # made without asking DuckLake, which takes long to say that a table is empty
                 types = ", ".join(f"{quote_name(name)} {kind}" for name, kind, _ in columns[schema, table])
                 con.execute(f"CREATE TABLE target.{place} ({types})")
-            if comment is not None:
-                con.execute(f"COMMENT ON TABLE target.{place} IS {quote_literal(comment)}")
-            for name, _, text in columns[schema, table]:
-                if text is not None:
-                    con.execute(f"COMMENT ON COLUMN target.{place}.{quote_name(name)} IS {quote_literal(text)}")
-        for (schema, view), select in views.items():
-            con.execute(f"CREATE VIEW target.{quote_name(schema)}.{quote_name(view)} AS {select}")
+            _comment(con, "TABLE", place, comment, columns[schema, table])
+        for (schema, view), (select, comment) in views.items():
+            place = f"{quote_name(schema)}.{quote_name(view)}"
+            con.execute(f"CREATE VIEW target.{place} AS {select}")
+            _comment(con, "VIEW", place, comment, columns[schema, view])
         # Another machine asks by it whether its file is still the newest.
         con.execute("ALTER TABLE target.ops.publication ADD COLUMN lake_snapshot BIGINT")
         con.execute("UPDATE target.ops.publication SET lake_snapshot = ?", [version])
@@ -182,6 +182,21 @@ def _copy(
     finally:  # also after a failure: the connection may be a run's
         for name in ("target", "frozen"):
             con.execute(f"DETACH DATABASE IF EXISTS {name}")
+
+
+def _comment(
+    con: duckdb.DuckDBPyConnection,
+    kind: str,
+    place: str,
+    comment: str | None,
+    columns: list[tuple[str, str, str | None]],
+) -> None:
+    """Comments of a table or view of the target, and of its columns (name, type, comment)."""
+    if comment is not None:
+        con.execute(f"COMMENT ON {kind} target.{place} IS {quote_literal(comment)}")
+    for name, _, text in columns:
+        if text is not None:
+            con.execute(f"COMMENT ON COLUMN target.{place}.{quote_name(name)} IS {quote_literal(text)}")
 
 
 def _list_tables(lake: Lake, version: int) -> list[tuple[str, str, str | None, int, bool]]:

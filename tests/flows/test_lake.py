@@ -86,7 +86,8 @@ def comments(folder: Path) -> list[tuple[str, ...]]:
     with duckdb.connect(str(folder / "data" / "published" / "trendbreak.duckdb"), read_only=True) as con:
         return con.execute(
             "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE schema_name IN ('marts', 'focus') "
-            "UNION ALL "
+            "OR table_name IN ('charge_dimensions', 'charge_amounts') UNION ALL "
+            "SELECT view_name, '', comment FROM duckdb_views() WHERE NOT internal UNION ALL "
             "SELECT table_name, '', comment FROM duckdb_tables() WHERE schema_name IN ('marts', 'focus') "
             "ORDER BY ALL"
         ).fetchall()

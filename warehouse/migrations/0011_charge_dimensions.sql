@@ -155,3 +155,35 @@ SELECT
 FROM core.charge_amounts AS a
 JOIN core.charge_dimensions AS d ON d.charge_group = a.charge_group
 WHERE d.is_shadow;
+
+-- A lake knows no comments on the columns of a view.
+COMMENT ON VIEW core.charges IS 'Every charge that counts, as the bills say it, before it is given to features.
+
+Grain: one row per delivery, day, tags and every other dimension; charges that are not AI are added up per account, service and category.';
+COMMENT ON COLUMN core.charge_dimensions.source_name IS 'The source of trendbreak.yml that brought it.';
+COMMENT ON COLUMN core.charge_dimensions.scope IS 'Which of the source''s deliveries it is of: a billing period, a file, or empty for windows of days.';
+COMMENT ON COLUMN core.charge_amounts.charge_date IS 'The UTC day on which its charge period starts.';
+COMMENT ON COLUMN core.charge_dimensions.sub_account_id IS 'Account, project or workspace.';
+COMMENT ON COLUMN core.charge_dimensions.provider_name IS 'As the bill writes it.';
+COMMENT ON COLUMN core.charge_dimensions.provider IS 'Canonical: aws, gcp, azure, openai, anthropic, …';
+COMMENT ON COLUMN core.charge_dimensions.charge_class IS 'Null, or Correction: of a closed period.';
+COMMENT ON COLUMN core.charge_dimensions.commitment_discount_status IS 'Null, Used or Unused: an unused commitment is nobody''s own.';
+COMMENT ON COLUMN core.charge_amounts.resource_id IS 'Of AI charges, and of all charges of a resource with a GPU on that day.';
+COMMENT ON COLUMN core.charge_amounts.tags IS 'A JSON object with sorted keys, or null.';
+COMMENT ON COLUMN core.charge_dimensions.ai_kind IS 'llm_api, gpu, ai_platform, other or unclassified.';
+COMMENT ON COLUMN core.charge_dimensions.workload IS 'inference, training, fine_tuning, evaluation or unknown.';
+COMMENT ON COLUMN core.charge_dimensions.model IS 'Canonical, as in claude-sonnet-4-5.';
+COMMENT ON COLUMN core.charge_dimensions.token_type IS 'input, cache_read, cache_write_5m, cache_write_1h, output or reasoning.';
+COMMENT ON COLUMN core.charge_dimensions.pricing_tier IS 'standard, batch, flex, priority or provisioned.';
+COMMENT ON COLUMN core.charge_amounts.consumed_quantity IS 'In consumed_unit; of AI charges.';
+COMMENT ON COLUMN core.charge_amounts.tokens IS 'Single tokens, whatever the bill''s unit.';
+COMMENT ON COLUMN core.charge_amounts.gpu_hours IS 'Device hours: instance hours × devices.';
+COMMENT ON COLUMN core.charge_amounts.billed_cost IS 'What is invoiced, in billing_currency.';
+COMMENT ON COLUMN core.charge_amounts.effective_cost IS 'What was used: commitments spread over what they cover.';
+COMMENT ON COLUMN core.charge_amounts.list_cost IS 'Without discounts; null where the bill does not tell it.';
+COMMENT ON COLUMN core.charge_amounts.effective_cost_usd IS 'By the dated rate of currency_rates.';
+COMMENT ON COLUMN core.charge_dimensions.basis IS 'reported or estimated.';
+COMMENT ON COLUMN core.charge_amounts.source_rows IS 'Rows of the bill that were added up into this one; 0 for a part of another.';
+COMMENT ON VIEW core.shadow_charges IS 'The charges of sources with `role: shadow`: loaded and compared, and in no total.
+
+Grain: that of core.charges, with its columns.';
