@@ -7,6 +7,7 @@ SELECT
     old_effective_cost::DECIMAL(38, 2) AS old_effective_cost,
     new_effective_cost::DECIMAL(38, 2) AS new_effective_cost,
     delta_effective_cost::DECIMAL(38, 2) AS delta_effective_cost,
+    delta_billed_cost::DECIMAL(38, 2) AS delta_billed_cost,
     age_days
 FROM marts.restatements
 ORDER BY recorded_at DESC, source_name, charge_date DESC

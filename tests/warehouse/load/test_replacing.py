@@ -111,6 +111,17 @@ def test_a_new_delivery_of_a_scope_replaces_the_old_one(home: Home, wh: Warehous
     ]
 
 
+def test_a_change_of_the_invoice_alone_is_a_restatement(home: Home, wh: Warehouse) -> None:
+    home.load_focus(wh, [focus_row(1, "1"), focus_row(2, "2", BilledCost="7")])
+    result = home.load_focus(wh, [focus_row(1, "1"), focus_row(2, "2", BilledCost="9.5")])
+    assert result.restatements == 1
+    assert rows_of(
+        wh,
+        "SELECT charge_date, delta_effective_cost, old_billed_cost, new_billed_cost, delta_billed_cost "
+        "FROM ops.restatements",
+    ) == [(date(2026, 1, 2), 0, 7, Decimal("9.5"), Decimal("2.5"))]
+
+
 def test_a_charge_that_comes_late_restates_its_empty_day(home: Home, wh: Warehouse) -> None:
     # A row that is dated ahead, as fees are, does not mean that the days before it had come.
     ahead = {"ChargePeriodStart": "2026-05-01T00:00:00Z", "ChargePeriodEnd": "2026-05-01T01:00:00Z"}

@@ -6,7 +6,13 @@
 -- earlier run knew it, or a later day of the period, when it was over.
 INSERT INTO ops.restatements BY NAME
 WITH new_days AS (
-    SELECT billing_account_id, billing_period_start, charge_date, billing_currency, sum(effective_cost) AS effective_cost
+    SELECT
+        billing_account_id,
+        billing_period_start,
+        charge_date,
+        billing_currency,
+        sum(effective_cost) AS effective_cost,
+        sum(billed_cost) AS billed_cost
     FROM staged_days
     GROUP BY ALL
 ),
@@ -17,13 +23,20 @@ before AS (
         charge_date,
         billing_currency,
         sum(effective_cost) AS effective_cost,
+        sum(billed_cost) AS billed_cost,
         sum(source_rows) AS source_rows
     FROM old_days
     GROUP BY ALL
 ),
 {% if by == "parts" %}
 others AS (
-    SELECT billing_account_id, billing_period_start, charge_date, billing_currency, sum(effective_cost) AS effective_cost
+    SELECT
+        billing_account_id,
+        billing_period_start,
+        charge_date,
+        billing_currency,
+        sum(effective_cost) AS effective_cost,
+        sum(billed_cost) AS billed_cost
     FROM ops.delivery_days
     WHERE source_name = $source_name AND is_current AND delivery_id <> $delivery_id
     GROUP BY ALL
@@ -45,8 +58,10 @@ compared AS (
         coalesce(b.billing_period_start, n.billing_period_start) AS billing_period_start,
         coalesce(b.charge_date, n.charge_date) AS charge_date,
         coalesce(b.billing_currency, n.billing_currency) AS billing_currency,
-        coalesce(b.effective_cost, 0)::DECIMAL(38, 12) AS before,
-        coalesce(n.effective_cost, 0)::DECIMAL(38, 12) AS after,
+        {% for cost in ("effective_cost", "billed_cost") %}
+        coalesce(b.{{ cost }}, 0)::DECIMAL(38, 12) AS {{ cost }}_before,
+        coalesce(n.{{ cost }}, 0)::DECIMAL(38, 12) AS {{ cost }}_after,
+        {% endfor %}
         coalesce(b.source_rows, 0) > 0 AS was_there
     FROM before AS b
     FULL OUTER JOIN new_days AS n
@@ -61,9 +76,12 @@ SELECT
     c.billing_period_start,
     c.charge_date,
     c.billing_currency,
-    (c.before{{ " + coalesce(o.effective_cost, 0)" if by == "parts" }})::DECIMAL(38, 12) AS old_effective_cost,
-    (c.after{{ " + coalesce(o.effective_cost, 0)" if by == "parts" }})::DECIMAL(38, 12) AS new_effective_cost,
-    (c.after - c.before)::DECIMAL(38, 12) AS delta_effective_cost,
+    {% for cost in ("effective_cost", "billed_cost") %}
+    {% set others = " + coalesce(o." ~ cost ~ ", 0)" if by == "parts" else "" %}
+    (c.{{ cost }}_before{{ others }})::DECIMAL(38, 12) AS old_{{ cost }},
+    (c.{{ cost }}_after{{ others }})::DECIMAL(38, 12) AS new_{{ cost }},
+    (c.{{ cost }}_after - c.{{ cost }}_before)::DECIMAL(38, 12) AS delta_{{ cost }},
+    {% endfor %}
     $delivery_id AS delivery_id,
     $recorded_at AS recorded_at
 FROM compared AS c
@@ -76,9 +94,10 @@ LEFT JOIN others AS o
 LEFT JOIN told AS t
     ON t.billing_account_id IS NOT DISTINCT FROM c.billing_account_id
     AND t.billing_period_start IS NOT DISTINCT FROM c.billing_period_start
-WHERE c.before <> c.after AND c.charge_date <= t.through
+WHERE (c.effective_cost_before <> c.effective_cost_after OR c.billed_cost_before <> c.billed_cost_after)
+    AND c.charge_date <= t.through
 {% else %}
-WHERE c.before <> c.after
+WHERE (c.effective_cost_before <> c.effective_cost_after OR c.billed_cost_before <> c.billed_cost_after)
     AND (
         c.was_there
         {% if by == "window" %}
