@@ -152,7 +152,7 @@ def check_requests(api: HttpApi, asked: Sequence[tuple[str, str, Query, bool]]) 
     Where nobody answers, the rest is not asked: the one line names it too.
     """
     results: list[CheckResult] = []
-    with api.session() as session:
+    with api.session(is_brief=True) as session:
         for index, (name, path, query, is_needed) in enumerate(asked):
             try:
                 session.get(path, query)

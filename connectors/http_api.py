@@ -17,7 +17,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 Query = Sequence[tuple[str, str]]
+BRIEF_WAIT_SECONDS = 5.0
 
 
 def _checked_secret(secret: SecretStr) -> SecretStr:
@@ -128,12 +129,17 @@ class HttpApi:
         return f"HttpApi({self._source_name!r}, {self._base_url!r})"
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
-        """Connections that are closed at the end of the block."""
+    def session(self, *, is_brief: bool = False) -> Iterator[Session]:
+        """Connections that are closed at the end of the block. `is_brief`: of two attempts, for a person who waits."""
         import httpx
 
+        retry = self._retry
+        if is_brief:
+            longest = min(BRIEF_WAIT_SECONDS, retry.longest_wait_seconds)
+            retry = replace(retry, attempts=min(2, retry.attempts), longest_wait_seconds=longest)
+
         host = urlsplit(self._base_url).hostname or ""
-        timeout = httpx.Timeout(self._retry.read_timeout_seconds, connect=self._retry.connect_timeout_seconds)
+        timeout = httpx.Timeout(retry.read_timeout_seconds, connect=retry.connect_timeout_seconds)
         # Proxies come from the environment, but never for a server on this machine. No redirects:
         # one would carry the credential to a host that nobody configured.
         with httpx.Client(
@@ -149,7 +155,7 @@ class HttpApi:
                 base_url=self._base_url,
                 secret_headers=self._secret_headers,
                 cures=self._cures,
-                retry=self._retry,
+                retry=retry,
                 pause=self._pause,
             )
 

@@ -152,6 +152,7 @@ def test_check_tells_once_that_nobody_answers_and_each_refusal_for_itself(stub: 
     stub.fault_for_ever = Fault(status=503)
     endpoints = [result.name for result in connect(stub).check()]
     assert endpoints[:2] == ["costs", "usage of completions"]
+    assert len(stub.requests) == 2 * len(endpoints)  # a person waits for it
     (nobody,) = connect(stub, base_url="http://127.0.0.1:9/v1").check()
     assert (nobody.ok, nobody.name) == (False, ", ".join(endpoints))
     assert "cannot connect" in nobody.detail
