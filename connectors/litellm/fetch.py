@@ -24,6 +24,7 @@ PAGE_SIZE = 100  # the most that the proxy accepts
 PAGE_CAP = 100_000  # ten million requests a day
 # Requests that come in while pages are read push rows to later pages, which are met there again: a page or a few.
 STALE_PAGES = 50
+MANY_ROWS = 20
 CURES = Cures(
     credential="set api_key to the proxy's master key, or to an admin's key",
     permission="use the proxy's master key, or a key of a user with the role proxy_admin_viewer",
@@ -56,11 +57,20 @@ class Fetcher:
             yield DeliveryRef(source_name=self._source_name, scope="", window=part, replaces="window")
 
     def fetch(self, ref: DeliveryRef) -> Iterator[Payload]:
-        """The projection of a day. Raises as `Session.get` does, and PagingError where pages do not add up."""
+        """The projection of a day. Raises as `Session.get` does, PagingError where pages do not add up, and
+        PayloadError where of many rows none can be read: a column has another name, and no call may go for it."""
         projection = self._options.projection()
         records = self._records(ref.window.start)
         fields = self._options.fields
-        return log_payloads(records, lambda record, counts: read_spend_log(record, counts, fields), KNOWN, projection)
+        yield from log_payloads(
+            records, lambda record, counts: read_spend_log(record, counts, fields), KNOWN, projection
+        )
+        if projection.rejected_lines >= MANY_ROWS and not projection.calls:
+            raise PayloadError(
+                f"none of {projection.rejected_lines} rows can be read: {projection.reasons()[0]}",
+                where=f"{self._source_name}: GET {LOGS} of {ref.window.start}",
+                cure="nothing of it was loaded, and what stood stays: report it with the proxy's version",
+            )
 
     def _records(self, day: date) -> Iterator[tuple[int, Mapping[str, Any]]]:
         where = f"{self._source_name}: GET {LOGS} of {day}"

@@ -15,7 +15,7 @@ import pytest
 from pydantic import ValidationError
 
 from connectors.base import Window
-from connectors.errors import PagingError
+from connectors.errors import PagingError, PayloadError
 from connectors.litellm import LiteLlm, LiteLlmOptions
 from tests.connectors.conformance.ledger import Ledger
 from tests.connectors.conformance.world import FAST
@@ -143,6 +143,24 @@ def test_rows_that_move_between_pages_count_once(tmp_path: Path) -> None:
     ids = [call["response_id"] for call in found]
     assert len(ids) == len(set(ids))
     assert set(ids) >= {f"chatcmpl-{n}" for n in range(30)}
+
+
+class Renamed(LiteLlmStub):
+    def answer(self, request: Request) -> Any:
+        answer = super().answer(request)
+        for one in answer["data"]:
+            one["start_time"] = one.pop("startTime")
+        return answer
+
+
+def test_a_day_of_which_no_row_can_be_read_is_an_error_and_no_day_without_calls(tmp_path: Path) -> None:
+    rows = [spend_log(n, MOMENT, random.Random(n)) for n in range(20)]
+    with serve(Renamed(rows=rows)) as api:
+        options = LiteLlmOptions.model_validate({"base_url": api.url, "api_key": KEY})
+        with pytest.raises(PayloadError, match="none of 20 rows can be read: time: missing"):
+            load(tmp_path, options)
+        api.rows = rows[:3]  # type: ignore[attr-defined]
+        assert load(tmp_path, options)[0] == []
 
 
 class Endless(LiteLlmStub):
