@@ -7,6 +7,7 @@ and the connector turns the counts into notes.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
@@ -22,6 +23,7 @@ SCALE = Decimal("1E-12")  # DECIMAL(38, 12), as everywhere in the warehouse
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 LARGEST = Decimal(10) ** 26
 
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")  # as JSON escapes one; most belong to a pair
 _CURE = "the provider's answer is not what it documents: run again, and report it if it stays"
 
 
@@ -38,7 +40,19 @@ def decode(data: bytes, *, where: str) -> dict[str, Any]:
         raise PayloadError(f"malformed JSON ({reason}, {len(data)} bytes)", where=where, cure=_CURE) from None
     if not isinstance(document, dict):
         raise PayloadError(f"expected a JSON object, got {_kind(document)}", where=where, cure=_CURE)
-    return document
+    whole: dict[str, Any] = _whole_characters(document) if _HALF_CHARACTER.search(data) else document
+    return whole
+
+
+def _whole_characters(value: Any) -> Any:
+    """The document with the mark of what cannot be read for half a character: a name that was cut within an emoji."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole_characters(item) for item in value]
+    if isinstance(value, dict):
+        return {_whole_characters(key): _whole_characters(item) for key, item in value.items()}
+    return value
 
 
 def read_document(path: Path, *, name: str) -> dict[str, Any]:

@@ -106,6 +106,15 @@ def test_names_come_along_and_personal_data_does_not(stub: OpenAIStub, tmp_path:
     assert not any("example.com" in path.read_text() for path in tmp_path.rglob("*.json"))
 
 
+def test_a_name_that_was_cut_within_an_emoji_stops_no_bill(stub: OpenAIStub, tmp_path: Path) -> None:
+    stub.costs = [Cost(DAY, Decimal(1), "x \ud83d\ude00 \ud83d", "proj_a")]
+    stub.projects = {"proj_a": "Support \ud83d"}
+    ledger = Ledger(tmp_path)
+    ledger.run(connect(stub), Window(DAY, DAY + timedelta(days=1)))
+    [(_, _, row)] = ledger.rows
+    assert (row["sku_meter"], row["sub_account_name"]) == ("x \U0001f600 \ufffd", "Support \ufffd")
+
+
 def test_names_that_may_not_be_read_are_a_note(stub: OpenAIStub, tmp_path: Path) -> None:
     stub.costs = [Cost(DAY, Decimal(1), "x", "proj_a", "key_1")]
     stub.fault_paths, stub.fault_for_ever = "/projects", Fault(status=403)
