@@ -49,7 +49,7 @@ NUMBER_COLUMNS = (*COST_COLUMNS, "ConsumedQuantity", "PricingQuantity")
 TIME_COLUMNS = ("BillingPeriodStart", "BillingPeriodEnd", "ChargePeriodStart", "ChargePeriodEnd")
 # What publishers called the SKU's meter before FOCUS had a column for it: AWS 1.0, Azure 1.0.
 SKU_METER_BEFORE_1_1 = ("x_UsageType", "x_SkuMeterName")
-NULL_TEXT = ("", "NULL")  # the official sample writes NULL
+NULL_TEXT = ("", "NULL", "null", "\\N")  # the official sample writes NULL, what databases unload \N
 
 
 @dataclass(frozen=True)
