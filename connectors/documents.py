@@ -124,7 +124,7 @@ def read_decimal(record: Mapping[str, Any], field: str, *, where: str) -> Decima
         number = Decimal(value)
     else:
         raise wrong(where, field, "a number", value)
-    if not number.is_finite() or abs(number) >= LARGEST:
+    if not number.is_finite() or number.copy_abs() >= LARGEST:
         raise wrong(where, field, "a finite number below 10^26", value)
     return number
 
@@ -166,7 +166,7 @@ def read_hour(record: Mapping[str, Any], field: str, *, where: str) -> datetime:
 def _read_instant(record: Mapping[str, Any], field: str, step: int, what: str, where: str) -> datetime:
     value = record.get(field)
     if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
-        if value % step or not 0 <= value < 253402300800:
+        if not 0 <= value < 253402300800 or value % step:
             raise wrong(where, field, f"{what} in Unix seconds", value)
         return datetime.fromtimestamp(int(value), UTC)
     if not isinstance(value, str):
@@ -177,7 +177,10 @@ def _read_instant(record: Mapping[str, Any], field: str, step: int, what: str, w
         raise wrong(where, field, "a point in time (RFC 3339)", value) from None
     if instant.tzinfo is None:
         raise wrong(where, field, "a point in time with its offset from UTC", value)
-    instant = instant.astimezone(UTC)
+    try:
+        instant = instant.astimezone(UTC)
+    except OverflowError:
+        raise wrong(where, field, "a point in time", value) from None
     if instant.microsecond or int(instant.timestamp()) % step:
         raise wrong(where, field, what, value)
     return instant

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from connectors.documents import EXACT
+from connectors.errors import PayloadError
 
 
 class Table:
@@ -46,7 +47,17 @@ class Table:
                 columns[name].append(value)
             for name, value in zip(self._measures, measures, strict=True):
                 columns[name].append(value)
-        return pa.table([pa.array(columns[field.name], field.type) for field in self._schema], schema=self._schema)
+        return pa.table([_array(columns[field.name], field) for field in self._schema], schema=self._schema)
+
+
+def _array(values: list[Any], field: pa.Field) -> pa.Array:
+    try:
+        return pa.array(values, field.type)
+    except pa.ArrowInvalid:
+        raise PayloadError(
+            f"a sum of {field.name} is larger than any bill",
+            cure="run again, and report it to the provider if it stays",
+        ) from None
 
 
 def tags_text(tags: Mapping[str, str | None]) -> str | None:
