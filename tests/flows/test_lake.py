@@ -133,6 +133,8 @@ def test_a_query_asks_what_was_published_before(
     assert ask(lake, capfd, TOTAL, "--at", f"{datetime.now(UTC):%Y-%m-%d}") == after
     for sql in (TOTAL.replace("marts.feature", "Marts.FEATURE"), TOTAL.replace("marts.", "query_table('marts.") + "')"):
         assert ask(lake, capfd, sql, "--at", first) == before
+    charges = "SELECT sum(effective_cost_usd) AS dollars FROM core.charges"  # a view of two tables
+    assert ask(lake, capfd, charges, "--at", first) == ask(file, capfd, charges) > 0
     assert typed("query", "month-to-date", "--at", first, "--config", config) == 0
     assert typed("query", "SELECT 1", "--at", "2020-01-01", "--config", config) == 2
     assert "the oldest snapshot that is kept is of" in capfd.readouterr().err
