@@ -31,9 +31,11 @@ READERS = ("core", "focus", "marts", "ops")  # the schemas that readers are give
 LOADED = (
     "core.charge_amounts",
     "core.charge_dimensions",
+    "core.charges",  # a table, as core.shadow_charges was, in the snapshots of a program that did not part them
     "core.gpu_utilization",
     "core.metered_hours",
     "core.metered_usage",
+    "core.shadow_charges",
     "core.shadow_usage",
     "ops.deliveries",
     "ops.delivery_days",

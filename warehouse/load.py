@@ -37,6 +37,7 @@ from warehouse.split_costs import divide_by_splits
 from warehouse.staged_calls import Issues, name_models, record_issues, replace_telemetry
 from warehouse.staged_charges import OWN, PLAIN, TEMPORARY, count, stage_charges
 from warehouse.standing import (
+    GROUPS_PER_DELIVERY,
     Claim,
     claim_of_scope,
     condition,
@@ -50,8 +51,6 @@ from warehouse.standing import (
 from warehouse.statements import render
 from warehouse.store import Warehouse
 from warehouse.terms import COUNTED, Terms, bring_back, move_aside
-
-GROUPS_PER_DELIVERY = 2**31  # so that 2**32 places fit into a BIGINT
 
 
 @dataclass(frozen=True)

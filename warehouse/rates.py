@@ -54,10 +54,7 @@ def apply_rates(wh: Warehouse, rates: Rates) -> list[str]:
     Raises CurrencyError where a loaded charge's day has no rate (any more): a total in dollars would be stale.
     """
     con = wh.con
-    days = con.execute(
-        "SELECT DISTINCT billing_currency, charge_date FROM core.charges WHERE billing_currency <> ?",
-        [REPORTING_CURRENCY],
-    ).fetchall()
+    days = con.execute(render("rates/days.sql"), [REPORTING_CURRENCY]).fetchall()
     if not days:
         return []
     rows, missing = rates_by_day(days, rates)

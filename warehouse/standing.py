@@ -12,6 +12,7 @@ import duckdb
 from warehouse.statements import render
 
 SUPERSEDED_TOTALS_DAYS = 90  # how long a superseded delivery's control totals stay
+GROUPS_PER_DELIVERY = 2**31  # numbers of dimensions that a delivery has, so that 2**32 places fit into a BIGINT
 
 
 class ClaimLike(Protocol):
@@ -75,9 +76,7 @@ def keep_old_days(con: duckdb.DuckDBPyConnection, claims: Iterable[ClaimLike]) -
 def remove_charges(con: duckdb.DuckDBPyConnection, claim: ClaimLike, now: datetime) -> None:
     """Take the charges out of core; their control totals stay, superseded, for 90 days; those of a month
     with an invoice for good."""
-    values = {"by": claim.replaces, "replaced": condition("charge_date", claim)}
-    for template in ("load/remove_charge_amounts.sql", "load/remove_charge_dimensions.sql"):
-        con.execute(render(template, **values), {"source_name": claim.source_name})
+    _remove_rows(con, claim)
     con.execute(
         render("load/supersede_days.sql", replaced=condition("charge_date", claim)),
         {"source_name": claim.source_name, "superseded_at": now},
@@ -85,6 +84,22 @@ def remove_charges(con: duckdb.DuckDBPyConnection, claim: ClaimLike, now: dateti
     known = con.execute("SELECT 1 FROM duckdb_tables() WHERE schema_name = 'core' AND table_name = 'invoices'")
     prune = render("load/prune_days.sql", has_invoices=known.fetchone() is not None)
     con.execute(prune, {"keep_after": now - timedelta(days=SUPERSEDED_TOTALS_DAYS)})
+
+
+def _remove_rows(con: duckdb.DuckDBPyConnection, claim: ClaimLike) -> None:
+    """The amounts, and the dimensions that none are left of."""
+    named = {"source_name": claim.source_name}
+    replaced = {"by": claim.replaces, "replaced": condition("charge_date", claim)}
+    places: list[tuple[int, int]] = []
+    if claim.replaces == "window":
+        # A delivery's numbers lie side by side: only where it had amounts is looked for what is left.
+        touched = con.execute(render("load/touched_places.sql", **replaced, size=GROUPS_PER_DELIVERY), named).fetchall()
+        places = [(place * GROUPS_PER_DELIVERY, (place + 1) * GROUPS_PER_DELIVERY - 1) for (place,) in touched]
+    con.execute(render("load/remove_charge_amounts.sql", **replaced), named)
+    if claim.replaces == "scope":
+        con.execute(render("load/remove_charge_dimensions.sql", **replaced), named)
+    for first, last in places:
+        con.execute(render("load/remove_bare_dimensions.sql", first=first, last=last), named)
 
 
 def remove(con: duckdb.DuckDBPyConnection, table: str, day_column: str, claim: ClaimLike) -> None:

@@ -130,7 +130,9 @@ def joined_as_written(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     finally:
-        con.execute("SET disabled_optimizers = ''")
+        # It is the database's, not the connection's, whose transaction takes no statement after an error.
+        with con.cursor() as other:
+            other.execute("SET disabled_optimizers = ''")
 
 
 def tag_spellings(dimension: str) -> list[str]:

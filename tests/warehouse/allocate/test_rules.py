@@ -267,6 +267,14 @@ def test_an_amount_too_large_to_multiply_is_told_and_nothing_changes() -> None:
     assert rows_of(wh.con, "SELECT count(*) AS n FROM duckdb_tables() WHERE temporary") == [{"n": 0}]
 
 
+def test_a_sum_that_is_too_large_is_told_within_a_transaction() -> None:
+    wh = given_charges(charge("9e25", scope="a"), charge("9e25", scope="b"))
+    features = parse_features("version: 1\nfeatures: {a: {}}\nrules: [{when: {}, feature: a}]")
+    with pytest.raises(AllocationError, match=r"core\.charges: an amount is too large"):
+        wh.commit(lambda: allocate(wh, features))
+    assert rows_of(wh.con, "SELECT current_setting('disabled_optimizers') AS off") == [{"off": ""}]
+
+
 def test_allocating_again_changes_nothing_and_new_rules_re_allocate_history() -> None:
     wh = given_charges(*(charge(1, charge_date=DAY + timedelta(days=n)) for n in range(5)))
     features = "features: {%s: {}}\nrules: [{when: {}, feature: %s}]"

@@ -24,7 +24,9 @@ from tests.warehouse.bills import (
 )
 from warehouse.errors import LoadError, OverlapError
 from warehouse.load import loaded_identities
+from warehouse.rates import apply_rates
 from warehouse.store import Warehouse
+from warehouse.terms import move_aside
 
 
 def test_the_same_delivery_again_changes_nothing(home: Home, wh: Warehouse) -> None:
@@ -83,6 +85,16 @@ def test_numbers_that_another_delivery_has_are_not_taken(home: Home, wh: Warehou
     home.load_focus(wh, rows, scope="drop")
     assert one(wh, "SELECT count(DISTINCT charge_group) FROM core.charge_dimensions") == 2
     assert sorted(row[0] for row in rows_of(wh, "SELECT billed_cost FROM core.charges")) == [1, 5]
+
+
+def test_changed_rates_reach_shadows(home: Home, wh: Warehouse) -> None:
+    euros = focus_row(1, "10", BillingCurrency="EUR")
+    home.load_focus(wh, [euros], rates=[("EUR", date(2020, 1, 1), Decimal("1.1"))])
+    wh.commit(lambda: move_aside(wh.con, "drop"))
+    notes = apply_rates(wh, [("EUR", date(2020, 1, 1), Decimal("1.2"))])
+    assert notes == ["currency_rates: 1 charges in EUR are 12 USD now, 11 before"]
+    assert one(wh, "SELECT sum(effective_cost_usd) FROM core.shadow_charges") == 12
+    assert one(wh, "SELECT count(*) FROM core.charges") == 0
 
 
 def test_equal_rows_in_other_bytes_restate_nothing(home: Home, wh: Warehouse) -> None:
