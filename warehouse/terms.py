@@ -61,8 +61,7 @@ def apply_bounds(wh: Warehouse, source_name: str, terms: Terms, *, now: datetime
     """
     con = wh.con
     changed = con.execute(
-        "SELECT 1 FROM ops.deliveries WHERE is_current AND source_name = ? AND bounds IS DISTINCT FROM ? LIMIT 1",
-        [source_name, terms.bounds],
+        render("terms/other_bounds.sql"), {"source_name": source_name, "bounds": terms.bounds}
     ).fetchone()
     if changed is None:
         return 0

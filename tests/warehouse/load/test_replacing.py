@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from connectors.base import Window
+from connectors.base import Rows, Window
 from tests.warehouse.bills import (
     Home,
     call_rows,
@@ -23,10 +25,13 @@ from tests.warehouse.bills import (
     usage_rows,
 )
 from warehouse.errors import LoadError, OverlapError
-from warehouse.load import loaded_identities
+from warehouse.forgetting import forget
+from warehouse.landing import LandedDelivery
+from warehouse.load import load_delivery, loaded_identities
 from warehouse.rates import apply_rates
 from warehouse.store import Warehouse
-from warehouse.terms import move_aside
+from warehouse.terms import Terms, apply_bounds, move_aside
+from warehouse.watermarks import is_history_read, mark_history_read
 
 
 def test_the_same_delivery_again_changes_nothing(home: Home, wh: Warehouse) -> None:
@@ -201,6 +206,60 @@ def test_a_window_restated_to_empty_is_empty(home: Home, wh: Warehouse) -> None:
     assert result.restatements == 1
     assert one(wh, "SELECT count(*) FROM core.charges") == 0
     assert one(wh, "SELECT count(*) FROM core.metered_usage") == 0
+
+
+def test_what_was_kept_of_a_refused_meter_comes_again_out_of_landing(
+    home: Home, wh: Warehouse, migrated: Path, tmp_path: Path
+) -> None:
+    metered = "SELECT usage_date, usage_kind, input_tokens FROM core.metered_usage ORDER BY ALL"
+    speaking = "SELECT delivery_id FROM ops.deliveries WHERE is_current ORDER BY load_number"
+    landed: dict[str, tuple[LandedDelivery, Rows]] = {}
+
+    def load(content: str, days: tuple[int, int], usage: list[tuple[int, str]], *untold: str, until: int = 7) -> str:
+        told = [{"usage_date": DAYS[day], "usage_kind": kind, "input_tokens": len(landed) + 1} for day, kind in usage]
+        window = Window(DAYS[days[0]], DAYS[days[1]])
+        options = {"source": "openai", "source_type": "openai", "scope": "", "replaces": "window"}
+        delivery = home.land({"page.json": content.encode()}, window=window, **options)  # type: ignore[arg-type]
+        part = replace(usage_rows(*told), untold=untold)
+        load_delivery(wh, delivery, (charge_rows(), part), now=home.clock, terms=Terms(until=DAYS[until]))
+        landed[delivery.delivery_id] = (delivery, part)
+        return delivery.delivery_id
+
+    both = [(day, kind) for day in range(4) for kind in ("completions", "embeddings")]
+    order = [
+        load("a", (0, 4), both),
+        load("restated to nothing", (1, 2), []),
+        load("refused", (0, 4), [(0, "embeddings")], "completions"),
+        load("refused again", (0, 4), [(3, "embeddings")], "completions"),
+        load("refused in part", (2, 6), [(4, "embeddings")], "completions"),
+    ]
+    stands = rows_of(wh, metered)
+    assert stands == [
+        (DAYS[0], "completions", 1),
+        (DAYS[2], "completions", 1),
+        (DAYS[3], "completions", 1),
+        (DAYS[4], "embeddings", 5),
+    ]
+    # What was told before the meter was refused speaks still, and so does what restated it to nothing.
+    assert [name for (name,) in rows_of(wh, speaking)] == order
+    with Home(Path(shutil.copytree(migrated, tmp_path / "anew"))).open() as anew:
+        for delivery, part in map(landed.__getitem__, order):
+            load_delivery(anew, delivery, (charge_rows(), part), now=home.clock)
+        assert rows_of(anew, metered) == stands
+
+    # Days that no longer count go from what is kept too, and it keeps no history due for ever.
+    apply_bounds(wh, "openai", Terms(until=DAYS[3]), now=home.clock)
+    load("bounded", (0, 3), [], "completions", until=3)
+    assert rows_of(wh, metered) == stands[:2]
+    mark_history_read(wh, "openai", now=home.clock)
+    apply_bounds(wh, "openai", Terms(until=DAYS[3]), now=home.clock)
+    assert is_history_read(wh, "openai")
+    # Once the meter answers again, the newest answer speaks alone; and nothing that is kept outlives its source.
+    answered = load("answered", (0, 3), [(0, "completions")], until=3)
+    assert rows_of(wh, speaking) == [(answered,)]
+    load("refused anew", (0, 3), [], "completions", until=3)
+    forget(wh, "openai", now=home.clock)
+    assert rows_of(wh, metered) == rows_of(wh, speaking) == []
 
 
 def test_a_window_in_two_parts_says_the_same_as_whole(home: Home, wh: Warehouse) -> None:
