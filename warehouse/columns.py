@@ -138,7 +138,7 @@ class Columns:
         text = self.text(name)
         if self.raw(name)[1] != "VARCHAR":
             return text
-        is_short = f"substr({text}, 17, 1) IN ('Z', '+', '-')"
+        is_short = f"length({text}) IN (17, 21, 22) AND substr({text}, 17, 1) IN ('Z', '+', '-')"
         return f"CASE WHEN {is_short} THEN left({text}, 16) || ':00' || substr({text}, 17) ELSE {text} END"
 
     def day(self, name: str) -> str:
