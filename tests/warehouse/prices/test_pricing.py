@@ -81,6 +81,8 @@ def test_unknown_is_null_and_counted_and_a_failure_without_tokens_is_billed_none
             call(2),
             call(2, **silent, reasoning_tokens=None),
             call(3, **silent, reasoning_tokens=None, status="error"),
+            call(4, provider=None, model=None, status="error", input_tokens=0, output_tokens=0),
+            call(5, model="no-such-model", status="error", input_tokens=0, output_tokens=0, gpu_seconds=1),
         ],
     )
     result = build_marts(wh, FEATURES)
@@ -88,6 +90,8 @@ def test_unknown_is_null_and_counted_and_a_failure_without_tokens_is_billed_none
         (1, 1, 1, None),
         (2, 2, 1, None),
         (3, 1, 0, Decimal(0)),
+        (4, 1, 0, Decimal(0)),
+        (5, 1, 1, None),
     ]
     assert any("no known price" in check.text and not check.ok for check in result.check_results)
 
@@ -220,7 +224,7 @@ def test_dollars_by_the_hour_are_those_of_the_calls_to_the_digit(percent: str) -
             f"{kind}_tokens": tokens(260_000) for kind in ("input", "cache_read", "cache_write", "output", "reasoning")
         }
         if rng.random() < 0.1:
-            kinds = dict.fromkeys(kinds)
+            kinds = dict.fromkeys(kinds, rng.choice((None, 0)))
         calls.append(
             {
                 "called_at": at,

@@ -17,7 +17,7 @@
 --   tasks_with_outcome: of these, tasks whose outcome is known.
 --   input_tokens: uncached input only; the five kinds of tokens are disjoint.
 --   active_users: different users of the row's calls; null where no call names one. Rows cannot be added up.
---   unpriced_calls: calls whose model has no known price, or that report no tokens.
+--   unpriced_calls: calls whose model has no known price, or that report no tokens; none of those that failed without any.
 --   batch_calls: calls that the provider's batch tier served.
 --   batch_estimated_cost_usd: their part of estimated_cost_usd.
 --   logged_cost_usd: what the logs' own tools priced the calls at, an estimate of theirs; null where any call has none.

@@ -91,24 +91,25 @@ metered_twice AS (
 ),
 -- Calls for which neither a bill nor a price is, of features with others that are billed: their days have no unit cost.
 without_cost AS (
-    SELECT DISTINCT usage_date, feature, provider, model
+    SELECT usage_date, feature, provider, model, task_type
     FROM marts.unit_economics_daily
     WHERE calls > 0 AND NOT is_billed AND NOT is_billed_by_other AND billed_or_estimated_cost_usd IS NULL
       AND feature IN (SELECT feature FROM marts.unit_economics_daily WHERE calls > 0 AND is_billed)
 ),
 no_known_cost AS (
     SELECT
-        c.source_name,
+        h.source_name,
         'no_known_cost' AS issue,
-        c.feature || ', ' || c.provider || '/' || c.model AS detail,
-        count(*) AS occurrences
+        concat_ws(', ', h.feature, nullif(concat_ws('/', h.provider, h.model), '')) AS detail,
+        sum(h.calls - h.priced_calls)::BIGINT AS occurrences
     FROM without_cost AS u
-    INNER JOIN staging.stg_calls AS c
-        ON make_timestamp(epoch_us(c.called_at))::DATE = u.usage_date
-        AND c.feature = u.feature
-        AND c.provider = u.provider
-        AND c.model = u.model
-    WHERE c.is_duplicate IS NOT TRUE
+    INNER JOIN priced_hours AS h
+        ON h.usage_hour::DATE = u.usage_date
+        AND h.feature = u.feature
+        AND h.provider IS NOT DISTINCT FROM u.provider
+        AND h.model IS NOT DISTINCT FROM u.model
+        AND h.task_type IS NOT DISTINCT FROM u.task_type
+    WHERE h.calls > h.priced_calls
     GROUP BY ALL
 ),
 found AS (

@@ -34,8 +34,10 @@ SELECT
     {% for kind in kinds %}
     coalesce({{ kind }}_tokens, 0) <> 0 AS has_{{ kind }},
     {% endfor %}
-    coalesce(input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens) IS NULL AS is_empty,
-    is_empty AND status IS NOT DISTINCT FROM 'error' AS is_free,
+    coalesce(input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens) IS NULL
+        AND status IS DISTINCT FROM 'error' AS is_empty,
+    status IS NOT DISTINCT FROM 'error' AND coalesce(gpu_seconds, 0) = 0
+        {%- for kind in kinds %} AND NOT has_{{ kind }}{% endfor %} AS is_free,
     count(*) AS calls,
     count(*) FILTER (WHERE status = 'error') AS failed_calls,
     count(*) FILTER (WHERE attempt > 1) AS retries,

@@ -1,5 +1,6 @@
--- Every call that counts, with its dollars at the price of its moment, model, account and size. A failed call that
--- reports no tokens is billed none; any other call without a price or without tokens has no dollars.
+-- Every call that counts, with its dollars at the price of its moment, model, account and size. A failed call of
+-- neither tokens nor GPU seconds is billed none, whatever its model; any other without a price has no dollars, nor has one
+-- that did not fail and reports no tokens.
 CREATE OR REPLACE TEMP VIEW {{ name }} AS
 SELECT
     c.call_id,
@@ -41,9 +42,12 @@ SELECT
     100 * coalesce(c.input_tokens, 0) + 10 * coalesce(c.cache_read_tokens, 0) + 125 * coalesce(c.cache_write_tokens, 0)
         + 500 * (coalesce(c.output_tokens, 0) + coalesce(c.reasoning_tokens, 0)) AS hundredfold_weighted_tokens,
     CASE
-        WHEN coalesce(c.input_tokens, c.cache_read_tokens, c.cache_write_tokens, c.output_tokens, c.reasoning_tokens) IS NULL
-            THEN CASE WHEN c.status = 'error' THEN 0 END
+        WHEN c.status = 'error' AND coalesce(c.gpu_seconds, 0) = 0
+            {%- for kind in kinds %} AND coalesce(c.{{ kind }}_tokens, 0) = 0{% endfor %} THEN 0
         WHEN p.price_id IS NULL THEN NULL
+        WHEN c.status IS DISTINCT FROM 'error'
+            AND coalesce(c.input_tokens, c.cache_read_tokens, c.cache_write_tokens, c.output_tokens, c.reasoning_tokens) IS NULL
+            THEN NULL
         {% if is_whole %}
         -- Whole 1e-12 dollars: prices have at most six decimals, so that nothing is rounded.
         ELSE (

@@ -3,7 +3,8 @@ CREATE OR REPLACE TEMP VIEW priced_groups AS
 SELECT
     c.* EXCLUDE (price_moment, size),
     CASE
-        WHEN c.is_empty THEN CASE WHEN c.is_free THEN 0 END
+        WHEN c.is_free THEN 0
+        WHEN c.is_empty THEN NULL
         ELSE (
             (
                 {% for kind in kinds %}
