@@ -86,6 +86,17 @@ def test_purchases_and_credits_are_no_usage(home: Home, wh: Warehouse) -> None:
     assert one(wh, "SELECT count(gpu_hours) + count(tokens) FROM core.charges") == 0
 
 
+def test_focus_values_in_another_case(home: Home, wh: Warehouse) -> None:
+    other = [focus_row(day, ChargeCategory=kind) for day, kind in enumerate(("TAX", "credit", "Purchase"), start=2)]
+    home.load_focus(wh, [bedrock_row(1, ChargeCategory="usage", ChargeClass="correction"), *other])
+    assert rows_of(wh, "SELECT charge_category, charge_class, tokens FROM core.charges ORDER BY charge_date") == [
+        ("Usage", "Correction", Decimal(1000)),
+        ("Tax", None, None),
+        ("Credit", None, None),
+        ("Purchase", None, None),
+    ]
+
+
 def test_looks_like_ai_and_fits_nothing(home: Home, wh: Warehouse) -> None:
     row = focus_row(
         1, "2", ProviderName="Acme Cloud", InvoiceIssuerName="Acme", ServiceName="LLM Gateway", SkuMeter="x"
