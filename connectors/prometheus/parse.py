@@ -29,7 +29,7 @@ SCRAPED_BY = frozenset({"job", "prometheus", "prometheus_replica", "__replica__"
 PERHAPS_SCRAPED_BY = "replica"
 TOGETHER_SECONDS = 60  # Prometheus' usual time between scrapes: so far apart two servers may see a counter
 LEAST_TOGETHER = 0.9  # of the moments: where a process starts anew, one server sees more of its end
-LEAST_MOMENTS = 10  # any two counters that have just begun are close
+LEAST_MOMENTS = 10  # since the first move: any two counters that have just begun are close
 MEASURES = ("requests", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 # How long Prometheus answers with the last sample of a series that is scraped no more.
 # https://prometheus.io/docs/prometheus/latest/querying/basics/#staleness
@@ -103,17 +103,23 @@ def merge_copies(replicas: Iterable[list[_Samples]], *, reach_seconds: int) -> l
 
 
 def _run_together(one: _Samples, other: _Samples, reach_seconds: int) -> bool:
-    """Whether `other` is, at nearly every moment that both have, what `one` was or would be within `reach_seconds`."""
+    """Whether `other` is, at nearly every moment that both have, what `one` was or would be within `reach_seconds`.
+    Idle counters are alike: moments before the first move say nothing, and of a stay only its ends count."""
     moments = sorted(one.keys() & other.keys())
+    values = [(one[at], other[at]) for at in moments]
+    moves = [n for n in range(1, len(values)) if values[n] != values[n - 1]]
+    if not moves or len(moments) - moves[0] < LEAST_MOMENTS:
+        return False
+    told = sorted({*moves, *(n - 1 for n in moves), len(moments) - 1})
     first = last = within = 0
-    for at in moments:
+    for at in (moments[n] for n in told):
         while moments[first] < at - reach_seconds:
             first += 1
         while last < len(moments) and moments[last] <= at + reach_seconds:
             last += 1
         near = [one[moment] for moment in moments[first:last]]
         within += min(near) <= other[at] <= max(near)
-    return len(moments) >= LEAST_MOMENTS and within >= LEAST_TOGETHER * len(moments)
+    return within >= LEAST_TOGETHER * len(told)
 
 
 def follow(scrapes: Iterable[_Samples], *, overlap_seconds: int) -> list[_Samples]:

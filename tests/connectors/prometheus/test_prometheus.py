@@ -127,10 +127,10 @@ def test_what_two_jobs_or_servers_scrape_counts_once(tmp_path: Path) -> None:
 def test_a_label_named_replica_is_a_server_of_a_pair_where_its_counters_run_together(tmp_path: Path) -> None:
     # a: by both servers of a pair, the second a little later in the hour; its process starts anew at noon. b: two
     # processes behind one address, each with a counter of its own. c: two pods, told apart by their addresses too.
-    # d: a pair whose label is their owner's own.
-    a, b, c, d = (
-        [{"model_name": m, "instance": m, label: one} for one in "01"]
-        for m, label in (("a", "replica"), ("b", "replica"), ("c", "replica"), ("d", "ha"))
+    # d: a pair whose label is their owner's own. e and f: two processes that idle together for most of the day, from 0
+    # and from what they did to warm up. g: a pair that tells of one burst.
+    a, b, c, d, e, f, g = (
+        [{"model_name": m, "instance": m, "ha" if m == "d" else "replica": one} for one in "01"] for m in "abcdefg"
     )
     c[1]["instance"] = "c2"
     first = [n * 100 for n in range(13)] + [n * 100 for n in range(12)]
@@ -142,6 +142,9 @@ def test_a_label_named_replica_is_a_server_of_a_pair_where_its_counters_run_toge
             "vllm:generation_tokens_total": [
                 hourly(a[0], *first), hourly(a[1], *second), hourly(b[0], *first), hourly(b[1], *own),
                 hourly(c[0], *first), hourly(c[1], *second), hourly(d[0], *first), hourly(d[1], *second),
+                hourly(e[0], *[0] * 23, 9 * 10**5, 10**6), hourly(e[1], *[0] * 23, 2 * 10**6, 2 * 10**6),
+                hourly(f[0], 0, 0, *[12] * 21, 900, 900), hourly(f[1], 0, 0, *[12] * 21, 400, 400),
+                hourly(g[0], *[7] * 9, *[900] * 16), hourly(g[1], *[7] * 10, *[900] * 15),
             ],
             "DCGM_FI_DEV_GPU_UTIL": [hourly(gpus[0], 10, 30), hourly(gpus[1], 20, 40, 50)],
         }
@@ -149,7 +152,7 @@ def test_a_label_named_replica_is_a_server_of_a_pair_where_its_counters_run_toge
     rows = read(tmp_path, api, replica_labels=["ha"])
     # By one server 1,200 up to noon and 1,100 after it; by the other the 40 more that it sees of the new process.
     assert {row["model"]: row["output_tokens"] for row in rows["metered_usage"]} == {
-        "a": 2340, "b": 2300 + 24 * 37, "c": 2300 + 2340, "d": 2340
+        "a": 2340, "b": 2300 + 24 * 37, "c": 2300 + 2340, "d": 2340, "e": 3 * 10**6, "f": 900 + 400, "g": 893
     }  # fmt: skip
     [gpu] = rows["gpu_utilization"]
     assert (gpu["samples"], gpu["utilization"]) == (3, Decimal("0.300000"))  # 10, 30 and, of the other, 50
