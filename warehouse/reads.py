@@ -186,7 +186,7 @@ def read_explained_units(
     weekdays: int = EVERY_WEEKDAY,
 ) -> list[dict[str, Any]]:
     """At most a row for each period: is_after, unit, tasks, tasks_with_outcome, successful_tasks, cost_per_success_usd,
-    estimated_share (of its dollars, those of calls without a bill)."""
+    estimated_share (of its dollars, those of calls without a bill; None where refunds leave none)."""
     periods = {"since": since, "until": until, "base_since": base_since, "base_until": base_until, "weekdays": weekdays}
     return _rows(con, "explained_units", feature=feature, **periods)
 

@@ -25,15 +25,15 @@ SELECT
     r.feature,
     r.last_day,
     r.cost_usd::DECIMAL(38, 2) AS cost_usd,
-    round(100 * r.estimate_usd / nullif(r.cost_usd, 0), 1) AS estimated_percent,
+    CASE WHEN r.cost_usd > 0 THEN round(100 * least(1, r.estimate_usd / r.cost_usd), 1) END AS estimated_percent,
     r.tasks::BIGINT AS tasks,
     r.successful_tasks::BIGINT AS successful_tasks,
     round(100 * r.successful_tasks / nullif(r.tasks_with_outcome, 0), 1) AS success_percent,
     (r.cost_usd / nullif(r.successful_tasks, 0))::DECIMAL(38, 4) AS cost_per_successful_task_usd,
     (b.cost_usd / nullif(b.successful_tasks, 0))::DECIMAL(38, 4) AS previous_cost_per_successful_task_usd,
-    round(
-        100 * ((r.cost_usd / nullif(r.successful_tasks, 0)) / nullif(b.cost_usd / nullif(b.successful_tasks, 0), 0) - 1), 1
-    ) AS change_percent
+    CASE WHEN b.cost_usd > 0
+        THEN round(100 * ((r.cost_usd / nullif(r.successful_tasks, 0)) / (b.cost_usd / nullif(b.successful_tasks, 0)) - 1), 1)
+    END AS change_percent
 FROM periods AS r
 LEFT JOIN periods AS b ON b.feature = r.feature AND NOT b.is_recent
 WHERE r.is_recent

@@ -1,5 +1,5 @@
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -7,13 +7,15 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.warehouse.ledger import NOW
+from tests.warehouse.ledger import NOW, add_calls, add_charges, build_marts, charge, new_warehouse
 from tests.warehouse.published import HOSTILE, LAST, make_home
-from warehouse.query import QueryError
+from warehouse.features import parse_features
+from warehouse.query import QueryError, canned
 from warehouse.reads import (
     open_snapshot,
     read_coverage,
     read_daily_costs,
+    read_explained_units,
     read_features,
     read_freshness,
     read_published_at,
@@ -63,6 +65,33 @@ def test_unit_cost_of_the_days_whose_outcomes_have_settled(con: duckdb.DuckDBPyC
     assert row["cost_per_success_usd"] == (chat(62, 68) / 21).quantize(D("1e-9"))
     assert row["previous_cost_per_success_usd"] == (chat(48, 61) / 42).quantize(D("1e-9"))
     assert by_name(read_features(con, through=LAST))["search"]["cost_per_success_usd"] is None
+
+
+def test_estimates_beside_refunds_are_at_most_all_of_a_cost_that_is_left() -> None:
+    wh = new_warehouse()
+    calls = [
+        {"called_at": "2026-03-01 10:00:00+00", "feature": name, "task_id": f"{name} {n}", "outcome": "ok", **fields}
+        for name in "ab"
+        for n, fields in enumerate(
+            ({}, {"provider": "anthropic", "model": "claude-haiku-4-5", "input_tokens": 10**8, "output_tokens": 0})
+        )
+    ]  # the second is $100 at its price
+    add_calls(wh, calls)
+    refunds = {"a": "-99.99", "b": "-200"}
+    add_charges(wh, [charge(usd, model="gpt-5", sub_account_id=name) for name, usd in refunds.items()])
+    rule = "success: {outcomes: [ok], outcome_settles_days: 0}"
+    owners = "".join(f"  - {{when: {{sub_account_id: {name}}}, feature: {name}}}\n" for name in "ab")
+    build_marts(wh, parse_features(f"version: 1\nfeatures: {{a: {{{rule}}}, b: {{{rule}}}}}\nrules:\n{owners}"))
+    day = date(2026, 3, 1)
+    features = by_name(read_features(wh.con, through=day))
+    asked = {row[0]: row[3] for row in wh.con.execute(canned()["cost-per-successful-task"][1]).fetchall()}
+    for name, cost, share in (("a", D("0.005"), 1), ("b", D(-50), None)):
+        [unit] = read_explained_units(
+            wh.con, feature=name, since=day, until=day, base_since=date(2026, 2, 1), base_until=date(2026, 2, 2)
+        )
+        assert (features[name]["cost_per_success_usd"], features[name]["estimated_share"]) == (cost, share)
+        assert (unit["cost_per_success_usd"], unit["estimated_share"]) == (cost, share)
+        assert asked[name] == (share and 100)
 
 
 def test_daily_costs_are_of_one_length_and_unknown_before_the_first_day(con: duckdb.DuckDBPyConnection) -> None:

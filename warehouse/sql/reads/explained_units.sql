@@ -5,7 +5,9 @@ SELECT
     sum(u.tasks)::BIGINT AS tasks,
     sum(u.tasks_with_outcome)::BIGINT AS tasks_with_outcome,
     sum(u.successful_tasks)::BIGINT AS successful_tasks,
-    round(sum(u.unbilled_estimate_usd) / nullif(sum(u.serving_cost_usd), 0), 6)::DECIMAL(9, 6) AS estimated_share,
+    CASE WHEN sum(u.serving_cost_usd) > 0
+        THEN round(least(1, sum(u.unbilled_estimate_usd) / sum(u.serving_cost_usd)), 6)
+    END::DECIMAL(9, 6) AS estimated_share,
     (sum(u.serving_cost_usd) / nullif(sum(u.successful_tasks), 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_success_usd
 FROM marts.feature_unit_economics_daily AS u
 LEFT JOIN core.features AS f ON f.feature = u.feature

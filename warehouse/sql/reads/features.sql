@@ -59,7 +59,8 @@ SELECT
     (u.unit_cost_usd / nullif(u.successful_tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12) AS cost_per_success_usd,
     (u.previous_unit_cost_usd / nullif(u.previous_successful_tasks, 0))::DECIMAL(38, 9)::DECIMAL(38, 12)
         AS previous_cost_per_success_usd,
-    round(u.estimate_usd / nullif(u.unit_cost_usd, 0), 6)::DECIMAL(9, 6) AS estimated_share,
+    CASE WHEN u.unit_cost_usd > 0 THEN round(least(1, u.estimate_usd / u.unit_cost_usd), 6) END::DECIMAL(9, 6)
+        AS estimated_share,
     round(u.successful_tasks / nullif(u.tasks_with_outcome, 0), 6)::DECIMAL(9, 6) AS success_rate,
     round(u.previous_successful_tasks / nullif(u.previous_tasks_with_outcome, 0), 6)::DECIMAL(9, 6)
         AS previous_success_rate
