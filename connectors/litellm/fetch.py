@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from connectors.base import CheckResult, DeliveryRef, Payload, Window
 from connectors.bucketed_reports import check_requests, split_days
 from connectors.calls.log_source import log_payloads
+from connectors.calls.projection import Projection
 from connectors.calls.reading import moment
 from connectors.calls.rules import Rejected
 from connectors.documents import read_list
 from connectors.errors import PagingError, PayloadError
 from connectors.http_api import Cures, HttpApi, RetryPolicy
-from connectors.litellm.parse import KNOWN, read_spend_log
+from connectors.litellm.parse import KNOWN, is_failure, read_spend_log
 
 if TYPE_CHECKING:
     from connectors.litellm import LiteLlmOptions
@@ -58,16 +59,20 @@ class Fetcher:
 
     def fetch(self, ref: DeliveryRef) -> Iterator[Payload]:
         """The projection of a day. Raises as `Session.get` does, PagingError where pages do not add up, and
-        PayloadError where of many rows none can be read: a column has another name, and no call may go for it."""
+        PayloadError where of many rows none can be read: a column has another name, and no call may go for it.
+        Requests that failed do not count for that: before they are routed, they have no provider."""
         projection = self._options.projection()
-        records = self._records(ref.window.start)
-        fields = self._options.fields
-        yield from log_payloads(
-            records, lambda record, counts: read_spend_log(record, counts, fields), KNOWN, projection
-        )
-        if projection.rejected_lines >= MANY_ROWS and not projection.calls:
+        failures = 0
+
+        def read(record: Mapping[str, Any], counts: Projection) -> Iterator[dict[str, Any]]:
+            nonlocal failures
+            failures += is_failure(record)
+            yield from read_spend_log(record, counts, self._options.fields)
+
+        yield from log_payloads(self._records(ref.window.start), read, KNOWN, projection)
+        if projection.rejected_lines - failures >= MANY_ROWS and not projection.calls:
             raise PayloadError(
-                f"none of {projection.rejected_lines} rows can be read: {projection.reasons()[0]}",
+                f"none of {projection.rejected_lines} rows can be read: {'; '.join(projection.reasons())}",
                 where=f"{self._source_name}: GET {LOGS} of {ref.window.start}",
                 cure="nothing of it was loaded, and what stood stays: report it with the proxy's version",
             )

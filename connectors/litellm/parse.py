@@ -110,6 +110,11 @@ def _feature_of_tags(record: Mapping[str, Any], projection: Projection) -> str |
     return identifier(found[0], "feature") if found else None
 
 
+def is_failure(record: Mapping[str, Any]) -> bool:
+    """Whether the proxy says that the request failed; then it may never have been routed."""
+    return _status({**record, "metadata": decoded(record.get("metadata"))}) == "error"
+
+
 def _status(record: Mapping[str, Any]) -> str | None:
     status = record.get("status") or find(record, ["metadata.status"])
     if isinstance(status, str) and status.lower() in ("success", "failure"):

@@ -163,6 +163,18 @@ def test_a_day_of_which_no_row_can_be_read_is_an_error_and_no_day_without_calls(
         assert load(tmp_path, options)[0] == []
 
 
+def test_a_day_whose_requests_all_failed_before_routing_holds_nothing_up(tmp_path: Path) -> None:
+    unrouted = {"model": "nobody-knows", "custom_llm_provider": "", "status": "failure"}
+    rows = [spend_log(n, MOMENT, random.Random(n)) | unrouted for n in range(20)]
+    for one in rows[::2]:
+        one |= {"status": None, "metadata": json.dumps({"status": "failure"})}
+    with serve(LiteLlmStub(rows=rows)) as api:
+        options = LiteLlmOptions.model_validate({"base_url": api.url, "api_key": KEY})
+        calls, notes = load(tmp_path, options)
+        assert calls == []
+        assert any("20 " in note and "provider: missing" in note for note in notes), notes
+
+
 class Endless(LiteLlmStub):
     """Says the same page again and again, and that there is one more."""
 
