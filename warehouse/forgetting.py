@@ -66,9 +66,12 @@ def standing_sources(wh: Warehouse) -> list[str]:
     return [row[0] for row in wh.con.execute("SELECT DISTINCT source_name FROM core.charges ORDER BY 1").fetchall()]
 
 
-def forget(wh: Warehouse, source_name: str, scope: str | None = None, *, now: datetime) -> Standing:
+def forget(
+    wh: Warehouse, source_name: str, scope: str | None = None, *, now: datetime, are_parts: bool = False
+) -> Standing:
     """Take a source, or one delivery of it, out of core, in one transaction; each past total that changes is recorded.
 
+    `are_parts`: the source's deliveries are partitions of one table, of which several tell of one day.
     The landed bytes stay. Raises LoadError where nothing stands under the name.
     """
     before = read_standing(wh, source_name, scope)
@@ -80,7 +83,7 @@ def forget(wh: Warehouse, source_name: str, scope: str | None = None, *, now: da
         is_shadow = is_aside(con, source_name)
         bring_back(con, source_name)
         for claim in _claims(con, source_name, scope):
-            take_back(con, claim, now)
+            take_back(con, claim, now, are_parts=are_parts)
         if is_shadow and scope is not None:
             move_aside(con, source_name)
         if scope is None:

@@ -138,12 +138,15 @@ def supersede(con: duckdb.DuckDBPyConnection, claim: ClaimLike) -> None:
     )
 
 
-def take_back(con: duckdb.DuckDBPyConnection, claim: ClaimLike, now: datetime) -> int:
-    """Within a transaction: all that the claim's deliveries brought goes. Returns the past totals that changed."""
+def take_back(con: duckdb.DuckDBPyConnection, claim: ClaimLike, now: datetime, *, are_parts: bool = False) -> int:
+    """Within a transaction: all that the claim's deliveries brought goes. Returns the past totals that changed.
+
+    `are_parts`: as for record_restatements; what other parts tell of a day stays in its total.
+    """
     con.execute(render("load/no_days.sql"))
     keep_old_days(con, [claim])
     remove_charges(con, claim, now)
     remove(con, "core.metered_usage", "usage_date", claim)
-    restated = record_restatements(con, claim, now)
+    restated = record_restatements(con, claim, now, are_parts=are_parts)
     supersede(con, claim)
     return restated

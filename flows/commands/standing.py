@@ -11,16 +11,19 @@ from flows.errors import SettingsError
 from flows.lake import open_home
 from flows.run import Home
 from flows.settings import Settings
+from flows.steps.ingest import is_partitioned
 
 NEXT = "`trendbreak run` builds and publishes without it"
 
 
 def forget_source(settings: Settings, source: str, delivery: str | None, console: Console) -> None:
     """Take a source, or one delivery of it, out of the warehouse, and say what went."""
-    from warehouse.forgetting import forget
+    from warehouse.forgetting import forget, read_standing
 
     with open_home(settings) as warehouse:
-        gone = forget(warehouse, source, delivery, now=datetime.now(UTC))
+        standing = read_standing(warehouse, source)
+        are_parts = standing is not None and is_partitioned(standing.source_type)
+        gone = forget(warehouse, source, delivery, now=datetime.now(UTC), are_parts=are_parts)
     what = source if delivery is None else f"{source}, {delivery}"
     console.print(Text(f"forgotten: {what}: {gone}; {NEXT}"), soft_wrap=True)
     if source in {configured.name for configured in settings.sources}:

@@ -103,7 +103,7 @@ def settle_days(run: Run) -> dict[str, int]:
     for source in run.settings.sources:
         connector = connector_class(source.type)
         measured = None
-        if is_partitioned(source):
+        if is_partitioned(source.type):
             measured = measured_settle_days(run.warehouse, source.name, as_of=run.as_of)
         days[source.name] = connector.settle_days if measured is None else measured
     return days

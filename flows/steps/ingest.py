@@ -164,7 +164,7 @@ def replay_landed(run: Run, source: SourceSettings, delivery: LandedDelivery, *,
     from warehouse.overlap import Neighbours
 
     neighbours = Neighbours(
-        configured=frozenset(other.name for other in run.settings.sources), are_parts=is_partitioned(source)
+        configured=frozenset(other.name for other in run.settings.sources), are_parts=is_partitioned(source.type)
     )
     _load_landed(run, run.connect(source), delivery, _terms(run, source), neighbours, now=loaded_at)
 
@@ -196,9 +196,9 @@ def _load_landed(
     )
 
 
-def is_partitioned(source: SourceSettings) -> bool:
-    """Whether the source's deliveries are partitions of one table, see connectors.base.Connector."""
-    return bool(getattr(connector_class(source.type), "is_partitioned", False))
+def is_partitioned(source_type: str) -> bool:
+    """Whether deliveries of such a source are partitions of one table, see connectors.base.Connector."""
+    return bool(getattr(connector_class(source_type), "is_partitioned", False))
 
 
 def meters_hours(source: SourceSettings) -> bool:
@@ -258,7 +258,7 @@ def _neighbours(run: Run, source: SourceSettings) -> Neighbours:
         ),
         vanished=vanished,
         is_shadow=mine.role == "shadow",
-        are_parts=is_partitioned(source),
+        are_parts=is_partitioned(source.type),
     )
 
 

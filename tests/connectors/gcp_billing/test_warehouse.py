@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from connectors.base import Window
 from connectors.gcp_billing import GcpBilling, GcpBillingOptions
+from flows.commands.standing import forget_source
+from flows.settings import load_settings
 from tests.connectors.gcp_billing.export_rows import DETAILED_TABLE, FOCUS_TABLE, focus_row, net, row
 from tests.servers.bigquery import DETAILED, FOCUS, Dataset
 from warehouse.landing import Landing
@@ -70,9 +75,7 @@ def test_the_bill_arrives_exactly_is_restated_and_emptied(billing: Dataset, tmp_
     assert home.ask(total) == [(net([*fifth, *sixth]), net([*fifth, *sixth]), 2)]
     assert home.ask(before_credits) == [(net([*fifth, *sixth]) + 2 * Decimal("0.111111111111"),)]
     assert home.run() == []
-    restated = (
-        "SELECT charge_date, old_effective_cost, new_effective_cost FROM ops.restatements ORDER BY recorded_at, rowid"
-    )
+    restated = "SELECT charge_date, old_effective_cost, new_effective_cost FROM ops.restatements ORDER BY rowid"
     assert home.ask(restated) == []
 
     # A row that comes late, in a partition of its own, and one that the next run finds in a partition it knows.
@@ -91,6 +94,13 @@ def test_the_bill_arrives_exactly_is_restated_and_emptied(billing: Dataset, tmp_
     billing.delete(DETAILED_TABLE, "cost_type = 'tax'")
     assert len(home.run()) == 2
     assert home.ask(total)[0][0] == home.ask(restated)[-1][2] == net([sixth[0], *bill[-2:]])
+    # Of a partition that is forgotten the day loses its part, and no more.
+    settings = tmp_path / "trendbreak.yml"
+    settings.write_text("home: .\nsources:\n  - {name: drop, type: focus_files, location: .}\n")
+    [(scope,)] = home.ask("SELECT DISTINCT scope FROM core.charges WHERE billed_cost = 3.5")
+    forget_source(load_settings(settings), "gcp", scope, Console(file=io.StringIO()))
+    assert home.ask(restated)[-1] == (day, net([sixth[0], *bill[-2:]]), net([sixth[0], bill[-1]]))
+    assert home.ask(total)[0][0] == net([sixth[0], bill[-1]])
     billing.delete(DETAILED_TABLE)
     home.run()
     assert home.ask("SELECT count(*) FROM core.charges") == [(0,)]
