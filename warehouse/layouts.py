@@ -60,12 +60,13 @@ _CUR_MONEY = (
 )
 
 
-# What the rows of a commitment cost stands in these columns alone.
+# What the rows of a commitment cost stands in these columns alone. A report of reservations without an upfront payment
+# may have no column of unused upfront fees.
 CUR_AMORTISED = {
     "SavingsPlanCoveredUsage": ("savings_plan_savings_plan_effective_cost",),
     "SavingsPlanRecurringFee": ("savings_plan_total_commitment_to_date", "savings_plan_used_commitment"),
     "DiscountedUsage": ("reservation_effective_cost",),
-    "RIFee": ("reservation_unused_recurring_fee", "reservation_unused_amortized_upfront_fee_for_billing_period"),
+    "RIFee": ("reservation_unused_recurring_fee",),
 }
 
 

@@ -164,6 +164,14 @@ def test_a_report_without_the_column_that_tells_what_a_commitment_costs(
     assert sums(wh) == (Decimal(10), Decimal(10))
 
 
+def test_reservations_without_an_upfront_payment_need_no_column_of_unused_upfront_fees(
+    home: Home, wh: Warehouse
+) -> None:
+    item = row("RIFee", "50", reservation_unused_recurring_fee="2")
+    load(home, wh, [{name: cell for name, cell in item.items() if "upfront" not in name}])
+    assert sums(wh) == (50, 2)
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_a_commitment_is_conserved(home: Home, wh: Warehouse, name: str) -> None:
     """What a Savings Plan costs is spread over what it covers and what nobody used: 24 = 20.5 + 3.5."""
