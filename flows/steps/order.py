@@ -62,7 +62,10 @@ def _ingest_source(run: Run, source: SourceSettings, execute: Execute) -> None:
     except TransientError:
         # What came before it broke off is loaded; the rest is for the next run.
         run.whole_reads.discard(source.name)
-        if landed := list(run.landed.get(source.name, {}).values()):
+        landed = sorted(
+            run.landed.get(source.name, {}).values(), key=lambda delivery: (delivery.window_start, delivery.scope)
+        )
+        if landed:
             execute(LOAD, run, f"load {source.name}", source, landed)
         raise
     execute(LOAD, run, f"load {source.name}", source, landed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -183,10 +184,18 @@ def test_what_came_before_a_limit_was_reached_is_loaded_and_not_asked_for_again(
     with openai(company) as api:
         api.costs.append(Cost(date(2025, 11, 2), Decimal(5), "web search", "proj_a"))
         answer, limit = api.answer, "1764979200"  # 2025-12-06, when a window begins
+        second, third = "1759622400", "1762300800"  # as two others do, which are fetched side by side
+        third_is_told = threading.Event()
 
         def limited(request: Request) -> Any:
-            if request.path.endswith("/costs") and request.query["start_time"][0] >= limit:
+            start = request.query.get("start_time", [""])[0]
+            if request.path.endswith("/costs") and start >= limit:
                 raise RefusalError(429, {"error": {"message": "slow down"}}, (("Retry-After", "3600"),))
+            if request.path.endswith("/costs") and start == second and "page" not in request.query:
+                third_is_told.wait(0.5)
+                time.sleep(0.1)
+            if request.path.endswith("/usage/completions") and start == third:
+                third_is_told.set()
             return answer(request)
 
         def asked() -> set[bool]:
@@ -200,8 +209,12 @@ def test_what_came_before_a_limit_was_reached_is_loaded_and_not_asked_for_again(
                 with pytest.raises(TransientError, match="slow down"):
                     fetch_source(run, run.sources[0])
                 assert asked() == expected
+        third_is_told.clear()
         assert "slow down" in company.run().failures["openai"]
         assert company.billed() == 5
+        began = [start for (start,) in company.ask("SELECT window_start FROM ops.deliveries ORDER BY load_number")]
+        assert len(began) == 3
+        assert began == sorted(began)  # and not in the order in which the answers came
         api.answer = answer  # type: ignore[method-assign]
         assert not company.run().failures
         assert company.billed() == sum(cost.dollars.quantize(Decimal("1E-12")) for cost in api.costs)
