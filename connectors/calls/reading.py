@@ -15,6 +15,7 @@ from connectors.calls.rules import EPOCH, Rejected, is_plain
 if TYPE_CHECKING:
     from connectors.calls.projection import Projection
 
+LARGEST_POWER = 20  # of ten: nanoseconds have nineteen digits
 # What a model's name says of who serves it, where a log names no provider.
 _PROVIDERS_BY_MODEL = (
     (re.compile(r"^(gpt-|chatgpt|o\d|text-embedding-|whisper|tts-|dall-e|codex)"), "openai"),
@@ -85,6 +86,8 @@ def whole(value: Any, name: str) -> int | None:
         raise Rejected(f"{name}: not a whole number") from None
     if not number.is_finite() or number != number.to_integral_value():
         raise Rejected(f"{name}: not a whole number")
+    if number.adjusted() > LARGEST_POWER:
+        raise Rejected(f"{name}: absurdly large")
     return int(number)
 
 

@@ -116,12 +116,14 @@ def test_what_no_provider_can_be_told_of_is_rejected(tmp_path: Path) -> None:
         row(request_id="b", custom_llm_provider=None, model="our-own"),
         row(request_id="c", prompt_tokens=-5),
         row(request_id="d", prompt_tokens="many"),
+        row(request_id="e", prompt_tokens="1e999999999"),  # to write its digits out would take days
     )
     assert [call["provider"] for call in calls] == ["anthropic"]
-    assert sorted(notes)[-3:] == [
-        "rejected 1 of 4 lines: input_tokens: negative (line 3)",
-        "rejected 1 of 4 lines: prompt_tokens: not a whole number (line 4)",
-        "rejected 1 of 4 lines: provider: missing (line 2)",
+    assert sorted(notes)[-4:] == [
+        "rejected 1 of 5 lines: input_tokens: negative (line 3)",
+        "rejected 1 of 5 lines: prompt_tokens: absurdly large (line 5)",
+        "rejected 1 of 5 lines: prompt_tokens: not a whole number (line 4)",
+        "rejected 1 of 5 lines: provider: missing (line 2)",
     ]
 
 
