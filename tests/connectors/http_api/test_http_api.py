@@ -119,8 +119,14 @@ def test_a_date_in_retry_after_is_measured_by_the_providers_clock(stub: Pages) -
     assert len(stub.requests) == 1
 
 
-def test_a_limit_of_requests_per_minute_is_waited_out() -> None:
-    assert RetryPolicy().longest_wait_seconds > 60
+def test_a_limit_of_requests_per_minute_is_waited_out(stub: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, slept = time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + sum(slept))
+    monkeypatch.setattr(time, "sleep", slept.append)
+    stub.faults = [Fault(status=429, headers=(("Retry-After", "60"),))]
+    assert get(stub, RetryPolicy())["data"] == [0]
+    assert 59 < sum(slept) < 66
+    assert len(stub.requests) == 2
 
 
 def test_a_longer_wish_than_the_policy_is_left_to_the_flow(stub: Pages) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from threading import Event
+from threading import Barrier, Event, Timer
+from time import sleep
 
 import pytest
 
@@ -29,12 +30,24 @@ def test_an_error_reaches_who_asks() -> None:
 
 def test_closed_early_it_leaves_what_has_not_begun_and_waits_for_what_has() -> None:
     done: list[int] = []
-    outcomes = side_by_side(done.append, range(1000), 2)
+    began, release = Barrier(3), Event()
+
+    def work(number: int) -> None:
+        if number in (1, 2):
+            began.wait(5)
+            assert release.wait(5)
+        done.append(number)
+
+    outcomes = side_by_side(work, range(1000), 2)
     next(outcomes)
+    began.wait(5)  # 1 and 2 have begun, and end when it has been closing for a while
+    timer = Timer(0.3, release.set)
+    timer.start()
     outcomes.close()
-    count = len(done)
-    assert 1 <= count <= 1000
-    assert sorted(done) == list(range(count))
+    assert sorted(done) == [0, 1, 2]
+    timer.join()
+    sleep(0.05)
+    assert len(done) == 3
 
 
 def test_an_interrupt_waits_for_nothing() -> None:
