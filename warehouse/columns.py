@@ -169,7 +169,7 @@ class Columns:
             return text
         if not self.tag_keys:
             return "NULL::VARCHAR"
-        spelled = {key: _spellings(key, prefixes) for key in self.tag_keys}
+        spelled = {key: spellings_of(key, prefixes) for key in self.tag_keys}
         spellings = [spelling for key in self.tag_keys for spelling in spelled[key]]
         paths = ", ".join(quote_literal("/" + key.replace("~", "~0").replace("/", "~1")) for key in spellings)
         found = (
@@ -242,7 +242,7 @@ class Columns:
         return self._listed_tags(merged, ("", *PREFIXES, "user_"))
 
 
-def _spellings(key: str, prefixes: Sequence[str]) -> list[str]:
+def spellings_of(key: str, prefixes: Sequence[str]) -> list[str]:
     """How files write a plain key: with a prefix; the maps of CUR 2.0 write `aws_eks_node` for `aws:eks:node`."""
     aws = [re.sub("[:-]", "_", key)] if key.startswith("aws:") else []
     return [*(f"{prefix}{key}" for prefix in prefixes), *aws]

@@ -10,10 +10,12 @@ are not divided.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from warehouse.columns import spellings_of
 from warehouse.rates import REPORTING_CURRENCY
 from warehouse.scans import Scan
 from warehouse.staged_charges import count, create_from_arrow
@@ -47,11 +49,11 @@ def divide_by_splits(con: duckdb.DuckDBPyConnection, scan: Scan, delivery_id: st
     if not count(con, "SELECT count(*) FROM _splits"):
         return 0
     raw = [row[0] for row in con.execute("SELECT DISTINCT raw_tags FROM _splits WHERE raw_tags IS NOT NULL").fetchall()]
-    prefix = groups[0].layout.tag_prefix
+    prefix, listed = groups[0].layout.tag_prefix, groups[0].columns.tag_keys
     tags = pa.table(
         {
             "raw_tags": pa.array(raw, pa.string()),
-            "tags": pa.array([_pod_tags(text, prefix) for text in raw], pa.string()),
+            "tags": pa.array([_pod_tags(text, prefix, listed) for text in raw], pa.string()),
         }
     )
     create_from_arrow(con, "_split_tags", tags)
@@ -66,7 +68,8 @@ def divide_by_splits(con: duckdb.DuckDBPyConnection, scan: Scan, delivery_id: st
     return divided
 
 
-def _pod_tags(raw: str, prefix: str) -> str | None:
+def _pod_tags(raw: str, prefix: str, listed: Collection[str] | None) -> str | None:
     """Canonical tags. The maps of CUR 2.0 write `aws_eks_node` for what the legacy report calls `aws:eks:node`."""
-    tags = canonical_tags(raw, prefix)
+    spelled = None if listed is None else {spelling for key in listed for spelling in spellings_of(key, [""])}
+    tags = canonical_tags(raw, prefix, spelled)
     return tags and _EKS_KEY.sub(lambda found: f'"aws:eks:{found[1].replace("_", "-")}":', tags)

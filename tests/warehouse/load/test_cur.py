@@ -443,3 +443,12 @@ def test_pods_of_cur_2_are_named_by_their_map(home: Home, wh: Warehouse) -> None
     rows[0]["line_item_usage_amount"] = "2"
     load(home, wh, rows, tag_keys=["aws:eks:namespace"])
     assert rows_of(wh, told) == [('{"aws:eks:namespace":"search"}', 6), (None, 2)]
+    pairs = [{"key": "aws_eks_namespace", "value": "chat"}, {"key": "aws_eks_node", "value": "n-1"}]
+    odd = [json.dumps(pairs), "pod-1 is no JSON", "pod-2 is no JSON"]
+    rows = [rows[0], *(rows[1] | {"resource_tags": text, "split_line_item_split_cost": "2.5"} for text in odd)]
+    load(home, wh, rows, tag_keys=["aws:eks:namespace"])
+    assert rows_of(wh, told) == [
+        ('{"_unread":""}', 5),
+        ('{"aws:eks:namespace":"chat"}', Decimal("2.5")),
+        (None, Decimal("0.5")),
+    ]
