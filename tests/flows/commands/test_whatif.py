@@ -16,12 +16,13 @@ from flows.commands.savings import actions_due, add_action, describe_action, jud
 from flows.commands.whatif_commands import open_published, read_range
 from flows.errors import FlowError
 from flows.settings import load_settings
-from tests.warehouse.ledger import add_calls, add_charges, build_marts, charge
-from warehouse.features import load_features
+from tests.warehouse.ledger import add_calls, add_charges, build_marts, charge, new_warehouse
+from warehouse.features import load_features, parse_features
 from warehouse.prices import PriceBook, parse_prices
 from warehouse.publish import publish
 from warehouse.state import StateStore
 from warehouse.store import open_warehouse
+from warehouse.whatif_reads import read_traffic
 
 LAST = date(2026, 5, 31)  # a day before the ledger's today
 DAYS = 56
@@ -288,6 +289,32 @@ def test_a_young_feature_and_calls_without_a_bill(home: Path) -> None:
     savings = trendbreak(home, "savings")
     assert "foreign" not in savings
     assert "no bill is there for these calls" in " ".join(savings.split())
+
+
+def test_traffic_without_a_model_weeks_that_refunds_cancel_and_calls_that_all_failed() -> None:
+    wh = new_warehouse()
+    calls, charges = [], []
+    for age in range(14):
+        day = LAST - timedelta(days=age)
+        call = {"called_at": f"{day} 10:00:00+00", "output_tokens": 0}
+        machine = {"provider": "aws", "ai_kind": "gpu", "gpu_hours": 24, "gpu_type": "L4", "resource_id": "i-1"}
+        if age != 3:  # a machine of a model that no log names
+            charges.append(charge(12, sub_account_id="tagging", charge_date=day, **machine))
+        calls.append({**call, "feature": "tagging", "provider": "self_hosted", "model": None, "gpu_seconds": 86_400})
+        refund = {0: "-0.999999999999"}.get(age, "-1" if age < 7 else "1")
+        charges.append(charge(refund, sub_account_id="drafts", charge_date=day, model="gpt-5"))
+        calls.append({**call, "feature": "drafts"})
+    failed = {"provider": "acme", "model": "gone", "status": "error", "input_tokens": 0}
+    calls += [{**call, "feature": "unbilled", "input_tokens": 10**6, **fields} for fields in ({}, failed)]
+    add_charges(wh, charges)
+    add_calls(wh, calls)
+    build_marts(wh, parse_features(FEATURES))
+    rows = {row["feature"]: row for row in reversed(read_traffic(wh.con))}  # the dearest of each
+    hosted = rows["tagging"]
+    assert (hosted["model"], hosted["days"], hosted["left_out"]) == (None, 13, [LAST - timedelta(days=3)])
+    assert (hosted["calls"], hosted["cost_usd"]) == (13, 13 * 12)
+    assert (rows["drafts"]["cost_usd"], rows["drafts"]["most_week"]) == (Decimal("1E-12"), None)
+    assert rows["unbilled"]["model"] == "gpt-5"
 
 
 def test_every_assumption_may_be_a_range(home: Path) -> None:

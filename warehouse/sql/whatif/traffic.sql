@@ -45,7 +45,10 @@ weeks AS (
     SELECT r.feature, r.provider, r.model, r.week, sum(r.billed_or_estimated_cost_usd) AS cost_usd
     FROM recent AS r
     ANTI JOIN left_out AS o
-        ON o.feature = r.feature AND o.provider = r.provider AND o.model = r.model AND o.week = r.week
+        ON o.feature = r.feature
+        AND o.provider IS NOT DISTINCT FROM r.provider
+        AND o.model IS NOT DISTINCT FROM r.model
+        AND o.week = r.week
     WHERE r.calls IS NOT NULL AND (r.week + 1) * 7 <= r.days
     GROUP BY r.feature, r.provider, r.model, r.week
 ),
@@ -59,7 +62,10 @@ batches AS (
     FROM core.usage AS u
     JOIN ends AS e ON e.feature = u.feature
     ANTI JOIN left_out AS o
-        ON o.feature = u.feature AND o.provider = u.provider AND o.model = u.model AND o.usage_date = u.usage_date
+        ON o.feature = u.feature
+        AND o.provider IS NOT DISTINCT FROM u.provider
+        AND o.model IS NOT DISTINCT FROM u.model
+        AND o.usage_date = u.usage_date
     WHERE u.usage_date > e.last_day - e.days AND u.usage_date <= e.last_day
     GROUP BY u.feature, u.provider, u.model
 ),
@@ -94,16 +100,20 @@ SELECT
         any_value(b.batch_calls) / sum(r.calls),
         0
     )::DECIMAL(9, 6) AS batch_share,
-    (any_value(s.least_usd)::DOUBLE / nullif(any_value(s.mean_usd), 0))::DECIMAL(18, 6) AS least_week,
-    (any_value(s.most_usd)::DOUBLE / nullif(any_value(s.mean_usd), 0))::DECIMAL(18, 6) AS most_week
+    TRY_CAST(any_value(s.least_usd)::DOUBLE / nullif(any_value(s.mean_usd), 0) AS DECIMAL(18, 6)) AS least_week,
+    TRY_CAST(any_value(s.most_usd)::DOUBLE / nullif(any_value(s.mean_usd), 0) AS DECIMAL(18, 6)) AS most_week
 FROM recent AS r
 ANTI JOIN left_out AS n
-    ON n.feature = r.feature AND n.provider = r.provider AND n.model = r.model AND n.usage_date = r.usage_date
-LEFT JOIN left_out_days AS o ON o.feature = r.feature AND o.provider = r.provider AND o.model = r.model
+    ON n.feature = r.feature
+    AND n.provider IS NOT DISTINCT FROM r.provider
+    AND n.model IS NOT DISTINCT FROM r.model
+    AND n.usage_date = r.usage_date
+LEFT JOIN left_out_days AS o
+    ON o.feature = r.feature AND o.provider IS NOT DISTINCT FROM r.provider AND o.model IS NOT DISTINCT FROM r.model
 LEFT JOIN swings AS s
     ON s.feature = r.feature AND s.provider IS NOT DISTINCT FROM r.provider AND s.model IS NOT DISTINCT FROM r.model
 LEFT JOIN batches AS b
     ON b.feature = r.feature AND b.provider IS NOT DISTINCT FROM r.provider AND b.model IS NOT DISTINCT FROM r.model
 WHERE r.calls > 0
 GROUP BY r.feature, r.provider, r.model
-ORDER BY cost_usd DESC NULLS LAST, r.feature, r.provider, r.model
+ORDER BY cost_usd DESC NULLS LAST, estimated_cost_usd DESC NULLS LAST, r.feature, r.provider, r.model
