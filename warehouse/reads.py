@@ -71,7 +71,7 @@ def read_daily_costs(con: duckdb.DuckDBPyConnection, *, through: date, days: int
 
 def read_coverage(con: duckdb.DuckDBPyConnection, *, through: date, days: int = 30) -> list[dict[str, Any]]:
     """Per source, over the last `days` days: effective_cost_before_credits_usd, tagged_usd, shared_usd,
-    not_ai_usd, unallocated_usd, ai_tagged_usd, ai_unallocated_usd, tagged_share (0 to 1)."""
+    not_ai_usd, unallocated_usd, ai_tagged_usd, ai_unallocated_usd."""
     return _rows(con, "coverage", through=through, days=days)
 
 

@@ -94,6 +94,14 @@ def test_estimates_beside_refunds_are_at_most_all_of_a_cost_that_is_left() -> No
         assert asked[name] == (share and 100)
 
 
+def test_refunds_that_belong_to_nobody_do_not_end_the_report() -> None:
+    wh = new_warehouse()
+    add_charges(wh, [charge(100, sub_account_id="a"), charge("-99.99")])
+    build_marts(wh, parse_features("version: 1\nfeatures: {a: {}}\nrules: [{when: {sub_account_id: a}, feature: a}]"))
+    [row] = read_coverage(wh.con, through=date(2026, 3, 1))
+    assert (row["tagged_usd"], row["unallocated_usd"]) == (100, D("-99.99"))
+
+
 def test_daily_costs_are_of_one_length_and_unknown_before_the_first_day(con: duckdb.DuckDBPyConnection) -> None:
     rows = by_name(read_daily_costs(con, through=LAST, days=72))
     assert {len(row["cost_usd"]) for row in rows.values()} == {72}

@@ -15,7 +15,8 @@
 --     nor price.
 --   cost_usd: of all of them.
 --   p50_cost_usd: half of the users cost no more.
---   top_1_percent_share: share of the cost that the dearest hundredth of users (at least one) causes, 6 decimals.
+--   top_1_percent_share: share of the cost that the dearest hundredth of users (at least one) causes, 6 decimals; null where
+--     refunds leave none.
 --   revenue_per_user_usd: as in features.yml; null where it is not known.
 --   unprofitable_users: users who cost more than that; null where it is not known.
 --   unprofitable_loss_usd: what they cost more than they pay.
@@ -146,7 +147,7 @@ SELECT
     CASE WHEN p.unknown_cost_users = 0 THEN p.p95_cost_usd END::DECIMAL(38, 12) AS p95_cost_usd,
     CASE WHEN p.unknown_cost_users = 0 THEN p.p99_cost_usd END::DECIMAL(38, 12) AS p99_cost_usd,
     CASE WHEN p.unknown_cost_users = 0 THEN p.most_cost_usd END::DECIMAL(38, 12) AS most_cost_usd,
-    CASE WHEN p.unknown_cost_users = 0 THEN p.dearest_cost_usd / nullif(p.cost_usd, 0) END::DECIMAL(9, 6)
+    CASE WHEN p.unknown_cost_users = 0 AND p.cost_usd > 0 THEN least(1, p.dearest_cost_usd / p.cost_usd) END::DECIMAL(9, 6)
         AS top_1_percent_share,
     p.revenue_per_user_usd,
     CASE WHEN p.unknown_cost_users = 0 AND p.revenue_per_user_usd IS NOT NULL THEN p.unprofitable_users END

@@ -7,8 +7,7 @@ SELECT
     sum(not_ai_usd)::DECIMAL(38, 12) AS not_ai_usd,
     sum(unallocated_usd)::DECIMAL(38, 12) AS unallocated_usd,
     sum(ai_tagged_usd)::DECIMAL(38, 12) AS ai_tagged_usd,
-    sum(ai_unallocated_usd)::DECIMAL(38, 12) AS ai_unallocated_usd,
-    round(sum(tagged_usd) / nullif(sum(tagged_usd) + sum(unallocated_usd), 0), 6)::DECIMAL(9, 6) AS tagged_share
+    sum(ai_unallocated_usd)::DECIMAL(38, 12) AS ai_unallocated_usd
 FROM marts.coverage
 WHERE charge_date BETWEEN $through::DATE - $days + 1 AND $through::DATE
 GROUP BY source_name
