@@ -25,7 +25,7 @@
 --   estimated_cost_usd: tokens × dated price; null where any call has no known price.
 --   estimate_scale: what an estimated dollar came to on the bill, 9 decimals; where the provider's bill of the day is not
 --     there yet, that of the provider's model in the 28 days before, as far as they are settled. Null from a billion on:
---     so little of the usage was seen that it says nothing.
+--     so little of the usage was seen that it says nothing; and where these bills are less than nothing, of refunds.
 --   scaled_estimate_usd: the estimate, scaled: the row's cost to the last digit once it is billed.
 --   estimate_drift_usd: estimate minus what was billed.
 --   billed_or_estimated_cost_usd: effective_cost_before_credits_usd where is_billed; else the scaled estimate, or the
@@ -286,7 +286,9 @@ recent_scales AS (
         u.usage_date,
         u.provider,
         u.model,
-        TRY_CAST(sum(b.cost_usd) / nullif(sum(b.estimated_usd), 0) AS DECIMAL(18, 9)) AS scale
+        CASE WHEN sum(b.cost_usd) >= 0
+            THEN TRY_CAST(sum(b.cost_usd) / nullif(sum(b.estimated_usd), 0) AS DECIMAL(18, 9))
+        END AS scale
     FROM unbilled AS u
     JOIN billed_models AS b
         ON b.provider = u.provider
