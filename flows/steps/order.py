@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ DELIVER = Step(
 REFRESH = Step("refresh", build.refresh_snapshot)
 REPORT = Step("report", write_report)
 
+_LOG = logging.getLogger("trendbreak.ingest")
 Execute = Callable[..., Any]  # execute(step, run, label, *arguments)
 
 
@@ -52,6 +54,11 @@ def ingest_sources(run: Run, execute: Execute) -> None:
                 _ingest_source(run, source, execute)
         except (ConnectorError, WarehouseError, SettingsError) as error:
             run.fail(source.name, str(error))
+        except Exception as error:  # whatever it is, the bills of the other sources can be read
+            _LOG.exception("%s: an error that was not foreseen", source.name)
+            cause = f"{type(error).__name__}: {error}".partition("\n")[0]
+            cure = "not foreseen: please report it with what `trendbreak --log-format text run` says"
+            run.fail(source.name, f"{cause} — {cure}")
 
 
 def _ingest_source(run: Run, source: SourceSettings, execute: Execute) -> None:

@@ -79,6 +79,13 @@ def test_an_api_that_fails(company: Company, source_type: str, fault: json_api.F
         run(company, {"type": source_type, "admin_key": "demo-k", "base_url": f"{api.url}/v1"}, words)
 
 
+def test_an_error_that_nobody_foresaw(company: Company) -> None:
+    folder = company.root / "loop"
+    folder.mkdir()
+    (folder / "a.csv").symlink_to("a.csv")
+    run(company, {"type": "focus_files", "location": "./loop"}, "loop/a.csv.*report it")
+
+
 @pytest.fixture
 def bucket() -> Iterator[FaultyS3]:
     with FaultyS3().running() as server:
