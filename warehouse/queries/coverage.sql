@@ -7,7 +7,9 @@ SELECT
     sum(shared_usd)::DECIMAL(38, 2) AS shared_usd,
     sum(not_ai_usd)::DECIMAL(38, 2) AS not_ai_usd,
     sum(unallocated_usd)::DECIMAL(38, 2) AS unallocated_usd,
-    round(100 * sum(tagged_usd) / nullif(sum(tagged_usd) + sum(unallocated_usd), 0), 1) AS tagged_percent
+    CASE WHEN sum(tagged_usd) + sum(unallocated_usd) > 0
+        THEN round(100 * sum(tagged_usd) / (sum(tagged_usd) + sum(unallocated_usd)), 1)
+    END AS tagged_percent
 FROM marts.coverage
 GROUP BY ALL
 ORDER BY week DESC, source_name

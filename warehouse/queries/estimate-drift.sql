@@ -8,8 +8,9 @@ SELECT
     sum(u.estimated_cost_usd)::DECIMAL(38, 2) AS estimated_usd,
     sum(u.effective_cost_before_credits_usd)::DECIMAL(38, 2) AS billed_usd,
     sum(u.estimate_drift_usd)::DECIMAL(38, 2) AS drift_usd,
-    (100 * sum(u.estimate_drift_usd) / nullif(sum(u.effective_cost_before_credits_usd), 0))::DECIMAL(18, 1)
-        AS drift_percent
+    CASE WHEN sum(u.effective_cost_before_credits_usd) > 0
+        THEN round(100 * sum(u.estimate_drift_usd) / sum(u.effective_cost_before_credits_usd), 1)
+    END AS drift_percent
 FROM marts.unit_economics_daily AS u
 CROSS JOIN newest AS n
 WHERE u.usage_date BETWEEN n.usage_date - 29 AND n.usage_date AND u.estimate_drift_usd IS NOT NULL

@@ -20,9 +20,9 @@ SELECT
     provider,
     model,
     coalesce(cost_usd, 0)::DECIMAL(38, 2) AS cost_usd,
-    round(100 * cost_usd / nullif(sum(cost_usd) OVER (), 0), 1) AS share_percent,
+    CASE WHEN sum(cost_usd) OVER () > 0 THEN round(100 * cost_usd / sum(cost_usd) OVER (), 1) END AS share_percent,
     previous_cost_usd::DECIMAL(38, 2) AS previous_cost_usd,
-    round(100 * (cost_usd / nullif(previous_cost_usd, 0) - 1), 1) AS change_percent,
+    CASE WHEN previous_cost_usd > 0 THEN round(100 * (cost_usd / previous_cost_usd - 1), 1) END AS change_percent,
     (tokens / 1000000)::DECIMAL(38, 3) AS million_tokens,
     (token_cost_usd / nullif(tokens, 0) * 1000000)::DECIMAL(38, 4) AS cost_per_million_tokens_usd
 FROM models

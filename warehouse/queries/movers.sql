@@ -34,7 +34,7 @@ SELECT
     coalesce(f.cost_usd, 0)::DECIMAL(38, 2) AS last_30_days_usd,
     coalesce(f.previous_cost_usd, 0)::DECIMAL(38, 2) AS previous_30_days_usd,
     (coalesce(f.cost_usd, 0) - coalesce(f.previous_cost_usd, 0))::DECIMAL(38, 2) AS change_usd,
-    round(100 * (f.cost_usd / nullif(f.previous_cost_usd, 0) - 1), 1) AS change_percent,
+    CASE WHEN f.previous_cost_usd > 0 THEN round(100 * (f.cost_usd / f.previous_cost_usd - 1), 1) END AS change_percent,
     l.dimension AS moved_most,
     l.member,
     l.change_usd::DECIMAL(38, 2) AS member_change_usd

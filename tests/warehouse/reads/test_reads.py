@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.warehouse.ledger import NOW, add_calls, add_charges, build_marts, charge, new_warehouse
+from tests.warehouse.ledger import NOW, add_calls, add_charges, build_marts, charge, new_warehouse, rows_of
 from tests.warehouse.published import HOSTILE, LAST, make_home
 from warehouse.features import parse_features
 from warehouse.query import QueryError, canned
@@ -100,6 +100,29 @@ def test_refunds_that_belong_to_nobody_do_not_end_the_report() -> None:
     build_marts(wh, parse_features("version: 1\nfeatures: {a: {}}\nrules: [{when: {sub_account_id: a}, feature: a}]"))
     [row] = read_coverage(wh.con, through=date(2026, 3, 1))
     assert (row["tagged_usd"], row["unallocated_usd"]) == (100, D("-99.99"))
+
+
+def test_nothing_is_a_percentage_of_what_refunds_leave_below_zero() -> None:
+    wh = new_warehouse()
+    add_charges(
+        wh,
+        [
+            charge(-10, charge_date=date(2026, 2, 15), model="gpt-5"),
+            charge(-5, charge_date=date(2026, 3, 31), model="gpt-5"),
+        ],
+    )
+    add_calls(wh, [{"called_at": "2026-03-31 10:00:00+00", "feature": "a"}])
+    features = parse_features("version: 1\nfeatures: {a: {}}\nrules: [{when: {}, feature: a}]")
+    build_marts(wh, features, settled_through={"bill": date(2026, 3, 31)})
+    for name, columns in {
+        "movers": ("change_percent",),
+        "model-mix": ("share_percent", "change_percent"),
+        "coverage": ("tagged_percent",),
+        "estimate-drift": ("drift_percent",),
+    }.items():
+        rows = rows_of(wh.con, canned()[name][1])
+        assert rows
+        assert {row[column] for row in rows for column in columns} == {None}, name
 
 
 def test_daily_costs_are_of_one_length_and_unknown_before_the_first_day(con: duckdb.DuckDBPyConnection) -> None:
