@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 Query = Sequence[tuple[str, str]]
 BRIEF_WAIT_SECONDS = 5.0
+PATIENCE_SECONDS = 150.0  # of one request, for all that a provider asks it to wait: a minute, twice
 
 
 def _checked_secret(secret: SecretStr) -> SecretStr:
@@ -73,7 +74,8 @@ class RetryPolicy:
 
     The wait before attempt n+1 is the provider's Retry-After where it gave one, else
     first_wait_seconds × 2ⁿ⁻¹ less up to a half at random, at most longest_wait_seconds. A Retry-After longer than
-    longest_wait_seconds is not waited for here: it is raised, with the wish, for the flow to keep.
+    longest_wait_seconds, or one that would make PATIENCE_SECONDS of waiting, is not waited for here: it is raised,
+    with the wish, for the flow to keep.
     """
 
     attempts: int = 5
@@ -206,10 +208,13 @@ class Session:
 
         policy = self._retry
         where = where or self._place(path)
+        started = time.monotonic()
 
         def can_pass(error: BaseException) -> bool:
             if isinstance(error, TransientError):
-                return (error.retry_after_seconds or 0) <= policy.longest_wait_seconds
+                wish = error.retry_after_seconds or 0
+                spent = time.monotonic() - started
+                return wish <= policy.longest_wait_seconds and (not wish or spent + wish <= PATIENCE_SECONDS)
             # A gateway in between can cut or replace one answer; a provider does not do it thrice.
             return isinstance(error, PayloadError)
 
@@ -222,8 +227,9 @@ class Session:
         try:
             return retrying(self._get_once, path, query, where)
         except TransientError as error:
+            attempts = retrying.statistics["attempt_number"]
             raise type(error)(
-                f"{error.what} ({policy.attempts} attempts)" if can_pass(error) else error.what,
+                f"{error.what} ({attempts} attempts)" if attempts > 1 else error.what,
                 where=error.where,
                 cure=error.cure,
                 retry_after_seconds=error.retry_after_seconds,

@@ -97,7 +97,7 @@ class Refusing(BaseHTTPRequestHandler):
         name = self.path.split("/")[1]
         self.asked[name] += 1
         self.send_response({"refused": 401, "busy": 429}[name])
-        self.send_header("Retry-After", "60")  # longer than a connector waits by itself
+        self.send_header("Retry-After", "120")  # longer than a connector waits by itself
         self.send_header("Content-Length", "2")
         self.end_headers()
         self.wfile.write(b"{}")

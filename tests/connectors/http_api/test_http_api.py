@@ -129,6 +129,19 @@ def test_a_limit_of_requests_per_minute_is_waited_out(stub: Pages, monkeypatch: 
     assert len(stub.requests) == 2
 
 
+def test_a_limit_that_does_not_end_is_left_to_the_flow_after_two_minutes(
+    stub: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, slept = time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + sum(slept))
+    monkeypatch.setattr(time, "sleep", slept.append)
+    stub.fault_for_ever = Fault(status=429, headers=(("Retry-After", "60"),))
+    with pytest.raises(TransientError, match=r"\(3 attempts\)") as caught:
+        get(stub, RetryPolicy())
+    assert caught.value.retry_after_seconds == 60
+    assert len(stub.requests) == 3
+
+
 def test_a_longer_wish_than_the_policy_is_left_to_the_flow(stub: Pages) -> None:
     stub.fault_for_ever = Fault(status=429, headers=(("Retry-After", "120"),))
     with pytest.raises(TransientError) as caught:
