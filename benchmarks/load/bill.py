@@ -78,7 +78,7 @@ POD = ", 'pod', CASE WHEN kind BETWEEN 6 AND 40 THEN 'pod-' || n END"
 
 
 def write_bill(path: Path, *, rows: int, pods: bool = False, instants: bool = False) -> None:
-    """Write `rows` rows to `path`; the times are instants or, as Athena's are, without a zone."""
+    """Write `rows` rows to `path`; the times are instants, or without a zone."""
     filling = ",\n        ".join(f"'{name.lower()} ' || kind % 7 AS {name}" for name in FILLING)
     # Lines are at least as many as make a daily group of about 24 rows.
     times = "TIMESTAMPTZ" if instants else "TIMESTAMP"
