@@ -72,10 +72,10 @@ def apply_rates(wh: Warehouse, rates: Rates) -> list[str]:
 
 
 def _update(wh: Warehouse, con: duckdb.DuckDBPyConnection) -> list[str]:
-    changed = con.execute(render("rates/changed.sql")).fetchall()
+    changed = con.execute(render("rates/changed.sql", reporting=REPORTING_CURRENCY)).fetchall()
     if not changed:
         return []
-    wh.commit(lambda: con.execute(render("rates/update.sql")))
+    wh.commit(lambda: con.execute(render("rates/update.sql", reporting=REPORTING_CURRENCY)))
     return [
         f"currency_rates: {rows} charges in {currency} are {after.normalize():f} USD now, {before.normalize():f} before"
         for currency, rows, before, after in changed

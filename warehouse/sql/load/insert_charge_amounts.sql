@@ -1,3 +1,4 @@
+{% from "rates/twins.sql" import twin, amounts with context %}
 -- Staged sums → core.charge_amounts: tags in canonical form, in US dollars where the bill is in another currency.
 INSERT INTO core.charge_amounts BY NAME
 WITH staged AS (
@@ -41,8 +42,8 @@ SELECT
     s.effective_cost::DECIMAL(38, 12) AS effective_cost,
     s.list_cost::DECIMAL(38, 12) AS list_cost,
     {% if has_rates %}
-    {% for column in ("billed_cost", "effective_cost", "list_cost") %}
-    CASE WHEN g.billing_currency <> {{ reporting | literal }} THEN (s.{{ column }}::DECIMAL(38, 12) * r.usd_per_unit)::DECIMAL(38, 12) END AS {{ column }}_usd,
+    {% for amount in amounts %}
+    {{ twin("s." ~ amount ~ "::DECIMAL(38, 12)") }} AS {{ amount }}_usd,
     {% endfor %}
     {% endif %}
     s.source_rows

@@ -1,3 +1,4 @@
+{% from "rates/twins.sql" import twin with context %}
 -- What no pod asked for stays with the node, and so does the digit that rounding left over.
 INSERT INTO core.charge_amounts BY NAME
 WITH given AS (
@@ -22,9 +23,7 @@ rest AS (
 SELECT
     c.* EXCLUDE (billing_currency) REPLACE (
         {% for amount in amounts %}
-        CASE
-            WHEN c.billing_currency <> {{ reporting | literal }} THEN (c.{{ amount }} * r.usd_per_unit)::DECIMAL(38, 12)
-        END AS {{ amount }}_usd{{ "," if not loop.last }}
+        {{ twin("c." ~ amount) }} AS {{ amount }}_usd{{ "," if not loop.last }}
         {% endfor %}
     )
 FROM rest AS c

@@ -1,3 +1,4 @@
+{% from "rates/twins.sql" import twin with context %}
 -- Each pod's part of each charge. Where splits exceed the node's cost (rounding), they are scaled to it.
 CREATE OR REPLACE TEMP TABLE _parts AS
 WITH pods AS (
@@ -43,9 +44,7 @@ parts AS (
 SELECT
     p.* EXCLUDE (billing_currency) REPLACE (
         {% for amount in amounts %}
-        CASE
-            WHEN p.billing_currency <> {{ reporting | literal }} THEN (p.{{ amount }} * r.usd_per_unit)::DECIMAL(38, 12)
-        END AS {{ amount }}_usd{{ "," if not loop.last }}
+        {{ twin("p." ~ amount) }} AS {{ amount }}_usd{{ "," if not loop.last }}
         {% endfor %}
     )
 FROM parts AS p
