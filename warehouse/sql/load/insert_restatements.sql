@@ -5,18 +5,7 @@
 -- Parts of one bill (partitions) each tell something of a day: its total is that of all parts, and it is past once an
 -- earlier run knew it, or a later day of the period, when it was over.
 INSERT INTO ops.restatements BY NAME
-WITH new_days AS (
-    SELECT
-        billing_account_id,
-        billing_period_start,
-        charge_date,
-        billing_currency,
-        sum(effective_cost) AS effective_cost,
-        sum(billed_cost) AS billed_cost
-    FROM staged_days
-    GROUP BY ALL
-),
-before AS (
+{% macro totals(relation) %}
     SELECT
         billing_account_id,
         billing_period_start,
@@ -25,22 +14,16 @@ before AS (
         sum(effective_cost) AS effective_cost,
         sum(billed_cost) AS billed_cost,
         sum(source_rows) AS source_rows
-    FROM old_days
+    FROM {{ relation }}
     GROUP BY ALL
-),
+{% endmacro %}
+WITH new_days AS (
+{{ totals("staged_days") }}),
+before AS (
+{{ totals("old_days") }}),
 {% if by == "parts" %}
 others AS (
-    SELECT
-        billing_account_id,
-        billing_period_start,
-        charge_date,
-        billing_currency,
-        sum(effective_cost) AS effective_cost,
-        sum(billed_cost) AS billed_cost
-    FROM ops.delivery_days
-    WHERE source_name = $source_name AND is_current AND delivery_id <> $delivery_id
-    GROUP BY ALL
-),
+{{ totals("ops.delivery_days WHERE source_name = $source_name AND is_current AND delivery_id <> $delivery_id") }}),
 told AS (
     SELECT t.billing_account_id, t.billing_period_start, max(t.charge_date) AS through
     FROM ops.delivery_days AS t
@@ -94,10 +77,11 @@ LEFT JOIN others AS o
 LEFT JOIN told AS t
     ON t.billing_account_id IS NOT DISTINCT FROM c.billing_account_id
     AND t.billing_period_start IS NOT DISTINCT FROM c.billing_period_start
+{% endif %}
 WHERE (c.effective_cost_before <> c.effective_cost_after OR c.billed_cost_before <> c.billed_cost_after)
+{% if by == "parts" %}
     AND c.charge_date <= t.through
 {% else %}
-WHERE (c.effective_cost_before <> c.effective_cost_after OR c.billed_cost_before <> c.billed_cost_after)
     AND (
         c.was_there
         {% if by == "window" %}
