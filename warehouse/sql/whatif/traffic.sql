@@ -3,6 +3,11 @@
 -- against the average one. Days on which a self-hosted model ran on machines that were not billed are in none of it, unless
 -- they never were: nothing prices its calls. Where the feature has no bill, its days end before the newest one of its telemetry, which may not
 -- be over.
+{% macro same_model(one, other) -%}
+{{ one }}.feature = {{ other }}.feature
+        AND {{ one }}.provider IS NOT DISTINCT FROM {{ other }}.provider
+        AND {{ one }}.model IS NOT DISTINCT FROM {{ other }}.model
+{%- endmacro %}
 WITH ends AS (
     SELECT
         h.feature,
@@ -45,9 +50,7 @@ weeks AS (
     SELECT r.feature, r.provider, r.model, r.week, sum(r.billed_or_estimated_cost_usd) AS cost_usd
     FROM recent AS r
     ANTI JOIN left_out AS o
-        ON o.feature = r.feature
-        AND o.provider IS NOT DISTINCT FROM r.provider
-        AND o.model IS NOT DISTINCT FROM r.model
+        ON {{ same_model("o", "r") }}
         AND o.week = r.week
     WHERE r.calls IS NOT NULL AND (r.week + 1) * 7 <= r.days
     GROUP BY r.feature, r.provider, r.model, r.week
@@ -62,9 +65,7 @@ batches AS (
     FROM core.usage AS u
     JOIN ends AS e ON e.feature = u.feature
     ANTI JOIN left_out AS o
-        ON o.feature = u.feature
-        AND o.provider IS NOT DISTINCT FROM u.provider
-        AND o.model IS NOT DISTINCT FROM u.model
+        ON {{ same_model("o", "u") }}
         AND o.usage_date = u.usage_date
     WHERE u.usage_date > e.last_day - e.days AND u.usage_date <= e.last_day
     GROUP BY u.feature, u.provider, u.model
@@ -104,16 +105,14 @@ SELECT
     TRY_CAST(any_value(s.most_usd)::DOUBLE / nullif(any_value(s.mean_usd), 0) AS DECIMAL(18, 6)) AS most_week
 FROM recent AS r
 ANTI JOIN left_out AS n
-    ON n.feature = r.feature
-    AND n.provider IS NOT DISTINCT FROM r.provider
-    AND n.model IS NOT DISTINCT FROM r.model
+    ON {{ same_model("n", "r") }}
     AND n.usage_date = r.usage_date
 LEFT JOIN left_out_days AS o
-    ON o.feature = r.feature AND o.provider IS NOT DISTINCT FROM r.provider AND o.model IS NOT DISTINCT FROM r.model
+    ON {{ same_model("o", "r") }}
 LEFT JOIN swings AS s
-    ON s.feature = r.feature AND s.provider IS NOT DISTINCT FROM r.provider AND s.model IS NOT DISTINCT FROM r.model
+    ON {{ same_model("s", "r") }}
 LEFT JOIN batches AS b
-    ON b.feature = r.feature AND b.provider IS NOT DISTINCT FROM r.provider AND b.model IS NOT DISTINCT FROM r.model
+    ON {{ same_model("b", "r") }}
 WHERE r.calls > 0
 GROUP BY r.feature, r.provider, r.model
 ORDER BY cost_usd DESC NULLS LAST, estimated_cost_usd DESC NULLS LAST, r.feature, r.provider, r.model
